@@ -1,0 +1,24 @@
+/** An event as the formats need it. `dataJson` is JSON text, checked when the event was accepted, and is never parsed again. */
+export interface PayloadEvent {
+  /** `evt_…`. */
+  id: string;
+  type: string;
+  occurredAt: Date;
+  /** The data as JSON text; it goes into the body as it stands. */
+  dataJson: string;
+  /** `org_…`. */
+  organizationId: string;
+  subject?: string | undefined;
+  /** The CloudEvents source that the publisher gave. */
+  source?: string | undefined;
+  /** The publisher's own id of the event. */
+  externalId?: string | undefined;
+}
+
+/** One event in one format: the same bytes for each webhook that has the format. */
+export interface EncodedPayload {
+  contentType: string;
+  body: Buffer;
+  /** What the format adds to the request's headers, in lower case, without the content type. */
+  headers: Readonly<Record<string, string>>;
+}

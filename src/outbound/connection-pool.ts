@@ -1,0 +1,148 @@
+import type { Socket } from "node:net";
+import { Client, type Dispatcher } from "undici";
+import type { Connector } from "./connector.ts";
+
+/** One connection to an origin, used by one exchange at a time. */
+export interface Connection {
+  /** Starts an exchange (see undici's Dispatcher). The connection is opened if it is not open. */
+  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void;
+  /** Whether the socket has served an exchange before, so that its receiver may have closed it meanwhile. */
+  isReused(): boolean;
+  /** Gives the connection back for other exchanges. */
+  release(): void;
+  /** Closes it at once, whatever it is doing: looking up a name, connecting, exchanging. */
+  destroy(): void;
+}
+
+/** The connections of a process that are kept open between exchanges. */
+export interface ConnectionPool {
+  /** A connection that waits for work, or else a new one. */
+  acquire(origin: string): Connection;
+  /** A new connection. */
+  open(origin: string): Connection;
+  /** Closes the waiting connections; those in use are closed when they are released. */
+  close(): void;
+}
+
+export interface ConnectionPoolOptions {
+  connector: Connector;
+  /** How many connections of one origin may wait for work. */
+  maxIdlePerOrigin: number;
+  /** How many connections may wait for work in all; beyond it the one that has waited longest is closed. */
+  maxIdle: number;
+  /** How long a connection may wait for work. A receiver's own `keep-alive: timeout=` counts instead, up to a minute. */
+  idleTimeoutMs: number;
+}
+
+/**
+ * Makes a pool that bounds what waits, and not what works: an exchange never queues behind another webhook's at the same origin. How many
+ * exchanges run at a time is the caller's to bound.
+ */
+export function createConnectionPool(options: ConnectionPoolOptions): ConnectionPool {
+  const { connector, maxIdlePerOrigin, maxIdle, idleTimeoutMs } = options;
+  /** Waiting connections by origin, the one used last at the end: it is taken first, so that surplus ones go idle and close. */
+  const idleByOrigin = new Map<string, Connection[]>();
+  /** All waiting connections, the one that has waited longest first. */
+  const idle = new Set<Connection>();
+  let isClosed = false;
+
+  function open(origin: string): Connection {
+    const connection = openConnection(origin, { connector, idleTimeoutMs, onRelease, onDisconnect });
+    return connection;
+
+    function onRelease(): void {
+      if (isClosed) {
+        connection.destroy();
+        return;
+      }
+      const siblings = idleByOrigin.get(origin);
+      if (siblings) siblings.push(connection);
+      else idleByOrigin.set(origin, [connection]);
+      idle.add(connection);
+      if (siblings && siblings.length > maxIdlePerOrigin) siblings[0]?.destroy();
+      if (idle.size > maxIdle) first(idle)?.destroy();
+    }
+
+    function onDisconnect(): void {
+      // A connection in use stays with its exchange, which learns of it by itself.
+      if (!idle.delete(connection)) return;
+      const siblings = idleByOrigin.get(origin) ?? [];
+      siblings.splice(siblings.indexOf(connection), 1);
+      if (siblings.length === 0) idleByOrigin.delete(origin);
+      connection.destroy();
+    }
+  }
+
+  return {
+    open,
+    acquire(origin) {
+      const siblings = idleByOrigin.get(origin);
+      const connection = siblings?.pop();
+      if (connection === undefined) return open(origin);
+      if (siblings?.length === 0) idleByOrigin.delete(origin);
+      idle.delete(connection);
+      return connection;
+    },
+    close() {
+      isClosed = true;
+      for (const connection of [...idle]) connection.destroy();
+    },
+  };
+}
+
+/** The head of a response may take 16 KiB; undici fails the exchange beyond that. */
+const MAX_RESPONSE_HEAD_BYTES = 16 * 1024;
+
+interface ConnectionEvents {
+  connector: Connector;
+  idleTimeoutMs: number;
+  onRelease: () => void;
+  onDisconnect: () => void;
+}
+
+function openConnection(origin: string, events: ConnectionEvents): Connection {
+  const url = new URL(origin);
+  let socket: Socket | undefined;
+  let releases = 0;
+  let isDestroyed = false;
+  const client = new Client(url, {
+    allowH2: false,
+    pipelining: 1,
+    maxHeaderSize: MAX_RESPONSE_HEAD_BYTES,
+    // The exchange's own deadline covers all of these.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    keepAliveTimeout: events.idleTimeoutMs,
+    keepAliveMaxTimeout: 60_000,
+    connect(_options, callback) {
+      releases = 0;
+      socket = events.connector(url, (failure, ready) => {
+        if (ready) callback(null, ready);
+        else callback(failure ?? new Error("a connector answered with nothing"), null);
+      });
+    },
+  });
+  client.on("disconnect", events.onDisconnect);
+
+  return {
+    dispatch: (options, handler) => void client.dispatch(options, handler),
+    isReused: () => releases > 0,
+    release() {
+      releases += 1;
+      events.onRelease();
+    },
+    destroy() {
+      if (isDestroyed) return;
+      isDestroyed = true;
+      events.onDisconnect();
+      // A socket that is still being opened is not known to undici yet.
+      socket?.destroy();
+      client.destroy().catch(() => {});
+    },
+  };
+}
+
+function first<T>(set: ReadonlySet<T>): T | undefined {
+  for (const value of set) return value;
+  return undefined;
+}

@@ -1,0 +1,138 @@
+import type { Dispatcher } from "undici";
+import type { Connection, ConnectionPool } from "./connection-pool.ts";
+import { type ExchangeError, ExchangeFailure, toExchangeFailure } from "./exchange-failure.ts";
+import { createResponseBody } from "./response-body.ts";
+
+/** A request to a receiver. */
+export interface ExchangeRequest {
+  method: "POST" | "GET" | "OPTIONS";
+  url: string;
+  /** Names in lower case. */
+  headers: Readonly<Record<string, string>>;
+  body?: Buffer | undefined;
+  /** For the whole exchange: lookup, connection, request, and the response to its last byte. */
+  timeoutMs: number;
+  /** How much of the response's body is read and kept. What is longer is cut off, and its connection closed. */
+  maxResponseBytes: number;
+}
+
+/** Names in lower case; a list where a name came more than once. */
+export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+/** What came of a request. Everything that a receiver can do is in here. */
+export type Exchange =
+  | {
+      kind: "response";
+      status: number;
+      headers: ResponseHeaders;
+      body: Buffer;
+      /** The body was longer than what is kept. */
+      truncated: boolean;
+      /** Whole milliseconds. */
+      latencyMs: number;
+    }
+  | { kind: "failure"; error: ExchangeError; message: string; latencyMs: number };
+
+/** A request whose URL has been read. */
+export interface DispatchedRequest extends ExchangeRequest {
+  origin: string;
+  /** Path and query. */
+  path: string;
+}
+
+/**
+ * Makes one exchange. Never rejects for what a receiver does; rejects with the signal's reason when the signal aborts.
+ *
+ * A receiver may close a connection in the moment in which it is used again. Where a used connection breaks before the first byte of a
+ * response, the request is sent once more on a new one, within the same deadline (RFC 9112, 9.3.1, allows it because a delivery may
+ * arrive twice with one webhook-id). A new connection that breaks is a failure.
+ */
+export function exchange(pool: ConnectionPool, request: DispatchedRequest, signal?: AbortSignal): Promise<Exchange> {
+  const { origin, path, method, headers, body, timeoutMs, maxResponseBytes } = request;
+  const options: Dispatcher.DispatchOptions = { origin, path, method, headers, body: body ?? null };
+
+  return new Promise((resolve, reject) => {
+    const startedMs = performance.now();
+    const responseBody = createResponseBody(maxResponseBytes);
+    let isSettled = false;
+    let connection: Connection | undefined;
+    const timer = setTimeout(onDeadline, timeoutMs);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted) onAbort();
+    else start(pool.acquire(origin));
+
+    function start(next: Connection): void {
+      connection = next;
+      let status = 0;
+      let responseHeaders: ResponseHeaders = {};
+      let hasAnswered = false;
+
+      next.dispatch(options, {
+        onRequestStart() {},
+        onResponseStarted() {
+          hasAnswered = true;
+        },
+        onResponseStart(_controller, statusCode, receivedHeaders) {
+          // Informational responses (1xx) come before the one that counts.
+          status = statusCode;
+          responseHeaders = receivedHeaders;
+        },
+        onResponseData(_controller, chunk) {
+          if (!isSettled && responseBody.append(chunk) === "full") respond(true);
+        },
+        onResponseEnd() {
+          if (!isSettled) respond(false);
+        },
+        onResponseError(_controller, error) {
+          if (isSettled) return;
+          const failure = toExchangeFailure(error);
+          const isStale = failure.error === "CONNECTION" && !hasAnswered && next.isReused();
+          next.destroy();
+          if (isStale) start(pool.open(origin));
+          else fail(failure);
+        },
+      });
+
+      function respond(truncated: boolean): void {
+        settle();
+        if (truncated) next.destroy();
+        else next.release();
+        const latencyMs = elapsedMs();
+        resolve({
+          kind: "response",
+          status,
+          headers: responseHeaders,
+          body: responseBody.bytes(),
+          truncated,
+          latencyMs,
+        });
+      }
+    }
+
+    function onDeadline(): void {
+      fail(new ExchangeFailure("TIMEOUT", `no complete response within ${timeoutMs} ms`));
+    }
+
+    function onAbort(): void {
+      settle();
+      connection?.destroy();
+      reject(signal?.reason);
+    }
+
+    function fail({ error, message }: ExchangeFailure): void {
+      settle();
+      connection?.destroy();
+      resolve({ kind: "failure", error, message, latencyMs: elapsedMs() });
+    }
+
+    function settle(): void {
+      isSettled = true;
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    }
+
+    function elapsedMs(): number {
+      return Math.round(performance.now() - startedMs);
+    }
+  });
+}

@@ -1,0 +1,67 @@
+import { TellwireError } from "../errors.ts";
+import { createConnectionPool } from "./connection-pool.ts";
+import { createConnector } from "./connector.ts";
+import { type Exchange, type ExchangeRequest, exchange } from "./exchange.ts";
+import type { TargetPolicy } from "./target-url.ts";
+
+/** Sends requests to receivers: HTTP/1.1 only, redirects not followed, nothing decompressed, response head and body bounded. */
+export interface HttpClient {
+  /**
+   * Makes one exchange. What a receiver does is in the answer, never an exception. Rejects with the signal's reason when it aborts, and
+   * with SHUTTING_DOWN once the client is closed.
+   */
+  send(request: ExchangeRequest, signal?: AbortSignal): Promise<Exchange>;
+  /** Takes no more requests, waits for those under way, each at most until its deadline, and closes every connection. */
+  close(): Promise<void>;
+}
+
+export interface HttpClientOptions {
+  policy: TargetPolicy;
+  userAgent: string;
+  /** Certificate authorities in PEM, in place of those that Node trusts. There is no way to switch verification off. */
+  tls?: { ca: string | Buffer | readonly (string | Buffer)[] } | undefined;
+  /** How many connections to one origin are kept open between requests. */
+  maxIdlePerOrigin?: number;
+  /** How many connections in all are kept open between requests. */
+  maxIdle?: number;
+  /** How long a connection is kept open between requests. */
+  idleTimeoutMs?: number;
+}
+
+/**
+ * Makes the one client of a process. It never queues: as many connections work at a time as requests are sent at a time, so that a slow
+ * receiver holds up nobody else, and bounding the number of requests under way is the caller's part.
+ */
+export function createHttpClient(options: HttpClientOptions): HttpClient {
+  const { policy, userAgent, tls, maxIdlePerOrigin = 256, maxIdle = 2048, idleTimeoutMs = 10_000 } = options;
+  const connector = createConnector({ policy, ca: tls?.ca });
+  const pool = createConnectionPool({ connector, maxIdlePerOrigin, maxIdle, idleTimeoutMs });
+  const ownHeaders = { "user-agent": userAgent, "accept-encoding": "identity" };
+  let underWay = 0;
+  let isClosed = false;
+  const drained = Promise.withResolvers<void>();
+
+  return {
+    async send(request, signal) {
+      if (isClosed) throw new TellwireError("SHUTTING_DOWN", "the server is shutting down");
+      if (!URL.canParse(request.url)) {
+        return { kind: "failure", error: "ADDRESS_REFUSED", message: "the URL is not an absolute URL", latencyMs: 0 };
+      }
+      const { origin, pathname, search } = new URL(request.url);
+      const headers = { ...ownHeaders, ...request.headers };
+      underWay += 1;
+      try {
+        return await exchange(pool, { ...request, origin, path: pathname + search, headers }, signal);
+      } finally {
+        underWay -= 1;
+        if (isClosed && underWay === 0) drained.resolve();
+      }
+    },
+    async close() {
+      isClosed = true;
+      if (underWay === 0) drained.resolve();
+      await drained.promise;
+      pool.close();
+    },
+  };
+}

@@ -1,0 +1,24 @@
+import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
+
+/** An event as it was received. The id is a publisher's, so it is unique only within the organization. */
+export const EventEntity = defineEntity({
+  name: "Event",
+  tableName: "event",
+  properties: {
+    id: p.uuid().primary(),
+    organizationId: p.uuid().primary(),
+    externalId: p.text().nullable(),
+    type: p.text(),
+    /** The data as JSON text, as the publisher wrote it. */
+    dataJson: p.text(),
+    source: p.text().nullable(),
+    subject: p.text().nullable(),
+    projectId: p.text().nullable(),
+    orderingKey: p.text().nullable(),
+    traceparent: p.text().nullable(),
+    occurredAt: p.datetime(),
+    receivedAt: p.datetime(),
+  },
+});
+
+export type Event = InferEntity<typeof EventEntity>;

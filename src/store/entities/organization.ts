@@ -1,0 +1,15 @@
+import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
+
+/** A tenant. */
+export const OrganizationEntity = defineEntity({
+  name: "Organization",
+  tableName: "organization",
+  properties: {
+    id: p.uuid().primary(),
+    name: p.text(),
+    createdAt: p.datetime(),
+    updatedAt: p.datetime(),
+  },
+});
+
+export type Organization = InferEntity<typeof OrganizationEntity>;

@@ -1,0 +1,16 @@
+import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
+
+/** How deliveries of a webhook have gone lately. Written now and then, not with every delivery. */
+export const WebhookHealthEntity = defineEntity({
+  name: "WebhookHealth",
+  tableName: "webhook_health",
+  properties: {
+    webhookId: p.uuid().primary(),
+    lastSuccessAt: p.datetime().nullable(),
+    lastFailureAt: p.datetime().nullable(),
+    consecutiveFailures: p.integer(),
+    lastError: p.text(),
+  },
+});
+
+export type WebhookHealth = InferEntity<typeof WebhookHealthEntity>;

@@ -1,0 +1,16 @@
+import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
+
+/** A signing secret, sealed. The newest one has no end; a replaced one signs until `expiresAt`. */
+export const WebhookSecretEntity = defineEntity({
+  name: "WebhookSecret",
+  tableName: "webhook_secret",
+  properties: {
+    id: p.uuid().primary(),
+    webhookId: p.uuid(),
+    sealed: p.blob(),
+    createdAt: p.datetime(),
+    expiresAt: p.datetime().nullable(),
+  },
+});
+
+export type WebhookSecret = InferEntity<typeof WebhookSecretEntity>;

@@ -1,0 +1,23 @@
+/**
+ * The narrow way to the database for set-based statements, the same on a Postgres server (pool.ts) and on the embedded PGlite (pglite.ts).
+ * Parameters are numbered (`$1`); a JS array is a Postgres array, a Buffer is bytea. Times come back as the statements write them: the hot
+ * statements use milliseconds since the epoch.
+ */
+export interface Sql {
+  query<Row>(statement: Statement, parameters: readonly unknown[]): Promise<Row[]>;
+  /** Runs the work in one transaction: committed when it returns, rolled back when it throws. */
+  transaction<Result>(work: (transaction: Sql) => Promise<Result>): Promise<Result>;
+  /**
+   * Calls back for each NOTIFY on the channel. `onGap` is called when notifications may have been missed: the connection was lost, and is
+   * there again.
+   */
+  listen(channel: string, onNotification: (payload: string) => void, onGap: () => void): Promise<StopListening>;
+}
+
+/** Statements with a name are prepared once for each connection. */
+export interface Statement {
+  name: string;
+  text: string;
+}
+
+export type StopListening = () => Promise<void>;

@@ -1,0 +1,71 @@
+import { randomBytes } from "node:crypto";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  deliveryIdOf,
+  eventIdOfExternalId,
+  eventIdOfMessage,
+  type IdKind,
+  idPrefixes,
+  newUuid,
+  parseId,
+  publicId,
+} from "../../src/domain/ids.ts";
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+const one = newUuid({ now: Date.now, randomBytes });
+const other = newUuid({ now: Date.now, randomBytes });
+
+describe("ids", () => {
+  test("every UUID comes back from its public form, and from itself", () => {
+    fc.assert(
+      fc.property(fc.uuid(), fc.constantFrom(...(Object.keys(idPrefixes) as IdKind[])), (id, kind) => {
+        expect(parseId(kind, publicId(kind, id))).toBe(id);
+        expect(parseId(kind, id.toUpperCase())).toBe(id);
+      }),
+    );
+  });
+
+  test.each([
+    "",
+    "wh_",
+    "wh_01h2xcejqtf2nbrexx3vqjhp4", // a character short
+    "wh_81h2xcejqtf2nbrexx3vqjhp41", // over 128 bits
+    "wh_01h2xcejqtf2nbrexx3vqjhp4u", // no letter of the alphabet
+    "WH_01h2xcejqtf2nbrexx3vqjhp41",
+    "evt_01h2xcejqtf2nbrexx3vqjhp41", // another kind's
+    "01h2xcejqtf2nbrexx3vqjhp41",
+  ])("%j is no webhook id", (text) => {
+    expect(parseId("webhook", text)).toBeUndefined();
+  });
+
+  test("new ids are UUIDv7 in the order of their time", () => {
+    const early = newUuid({ now: () => 1_700_000_000_000, randomBytes });
+    const late = newUuid({ now: () => 1_700_000_000_001, randomBytes });
+    expect(early).toMatch(uuid);
+    expect(early < late).toBe(true);
+    expect(Number.parseInt(early.replaceAll("-", "").slice(0, 12), 16)).toBe(1_700_000_000_000);
+  });
+
+  test("a publisher's own id always means the same event, and another organization's means another", () => {
+    expect(eventIdOfExternalId(one, "order-1")).toMatch(uuid);
+    expect(eventIdOfExternalId(one, "order-1")).toBe(eventIdOfExternalId(one, "order-1"));
+    expect(eventIdOfExternalId(one, "order-1")).not.toBe(eventIdOfExternalId(other, "order-1"));
+    expect(eventIdOfExternalId(one, "order-1")).not.toBe(eventIdOfExternalId(one, "order-2"));
+  });
+
+  test("a message without an id is the same event each time that it comes from the same place", () => {
+    const id = eventIdOfMessage("EVENTS 17", 1_700_000_000_000);
+    expect(id).toMatch(uuid);
+    expect(id).toBe(eventIdOfMessage("EVENTS 17", 1_700_000_000_000));
+    expect(id).not.toBe(eventIdOfMessage("EVENTS 18", 1_700_000_000_000));
+  });
+
+  test("an event and a webhook have one delivery, which stands beside the event's others in the index", () => {
+    const id = deliveryIdOf(one, other);
+    expect(id).toMatch(uuid);
+    expect(id).toBe(deliveryIdOf(one, other));
+    expect(id).not.toBe(deliveryIdOf(other, one));
+    expect(id.slice(0, 13)).toBe(one.slice(0, 13));
+  });
+});
