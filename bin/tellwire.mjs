@@ -1,0 +1,60 @@
+#!/usr/bin/env node
+// The `tellwire` command: runs the built program with Node 24 or later, the current one if it is, else the one from this package's
+// dependencies. Itself it works with Node 20.
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const neededMajor = 24;
+const program = join(dirname(dirname(fileURLToPath(import.meta.url))), "dist", "src", "cli.js");
+
+if (!existsSync(program)) {
+  fail(`${program} is missing: run \`npm run build\` first`);
+} else if (Number(process.versions.node.split(".")[0]) >= neededMajor) {
+  await import(pathToFileURL(program).href);
+} else {
+  const node = bundledNode();
+  if (node === undefined) {
+    fail(
+      `Node ${neededMajor} or later is needed, and this is ${process.versions.node}. Install it, or let npm install the optional ` +
+        "dependencies of tellwire: one of them is a Node for this platform",
+    );
+  } else {
+    runWith(node);
+  }
+}
+
+/** The Node from the package for this platform, where npm installed it. */
+function bundledNode() {
+  const platform = process.platform === "win32" ? "win" : process.platform;
+  const name = `node-${platform}-${process.arch}`;
+  try {
+    const folder = dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
+    return join(folder, "bin", process.platform === "win32" ? "node.exe" : "node");
+  } catch {
+    return undefined;
+  }
+}
+
+/** Stands in for the program: passes signals on, and ends as it ends. */
+function runWith(node) {
+  const child = spawn(node, [program, ...process.argv.slice(2)], { stdio: "inherit" });
+  // A terminal sends SIGINT to both: the child hears it by itself, and this process only has to live on.
+  process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
+  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  child.on("error", (error) => fail(`${node} does not run: ${error.message}`));
+  child.on("exit", (code, signal) => {
+    process.exitCode = code ?? 1;
+    if (signal !== null) {
+      process.removeAllListeners(signal);
+      process.kill(process.pid, signal);
+    }
+  });
+}
+
+function fail(message) {
+  process.stderr.write(`tellwire: ${message}\n`);
+  process.exitCode = 1;
+}

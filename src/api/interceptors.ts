@@ -1,0 +1,34 @@
+import type { Validator } from "@bufbuild/protovalidate";
+import type { Interceptor } from "@connectrpc/connect";
+import { createValidateInterceptor } from "@connectrpc/validate";
+import type { Principal } from "../usecases/access.ts";
+import { createAuthInterceptor } from "./interceptors/auth-interceptor.ts";
+import { createErrorInterceptor, type OnServerError } from "./interceptors/error-interceptor.ts";
+import { createRequestLogInterceptor, type RequestLogEntry } from "./interceptors/request-log-interceptor.ts";
+
+/**
+ * What every call passes, outermost first: the log of requests, which sees the final error; the translation of errors, which covers everything
+ * inside it; authentication, so that strangers learn nothing, not even what a valid request is; and the contract's rules.
+ */
+export function createInterceptors(options: InterceptorOptions): Interceptor[] {
+  const { authenticate, openServices, validator, newRequestId, onServerError, onRequest, now } = options;
+  return [
+    ...(onRequest === undefined ? [] : [createRequestLogInterceptor({ now, onRequest })]),
+    createErrorInterceptor({ newRequestId, onServerError }),
+    createAuthInterceptor({ authenticate, openServices }),
+    createValidateInterceptor({ validator }),
+  ];
+}
+
+export interface InterceptorOptions {
+  authenticate: (keyText: string) => Promise<Principal>;
+  /** The full names of services that need no key. */
+  openServices: ReadonlySet<string>;
+  /** Shared with createRoutes: it compiles each rule once. */
+  validator: Validator;
+  newRequestId: () => string;
+  onServerError: OnServerError;
+  onRequest?: (entry: RequestLogEntry) => void;
+  /** Milliseconds. */
+  now: () => number;
+}

@@ -1,0 +1,85 @@
+import { Code, ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
+import { type ErrorCode, invalidFields, type TellwireError } from "../../errors.ts";
+import { isUnstorableText } from "../../usecases/database-failure.ts";
+import { callerError } from "../caller-error.ts";
+import { errorDetails } from "../messages/error-details.ts";
+import { nulCharacterViolations } from "../nul-characters.ts";
+
+/** Hears of the errors that whoever runs the server has to look into. */
+export type OnServerError = (failure: ServerFailure) => void;
+
+export interface ServerFailure {
+  /** What the caller was told. */
+  requestId: string;
+  /** `tellwire.v1.WebhookService/CreateWebhook`. */
+  method: string;
+  error: unknown;
+}
+
+/**
+ * The one place where errors become those of Connect and gRPC: the code, and as details (AIP-193) ErrorInfo with the reason, BadRequest with
+ * each bad field, and RetryInfo. Errors of answers that are streams too.
+ */
+export function createErrorInterceptor({ newRequestId, onServerError }: ErrorInterceptorOptions): Interceptor {
+  return (next) => async (request) => {
+    const method = `${request.service.typeName}/${request.method.name}`;
+    const translate = (thrown: unknown): unknown => {
+      const requestId = newRequestId();
+      const shown = callerError(thrown, requestId);
+      if (shown === undefined) return thrown;
+      if (shown.log) onServerError({ requestId, method, error: thrown });
+      return connectError(shown.error);
+    };
+    try {
+      const response = await next(request);
+      return response.stream ? { ...response, message: translated(response.message, translate) } : response;
+    } catch (thrown) {
+      throw translate(textRefusal(request, thrown) ?? thrown);
+    }
+  };
+}
+
+/** What the database says about a text, in terms of the request; undefined where it says nothing of the kind. */
+function textRefusal(request: UnaryRequest | StreamRequest, thrown: unknown): TellwireError | undefined {
+  if (request.stream || !isUnstorableText(thrown)) return undefined;
+  const violations = nulCharacterViolations(request.method.input, request.message);
+  return violations.length === 0 ? undefined : invalidFields(...violations);
+}
+
+export interface ErrorInterceptorOptions {
+  newRequestId: () => string;
+  onServerError: OnServerError;
+}
+
+/** The error as Connect writes it. */
+export function connectError(error: TellwireError): ConnectError {
+  // RFC 9110, 15.5.2: a 401 says how to authenticate.
+  const headers = error.code === "UNAUTHENTICATED" ? { "www-authenticate": 'Bearer realm="tellwire"' } : undefined;
+  return new ConnectError(error.message, codes[error.code], headers, errorDetails(error), error);
+}
+
+async function* translated<Item>(
+  items: AsyncIterable<Item>,
+  translate: (thrown: unknown) => unknown,
+): AsyncGenerator<Item> {
+  try {
+    yield* items;
+  } catch (thrown) {
+    throw translate(thrown);
+  }
+}
+
+const codes: Record<ErrorCode, Code> = {
+  INVALID_ARGUMENT: Code.InvalidArgument,
+  FAILED_PRECONDITION: Code.FailedPrecondition,
+  NOT_FOUND: Code.NotFound,
+  ALREADY_EXISTS: Code.AlreadyExists,
+  ABORTED: Code.Aborted,
+  UNAUTHENTICATED: Code.Unauthenticated,
+  PERMISSION_DENIED: Code.PermissionDenied,
+  RESOURCE_EXHAUSTED: Code.ResourceExhausted,
+  UNAVAILABLE: Code.Unavailable,
+  DEADLINE_EXCEEDED: Code.DeadlineExceeded,
+  UNIMPLEMENTED: Code.Unimplemented,
+  INTERNAL: Code.Internal,
+};

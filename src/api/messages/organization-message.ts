@@ -1,0 +1,34 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type ApiKey,
+  ApiKeySchema,
+  type Organization,
+  OrganizationSchema,
+} from "../../../gen/tellwire/v1/organization_pb.ts";
+import { publicId } from "../../domain/ids.ts";
+import type { ApiKeyRecord } from "../../usecases/keys.ts";
+import type { OrganizationRecord } from "../../usecases/organizations.ts";
+import { timestampOf } from "./wire-values.ts";
+
+/** An organization as answers show it. */
+export function organizationMessage({ id, name, createdAt, updatedAt }: OrganizationRecord): Organization {
+  return create(OrganizationSchema, {
+    id: publicId("organization", id),
+    name,
+    createTime: timestampOf(createdAt),
+    updateTime: timestampOf(updatedAt),
+  });
+}
+
+/** A key as answers show it: without the key. */
+export function apiKeyMessage(apiKey: ApiKeyRecord): ApiKey {
+  return create(ApiKeySchema, {
+    id: publicId("apiKey", apiKey.id),
+    organizationId: publicId("organization", apiKey.organizationId),
+    name: apiKey.name,
+    prefix: apiKey.prefix,
+    createTime: timestampOf(apiKey.createdAt),
+    expireTime: timestampOf(apiKey.expiresAt),
+    revokeTime: timestampOf(apiKey.revokedAt),
+  });
+}

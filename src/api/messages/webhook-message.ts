@@ -1,0 +1,95 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type RetryPolicy,
+  VerificationMethod,
+  type Webhook,
+  WebhookFormat,
+  WebhookSchema,
+  WebhookStatus,
+} from "../../../gen/tellwire/v1/webhook_pb.ts";
+import { publicId } from "../../domain/ids.ts";
+import type { NewWebhook } from "../../usecases/create-webhook.ts";
+import type { RetrySettings, WebhookFields } from "../../usecases/webhook-fields.ts";
+import type { WebhookRecord } from "../../usecases/webhook-record.ts";
+import { durationOf, enumName, millisecondsOf, optionalUuidOf, timestampOf } from "./wire-values.ts";
+
+/** A webhook as answers show it: never with a secret. */
+export function webhookMessage({ webhook, health, etag }: WebhookRecord): Webhook {
+  return create(WebhookSchema, {
+    id: publicId("webhook", webhook.id),
+    organizationId: publicId("organization", webhook.organizationId),
+    projectIds: webhook.projectIds,
+    name: webhook.name ?? "",
+    description: webhook.description,
+    url: webhook.url,
+    eventTypes: webhook.eventTypes,
+    status: WebhookStatus[webhook.status],
+    statusReason: webhook.statusReason,
+    format: WebhookFormat[webhook.format],
+    headers: webhook.headers,
+    ...retryPolicyOf(webhook),
+    verification: {
+      method: VerificationMethod[webhook.verificationMethod],
+      verifyTime: timestampOf(webhook.verifiedAt),
+    },
+    ...(health === undefined ? {} : { health: healthOf(health) }),
+    createTime: timestampOf(webhook.createdAt),
+    updateTime: timestampOf(webhook.updatedAt),
+    etag,
+  });
+}
+
+/** What a creation asks for. The message's rules hold already. */
+export function newWebhook(message: Webhook): NewWebhook {
+  return {
+    ...webhookFieldsOf(message),
+    organizationId: optionalUuidOf("organization", message.organizationId, "webhook.organization_id"),
+    signingSecret: message.signingSecret,
+  };
+}
+
+/** The fields that a caller may set, with the defaults of what is left out. */
+export function webhookFieldsOf(message: Webhook): WebhookFields {
+  const { projectIds, name, description, url, eventTypes, headers, retryPolicy } = message;
+  return {
+    projectIds,
+    name,
+    description,
+    url,
+    eventTypes,
+    format: enumName(WebhookFormat, message.format) ?? "STANDARD",
+    headers,
+    retry: retrySettingsOf(retryPolicy),
+    verificationMethod: enumName(VerificationMethod, message.verification?.method ?? 0) ?? "CHALLENGE",
+  };
+}
+
+function retrySettingsOf(policy: RetryPolicy | undefined): RetrySettings {
+  return {
+    delaysMs: policy === undefined || policy.delays.length === 0 ? null : policy.delays.map(millisecondsOf),
+    maxAttempts: policy?.maxAttempts || null,
+    timeoutMs: policy?.timeout === undefined ? null : millisecondsOf(policy.timeout),
+  };
+}
+
+/** Set where the webhook sets any of it. */
+function retryPolicyOf(webhook: WebhookRecord["webhook"]): Pick<MessageInitShape<typeof WebhookSchema>, "retryPolicy"> {
+  const { retryDelaysMs, maxAttempts, timeoutMs } = webhook;
+  if (!retryDelaysMs && !maxAttempts && !timeoutMs) return {};
+  return {
+    retryPolicy: {
+      delays: (retryDelaysMs ?? []).map(durationOf),
+      maxAttempts: maxAttempts ?? 0,
+      ...(timeoutMs ? { timeout: durationOf(timeoutMs) } : {}),
+    },
+  };
+}
+
+function healthOf(health: NonNullable<WebhookRecord["health"]>) {
+  return {
+    lastSuccessTime: timestampOf(health.lastSuccessAt),
+    lastFailureTime: timestampOf(health.lastFailureAt),
+    consecutiveFailures: health.consecutiveFailures,
+    lastError: health.lastError,
+  };
+}

@@ -1,0 +1,29 @@
+import type { Validator } from "@bufbuild/protovalidate";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
+import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
+import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
+import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
+import type { UseCases } from "../usecases/use-cases.ts";
+import { createDeliveryHandlers } from "./handlers/delivery-handlers.ts";
+import { createEventHandlers } from "./handlers/event-handlers.ts";
+import { createOrganizationHandlers } from "./handlers/organization-handlers.ts";
+import { createWebhookHandlers } from "./handlers/webhook-handlers.ts";
+import type { OnServerError } from "./interceptors/error-interceptor.ts";
+
+/** The services of tellwire.v1 on the use cases. They need the interceptors of createInterceptors before them. */
+export function createRoutes(useCases: UseCases, options: RouteOptions): (router: ConnectRouter) => void {
+  return (router) => {
+    router.service(WebhookService, createWebhookHandlers(useCases, options));
+    router.service(EventService, createEventHandlers(useCases, options));
+    router.service(DeliveryService, createDeliveryHandlers(useCases));
+    router.service(OrganizationService, createOrganizationHandlers(useCases));
+  };
+}
+
+export interface RouteOptions {
+  /** The one that the interceptors have. */
+  validator: Validator;
+  newRequestId: () => string;
+  onServerError: OnServerError;
+}

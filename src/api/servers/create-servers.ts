@@ -1,0 +1,140 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import { trackConnections } from "./connections.ts";
+import type { HealthSource } from "./health-source.ts";
+import { type ListenAddress, listen } from "./listen.ts";
+import {
+  createGrpcServer,
+  createWebServer,
+  type NodeRequest,
+  type NodeResponse,
+  type NodeServer,
+  type TlsIdentity,
+} from "./node-server.ts";
+import { createProbes, type ProbesOptions } from "./probes.ts";
+import { isGrpcRequest, sendError, sendGrpcUnimplemented } from "./responses.ts";
+import { createRpcHandler, type RpcHandlerOptions } from "./rpc-handler.ts";
+import { createServingState } from "./serving-state.ts";
+
+export interface ServersOptions
+  extends Pick<RpcHandlerOptions, "routes" | "interceptors" | "maxBodyBytes" | "healthPollMs"> {
+  /** Connect, gRPC-Web, the probes and the gateway. */
+  http: ListenAddress;
+  /** gRPC, over h2c where there is no TLS. */
+  grpc: ListenAddress;
+  /** For both ports. */
+  tls?: TlsIdentity | undefined;
+  /** Answers every request on the HTTP port that is neither for an RPC nor for a probe. */
+  gateway?: ((request: NodeRequest, response: NodeResponse) => Promise<void> | void) | undefined;
+  health: HealthSource;
+  metrics?: ProbesOptions["metrics"];
+  log: Pick<Logger, "debug" | "warn" | "error">;
+}
+
+/** The two ports of the service. */
+export interface Servers {
+  /** Listens on both ports or none. Throws CONFIG_INVALID, with the variable and the fix, for an address that cannot be had. */
+  listen(): Promise<{ httpUrl: string; grpcUrl: string }>;
+  /** From now on health checks and /readyz say that this process does not serve, while it still does: for load balancers to turn away. */
+  announceClose(): void;
+  /**
+   * Announces the close, accepts nothing more, gives requests in flight the grace to finish, and cuts what is left then. Resolves when both ports
+   * and all connections are closed. Further calls wait for the first.
+   */
+  close(options: { graceMs: number }): Promise<void>;
+}
+
+/** Prepares both servers; nothing listens yet. Throws CONFIG_INVALID for a certificate or key that cannot be used. */
+export function createServers(options: ServersOptions): Servers {
+  const { tls, log } = options;
+  const serving = createServingState({ source: options.health });
+  const shutdown = new AbortController();
+  const handleRpc = createRpcHandler({ ...options, serving, shutdownSignal: shutdown.signal });
+  const handleProbe = createProbes({ serving, metrics: options.metrics, log });
+
+  const http = createWebServer(tls, (request, response) => {
+    if (handleRpc(request, response) || handleProbe(request, response)) return;
+    if (isGrpcRequest(request)) sendGrpcUnimplemented(request, response);
+    else void passOn(request, response, options);
+  });
+  const grpc = createGrpcServer(tls, (request, response) => {
+    if (handleRpc(request, response)) return;
+    if (isGrpcRequest(request)) sendGrpcUnimplemented(request, response);
+    else sendError(request, response, 404, "NOT_FOUND", "this port serves RPCs alone: REST is on the HTTP port");
+  });
+  const connections = [http, grpc].map(trackConnections);
+  let closing: Promise<void> | undefined;
+
+  async function close(graceMs: number): Promise<void> {
+    serving.stop();
+    for (const { stopAccepting } of connections) stopAccepting();
+    const closed = Promise.all(connections.map((each) => each.closed));
+    const answered = Promise.all(connections.map((each) => each.requestsDone()));
+    await within(graceMs, answered);
+    const requests = connections.reduce((sum, each) => sum + each.inFlight(), 0);
+    if (requests > 0) {
+      log.warn({ requests, graceMs }, "the time to finish is over: the requests that are left are cut off");
+      shutdown.abort(new ConnectError("the server is shutting down: try again", Code.Unavailable));
+      await within(lastWordsMs, answered);
+    }
+    await within(lingerMs, closed);
+    for (const { destroyAll } of connections) destroyAll();
+    await closed;
+  }
+
+  return {
+    announceClose: () => serving.stop(),
+    close: ({ graceMs }) => {
+      closing ??= close(graceMs);
+      return closing;
+    },
+    async listen() {
+      const scheme = tls === undefined ? "http" : "https";
+      try {
+        const httpUrl = `${scheme}://${await listen(http, options.http, "TELLWIRE_HTTP_ADDR")}`;
+        const grpcUrl = `${scheme}://${await listen(grpc, options.grpc, "TELLWIRE_GRPC_ADDR")}`;
+        for (const server of [http, grpc]) logErrors(server, log);
+        return { httpUrl, grpcUrl };
+      } catch (error) {
+        closing ??= close(0);
+        await closing;
+        throw error;
+      }
+    },
+  };
+}
+
+/** For calls that end themselves when their signal aborts: the time to send their status. */
+const lastWordsMs = 250;
+
+/** For connections whose last answer is still being sent, after the requests are done. */
+const lingerMs = 3000;
+
+/** Waits for the promise, but no longer than that. */
+async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  const timer = new AbortController();
+  const passed = delay(ms, undefined, { signal: timer.signal }).catch(() => undefined);
+  await Promise.race([promise, passed]);
+  timer.abort();
+}
+
+async function passOn(request: NodeRequest, response: NodeResponse, { gateway, log }: ServersOptions): Promise<void> {
+  if (gateway === undefined) {
+    sendError(request, response, 404, "NOT_FOUND", "nothing is served under this path");
+    return;
+  }
+  try {
+    await gateway(request, response);
+  } catch (error) {
+    log.error({ err: error, method: request.method }, "the gateway failed");
+    if (response.headersSent) response.destroy();
+    else sendError(request, response, 500, "INTERNAL", "internal error");
+  }
+}
+
+function logErrors(server: NodeServer, log: ServersOptions["log"]): void {
+  server.on("error", (error: Error) => log.error({ err: error }, "a server failed"));
+  server.on("sessionError", (error: Error) => log.debug({ err: error }, "an HTTP/2 connection failed"));
+  server.on("tlsClientError", (error: Error) => log.debug({ err: error }, "a TLS handshake failed"));
+}

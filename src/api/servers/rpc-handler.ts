@@ -1,0 +1,113 @@
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  createConnectRouter,
+  createContextValues,
+  type Interceptor,
+} from "@connectrpc/connect";
+import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import type { Logger } from "pino";
+import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { closingSignalKey } from "./closing-signal.ts";
+import { withReadableMessage } from "./grpc-message.ts";
+import { createHealthService } from "./health-service.ts";
+import type { NodeRequest, NodeResponse } from "./node-server.ts";
+import { createReflectionService } from "./reflection-service.ts";
+import { reflectionV1Alpha } from "./reflection-v1alpha.ts";
+import { requestPath, sendError } from "./responses.ts";
+import type { ServingState } from "./serving-state.ts";
+
+export interface RpcHandlerOptions {
+  routes: (router: ConnectRouter) => void;
+  interceptors: readonly Interceptor[];
+  /** The most that one message may have, in bytes, before and after decompression. */
+  maxBodyBytes: number;
+  serving: ServingState;
+  healthPollMs?: number | undefined;
+  /** Aborts the signal in the context of every call that still runs. */
+  shutdownSignal: AbortSignal;
+  log: Pick<Logger, "debug" | "error">;
+}
+
+/** Answers a request for an RPC, and says true; says false, and leaves the request alone, where its path names none. */
+export type RpcHandler = (request: NodeRequest, response: NodeResponse) => boolean;
+
+/**
+ * Serves the routes, with gRPC health checking and reflection of all of them, over Connect, gRPC and gRPC-Web, whichever a request speaks.
+ * No request, however malformed, makes it throw.
+ */
+export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
+  const handlers = new Map(createHandlers(options).map((handler) => [handler.requestPath, handler]));
+  return (request, response) => {
+    const handler = handlers.get(requestPath(request));
+    if (handler === undefined) return false;
+    void run(handler, request, response, options);
+    return true;
+  };
+}
+
+function createHandlers(options: RpcHandlerOptions): UniversalHandler[] {
+  const { routes, interceptors, maxBodyBytes, serving, healthPollMs, shutdownSignal } = options;
+  const router = createConnectRouter({
+    interceptors: [...interceptors],
+    readMaxBytes: maxBodyBytes,
+    acceptCompression: [compressionGzip, compressionBrotli],
+    shutdownSignal,
+  });
+  routes(router);
+  const own = [...new Set(router.handlers.map(({ service }) => service))];
+  const health = { serving, services: own.map(({ typeName }) => typeName) };
+  router.service(
+    Health,
+    createHealthService(healthPollMs === undefined ? health : { ...health, pollMs: healthPollMs }),
+  );
+  const reflection = createReflectionService([...own, Health, ServerReflection, reflectionV1Alpha], serving.closing);
+  router.service(ServerReflection, reflection);
+  router.service(reflectionV1Alpha, reflection);
+  return router.handlers;
+}
+
+async function run(
+  handler: UniversalHandler,
+  request: NodeRequest,
+  response: NodeResponse,
+  { serving, log }: RpcHandlerOptions,
+): Promise<void> {
+  const universal = toUniversalRequest(request, response, serving);
+  if (universal === undefined) {
+    sendError(request, response, 400, "INVALID_ARGUMENT", "Host: is missing, or no host name");
+    return;
+  }
+  try {
+    await universalResponseToNodeResponse(withReadableMessage(await handler(universal)), response);
+  } catch (error) {
+    const rpc = `${handler.service.typeName}/${handler.method.name}`;
+    if (ConnectError.from(error).code === Code.Aborted) {
+      log.debug({ err: error, rpc }, "the client left before its answer was complete");
+      return;
+    }
+    log.error({ err: error, rpc }, "a call could not be answered");
+    if (response.headersSent) response.destroy();
+    else sendError(request, response, 500, "INTERNAL", "internal error");
+  }
+}
+
+/** Undefined for a request whose Host header is missing, or fits into no URL. */
+function toUniversalRequest(
+  request: NodeRequest,
+  response: NodeResponse,
+  { closing }: ServingState,
+): UniversalServerRequest | undefined {
+  const authority = "authority" in request ? request.authority : request.headers.host;
+  if (authority === undefined || !URL.canParse(request.url ?? "", `http://${authority}`)) return undefined;
+  const contextValues = createContextValues().set(closingSignalKey, closing);
+  return universalRequestFromNodeRequest(request, response, undefined, contextValues);
+}

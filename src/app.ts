@@ -1,0 +1,243 @@
+import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { createValidator } from "@bufbuild/protovalidate";
+import { DeliveryService } from "../gen/tellwire/v1/delivery_service_pb.ts";
+import { EventService } from "../gen/tellwire/v1/event_service_pb.ts";
+import { OrganizationService } from "../gen/tellwire/v1/organization_service_pb.ts";
+import { WebhookService } from "../gen/tellwire/v1/webhook_service_pb.ts";
+import type { OnServerError } from "./api/interceptors/error-interceptor.ts";
+import { createInterceptors } from "./api/interceptors.ts";
+import { createRoutes } from "./api/routes.ts";
+import { createServers, type Servers } from "./api/servers/create-servers.ts";
+import { createHealthSource } from "./api/servers/health-source.ts";
+import { openServices } from "./api/servers/open-services.ts";
+import type { Broker, BrokerLog } from "./broker/broker.ts";
+import { openJetStream } from "./broker/jetstream.ts";
+import { openPostgresBroker } from "./broker/postgres.ts";
+import type { Config } from "./config.ts";
+import { createEngine } from "./delivery/engine.ts";
+import type { IdSource } from "./domain/ids.ts";
+import { createSecretBox } from "./domain/secret-box.ts";
+import { observeEngine } from "./engine-observer.ts";
+import { TellwireError } from "./errors.ts";
+import { createConnectCaller } from "./gateway/connect-caller.ts";
+import { createGateway } from "./gateway/gateway.ts";
+import { createAddressGuard } from "./outbound/address-guard.ts";
+import { createHttpClient } from "./outbound/http-client.ts";
+import { type Database, openEmbedded, openPostgres } from "./store/database.ts";
+import type { Log } from "./telemetry/log.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
+import { createUseCases, type UseCases } from "./usecases/use-cases.ts";
+import { version } from "./version.ts";
+
+/** A running Tellwire. */
+export interface App {
+  httpUrl: string;
+  grpcUrl: string;
+  /**
+   * Stops in the order of the work: no new requests, no new messages, attempts under way finish within the grace or go to their lanes,
+   * what is known is recorded, and the connections close.
+   */
+  close(): Promise<void>;
+}
+
+export interface AppOptions {
+  log: Log;
+  metrics: Metrics;
+}
+
+/** Starts everything, in the order in which the parts need each other. What was started is closed again if a later part fails. */
+export async function startApp(config: Config, options: AppOptions): Promise<App> {
+  const closing: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const part of closing.splice(0).reverse()) {
+      await part().catch((error) => options.log.error({ err: error }, "a part did not close cleanly"));
+    }
+  };
+  try {
+    const urls = await start(config, options, (part) => closing.push(part));
+    return { ...urls, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Which services the contract has, for the REST gateway; the Connect and gRPC doors know them from the routes. */
+const services = [WebhookService, EventService, DeliveryService, OrganizationService];
+
+/** How long one verification may take in all. */
+const verificationTimeoutMs = 10_000;
+
+type OnClose = (part: () => Promise<void>) => void;
+
+async function start(config: Config, { log, metrics }: AppOptions, onClose: OnClose) {
+  const { shutdownGraceMs: graceMs } = config;
+  const ids: IdSource = { now: Date.now, randomBytes };
+  const secretBox = createSecretBox({ keys: config.secretsKeys });
+  const targetPolicy = {
+    guard: createAddressGuard({ allow: config.allowAddresses, deny: config.denyAddresses }),
+    allowHttp: config.allowHttp,
+    allowPorts: config.allowPorts,
+  };
+  const httpClient = createHttpClient({ policy: targetPolicy, userAgent: `Tellwire/${version}` });
+
+  const database = await openDatabase(config, log);
+  onClose(() => database.close());
+  const broker = await openBroker(config, database, log);
+  onClose(() => broker.close());
+  onClose(() => httpClient.close());
+
+  const requestOrigin = new URL(config.publicUrl ?? "http://tellwire.local").hostname;
+  const engine = createEngine({
+    sql: database.sql,
+    broker,
+    secretBox,
+    client: httpClient,
+    ids,
+    random: Math.random,
+    defaultPolicy: {
+      delaysMs: config.retryDelaysMs,
+      maxAttempts: config.retryDelaysMs.length + 1,
+      timeoutMs: config.deliveryTimeoutMs,
+    },
+    requestOrigin,
+    maxPayloadBytes: config.maxPayloadBytes,
+    maxPerWebhook: config.concurrencyPerWebhook,
+    observer: observeEngine({ log, metrics, now: ids.now }),
+  });
+  const useCases = createUseCases({
+    database,
+    broker,
+    secretBox,
+    httpClient,
+    targetPolicy,
+    changes: engine,
+    ids,
+    operatorKey: config.operatorKey,
+    requestOrigin,
+    defaultTimeoutMs: config.deliveryTimeoutMs,
+    maxPayloadBytes: config.maxPayloadBytes,
+    verification: { timeoutMs: verificationTimeoutMs, pollIntervalMs: 5_000, concurrency: 32 },
+    log: { backgroundFailure: (what, error) => log.error({ err: error }, `${what} failed, and is tried again`) },
+  });
+  const servers = await createFrontDoors(config, { log, metrics, useCases, database, broker });
+
+  onClose(() => engine.stop(graceMs));
+  await engine.start();
+  useCases.verificationWorker.start();
+  onClose(() => useCases.verificationWorker.stop({ graceMs }));
+  const urls = await servers.listen();
+  onClose(() => servers.close({ graceMs }));
+  return urls;
+}
+
+async function openDatabase(config: Config, log: Log): Promise<Database> {
+  const database =
+    config.databaseUrl === undefined
+      ? await openEmbedded(config.dataDir)
+      : await openPostgres(config.databaseUrl, { maxConnections: config.databaseMaxConnections });
+  try {
+    await bringUpToDate(config, database, log);
+    return database;
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+async function bringUpToDate(config: Config, database: Database, log: Log): Promise<void> {
+  if (config.autoMigrate) {
+    for (const name of await database.migrate()) {
+      log.info(`migrated the database: ${name}`);
+    }
+    return;
+  }
+  const pending = await database.pendingMigrations();
+  if (pending.length > 0) {
+    const names = pending.join(", ");
+    throw new TellwireError(
+      "CONFIG_INVALID",
+      `the database lacks migrations (${names}): run \`tellwire migrate\` first`,
+    );
+  }
+}
+
+async function openBroker(config: Config, database: Database, log: Log): Promise<Broker> {
+  const brokerLog: BrokerLog = (level, message, details = {}) => log[level](details, message);
+  return config.natsServers.length === 0
+    ? await openPostgresBroker(database.sql, { log: brokerLog })
+    : await openJetStream({
+        url: config.natsServers.join(","),
+        credentialsFile: config.natsCredentialsPath,
+        log: brokerLog,
+      });
+}
+
+interface FrontDoorParts extends AppOptions {
+  useCases: UseCases;
+  database: Database;
+  broker: Broker;
+}
+
+/** Connect, gRPC-Web, gRPC and REST: the same handlers behind the same interceptors. */
+async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<Servers> {
+  const { log, metrics, useCases, database, broker } = parts;
+  const { maxBodyBytes } = config;
+  const validator = createValidator();
+  const newRequestId = () => `req_${randomBytes(12).toString("hex")}`;
+  const onServerError: OnServerError = ({ requestId, method, error }) =>
+    log.error({ err: error, requestId, method }, "a call failed because of us");
+  const routes = createRoutes(useCases, { validator, newRequestId, onServerError });
+  const interceptors = createInterceptors({
+    authenticate: useCases.keys.authenticate,
+    openServices,
+    validator,
+    newRequestId,
+    onServerError,
+    onRequest: (entry) => log.debug(entry, "call"),
+    now: () => performance.now(),
+  });
+  const gateway = createGateway({
+    services,
+    caller: createConnectCaller({ routes, interceptors }),
+    maxBodyBytes,
+    errorDomain: "tellwire",
+    onInternalError: (error) => log.error({ err: error }, "a REST call failed because of us"),
+  });
+  return createServers({
+    routes,
+    interceptors,
+    http: listenAddress(config.httpAddress),
+    grpc: listenAddress(config.grpcAddress),
+    tls: await readTls(config),
+    maxBodyBytes,
+    gateway: gateway.handle,
+    health: createHealthSource({ checks: { database: database.ping, broker: broker.ping }, log }),
+    metrics: metrics.registry,
+    log,
+  });
+}
+
+/** No host means every interface, of IPv6 and IPv4. */
+function listenAddress({ host = "::", port }: Config["httpAddress"]): { host: string; port: number } {
+  return { host, port };
+}
+
+async function readTls({ tls }: Config): Promise<{ cert: string; key: string } | undefined> {
+  if (tls === undefined) {
+    return undefined;
+  }
+  const [cert, key] = await Promise.all([
+    readPem("TELLWIRE_TLS_CERT", tls.certPath),
+    readPem("TELLWIRE_TLS_KEY", tls.keyPath),
+  ]);
+  return { cert, key };
+}
+
+async function readPem(variable: string, path: string): Promise<string> {
+  return await readFile(path, "utf8").catch((cause) => {
+    const code = (cause as NodeJS.ErrnoException).code;
+    throw new TellwireError("CONFIG_INVALID", `${variable}: ${path} cannot be read (${code})`, { cause });
+  });
+}

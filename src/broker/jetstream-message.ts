@@ -1,0 +1,65 @@
+import type { Msg, NatsConnection } from "@nats-io/transport-node";
+import type { IncomingMessage } from "./broker.ts";
+
+/** A message as a pull consumer of JetStream got it. `onSettled` is called once, when it is acknowledged or given back. */
+export function jetStreamMessage(nats: NatsConnection, message: Msg, onSettled: () => void): IncomingMessage {
+  const { stream, sequence, deliveryCount, publishedAt } = parseAckSubject(message.reply ?? "");
+  let settled = false;
+  const settle = (answer: string): void => {
+    // A connection that is closed takes no answer: the message is delivered again, to somebody else.
+    if (!settled && !nats.isClosed()) {
+      nats.publish(message.reply ?? "", answer);
+    }
+    settled = true;
+    onSettled();
+  };
+  return {
+    place: `${stream}:${sequence}`,
+    subject: message.subject,
+    ...readHeaders(message),
+    body: message.data,
+    publishedAt,
+    deliveryCount,
+    ack: () => settle("+ACK"),
+    nak: (delayMs) => settle(nakAfter(delayMs)),
+  };
+}
+
+/**
+ * `$JS.ACK.<stream>.<consumer>.<delivery count>.<sequence>.<consumer's sequence>.<nanoseconds>.<pending>`, or, of servers with domains,
+ * `$JS.ACK.<domain>.<account>.<stream>.…` (https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-15.md).
+ */
+export function parseAckSubject(subject: string): {
+  stream: string;
+  sequence: number;
+  deliveryCount: number;
+  publishedAt: Date;
+} {
+  const tokens = subject.split(".");
+  const [stream, , deliveryCount, sequence, , nanoseconds] = tokens.slice(tokens.length > 9 ? 4 : 2);
+  if (tokens[1] !== "ACK" || stream === undefined || nanoseconds === undefined) {
+    throw new Error(`not the reply subject of a JetStream message: ${subject}`);
+  }
+  return {
+    stream,
+    sequence: Number(sequence),
+    deliveryCount: Number(deliveryCount),
+    // Nanoseconds are beyond 2^53: the last six digits go before the text becomes a number.
+    publishedAt: new Date(Number(nanoseconds.slice(0, -6))),
+  };
+}
+
+function nakAfter(delayMs: number): string {
+  // The server takes a fraction of a millisecond for no delay at all.
+  const wholeMs = Math.max(0, Math.ceil(delayMs));
+  return wholeMs === 0 ? "-NAK" : `-NAK {"delay": ${wholeMs * 1_000_000}}`;
+}
+
+function readHeaders(message: Msg): Pick<IncomingMessage, "headers" | "headersProblem"> {
+  try {
+    const headers = message.headers ?? [];
+    return { headers: Object.fromEntries([...headers].map(([name, values]) => [name, values.join(", ")])) };
+  } catch (error) {
+    return { headers: {}, headersProblem: error instanceof Error ? error.message : String(error) };
+  }
+}

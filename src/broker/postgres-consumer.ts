@@ -1,0 +1,136 @@
+import type { Sql } from "../store/sql.ts";
+import type { BrokerLog, ConsumeOptions, Consumer, IncomingMessage } from "./broker.ts";
+import { createFreeRoom, leastRoom } from "./free-room.ts";
+import type { Settlements } from "./postgres-settlements.ts";
+import { claimMessages, nextVisible } from "./postgres-statements.ts";
+import { createWakeUp } from "./wake-up.ts";
+
+export interface PostgresConsumerOptions extends ConsumeOptions {
+  ackWaitMs: number;
+  /** How long to wait for a notification before looking anyway. */
+  pollIntervalMs: number;
+  settlements: Settlements;
+  log: BrokerLog;
+}
+
+export interface PostgresConsumer extends Consumer {
+  /** There may be something to claim: look now. */
+  wake(): void;
+}
+
+interface ClaimedRow {
+  sequence: number;
+  subject: string;
+  headers: string;
+  body: Uint8Array;
+  publishedAtMs: number;
+  deliveryCount: number;
+}
+
+const firstRetryMs = 100;
+const maxRetryMs = 5_000;
+
+/** Claims messages for as long as nobody stops it, over every outage of the database. */
+export function startPostgresConsumer(
+  sql: Sql,
+  options: PostgresConsumerOptions,
+  handle: (batch: readonly IncomingMessage[]) => void,
+): PostgresConsumer {
+  const { maxBatch, maxUnacknowledged, ackWaitMs, settlements, log } = options;
+  /** By sequence: a message that is delivered again while it is still in work counts once. */
+  const unacknowledged = new Set<number>();
+  const wakeUp = createWakeUp();
+  const least = leastRoom(maxUnacknowledged, maxBatch);
+  const freeRoom = createFreeRoom(least);
+  let stopped = false;
+  let retryMs = 0;
+
+  const free = (): number => maxUnacknowledged - unacknowledged.size;
+  const run = async (): Promise<void> => {
+    while (!stopped) {
+      const limit = Math.min(maxBatch, freeRoom.take(free()));
+      if (limit === 0) {
+        await wakeUp.wait(options.pollIntervalMs);
+        continue;
+      }
+      const rows = await claim(limit);
+      if (rows === undefined) {
+        await wakeUp.wait(retryMs, { ignoreCalls: true });
+        continue;
+      }
+      handOut(rows);
+      if (rows.length < limit) {
+        await wakeUp.wait(await idleMs());
+      }
+    }
+  };
+  /** Undefined where the database does not answer. */
+  const claim = async (limit: number): Promise<ClaimedRow[] | undefined> => {
+    try {
+      const rows = await sql.query<ClaimedRow>(claimMessages, [limit, ackWaitMs]);
+      retryMs = 0;
+      return rows;
+    } catch (error) {
+      retryMs = Math.min(maxRetryMs, retryMs === 0 ? firstRetryMs : retryMs * 2);
+      log("warn", "messages could not be claimed; trying again", { error, retryMs });
+      return undefined;
+    }
+  };
+  const handOut = (rows: ClaimedRow[]): void => {
+    if (stopped) {
+      for (const { sequence, deliveryCount } of rows) {
+        settlements.giveBack(sequence, deliveryCount, 0);
+      }
+    } else if (rows.length > 0) {
+      rows.sort((one, other) => one.sequence - other.sequence);
+      handle(rows.map(received));
+    }
+  };
+  /** Until a message becomes visible that nobody is notified of, such as one that was given back. */
+  const idleMs = async (): Promise<number> => {
+    // Where this fails, so does the next claim, which says so.
+    const [next] = await sql.query<{ inMs: number | null }>(nextVisible, []).catch(() => []);
+    return Math.min(options.pollIntervalMs, Math.max(0, Math.ceil(next?.inMs ?? Number.POSITIVE_INFINITY)));
+  };
+  const received = ({
+    sequence,
+    subject,
+    headers,
+    body,
+    publishedAtMs,
+    deliveryCount,
+  }: ClaimedRow): IncomingMessage => {
+    unacknowledged.add(sequence);
+    let settled = false;
+    const settle = (write: () => void): void => {
+      if (!settled) {
+        settled = true;
+        unacknowledged.delete(sequence);
+        write();
+        if (free() === least) {
+          wakeUp.call();
+        }
+      }
+    };
+    return {
+      place: `broker_message:${sequence}`,
+      subject,
+      headers: JSON.parse(headers),
+      body,
+      publishedAt: new Date(publishedAtMs),
+      deliveryCount,
+      ack: () => settle(() => settlements.acknowledge(sequence)),
+      nak: (delayMs) => settle(() => settlements.giveBack(sequence, deliveryCount, delayMs)),
+    };
+  };
+
+  const running = run();
+  return {
+    wake: wakeUp.call,
+    async stop() {
+      stopped = true;
+      wakeUp.end();
+      await running;
+    },
+  };
+}

@@ -1,0 +1,95 @@
+import type { Statement } from "../store/sql.ts";
+
+/** Whoever waits for messages listens here. */
+export const brokerChannel = "tellwire_broker";
+
+/**
+ * $1 subjects text[], $2 headers text[] (JSON), $3 bodies text[] (base64).
+ * One statement and one NOTIFY for all messages; each costs its row and two index entries.
+ */
+export const publishMessages: Statement = {
+  name: "broker_publish",
+  text: `
+    with inserted as (
+      insert into broker_message (subject, headers, body)
+      select subject, headers::jsonb, decode(body, 'base64')
+      from unnest($1::text[], $2::text[], $3::text[]) as message (subject, headers, body)
+    )
+    select pg_notify('${brokerChannel}', '')`,
+};
+
+/**
+ * $1 how many at most, $2 for how many milliseconds nobody else gets them.
+ * Index broker_message_visible from its start: the cost is that of the rows taken, however many wait. Ordered by the time at which messages
+ * became visible, which is that of publishing for those that were never handed out. Rows that others are taking are skipped, not waited for.
+ */
+export const claimMessages: Statement = {
+  name: "broker_claim",
+  text: `
+    with due as (
+      select sequence
+      from broker_message
+      where visible_at <= now()
+      order by visible_at, sequence
+      limit $1
+      for update skip locked
+    )
+    update broker_message as message
+    set visible_at = now() + $2::double precision * interval '1 millisecond', delivery_count = message.delivery_count + 1
+    from due
+    where message.sequence = due.sequence
+    returning
+      message.sequence::double precision as sequence,
+      message.subject,
+      message.headers::text as headers,
+      message.body,
+      (extract(epoch from message.published_at) * 1000)::double precision as "publishedAtMs",
+      message.delivery_count as "deliveryCount"`,
+};
+
+/** In how many milliseconds the next message becomes visible; null where there is none. Reads one entry of broker_message_visible. */
+export const nextVisible: Statement = {
+  name: "broker_next_visible",
+  text: `
+    select (extract(epoch from min(visible_at) - now()) * 1000)::double precision as "inMs"
+    from broker_message`,
+};
+
+/**
+ * $1 sequences bigint[]. By the primary key. It does not matter who has the message by now: what it asks for is recorded, and nobody needs
+ * to get it again.
+ */
+export const acknowledgeMessages: Statement = {
+  name: "broker_acknowledge",
+  text: "delete from broker_message where sequence = any($1::bigint[])",
+};
+
+/**
+ * $1 sequences bigint[], $2 delivery counts integer[], $3 delays in milliseconds double precision[]. By the primary key. The delivery count
+ * is the fence: a message that somebody else was given in the meantime stays with them.
+ */
+export const giveBackMessages: Statement = {
+  name: "broker_give_back",
+  text: `
+    update broker_message as message
+    set visible_at = now() + given.delay_ms * interval '1 millisecond'
+    from unnest($1::bigint[], $2::integer[], $3::double precision[]) as given (sequence, delivery_count, delay_ms)
+    where message.sequence = given.sequence and message.delivery_count = given.delivery_count`,
+};
+
+/** $1 the sequence, $2 subject, $3 headers (JSON), $4 body (base64), $5 reason. Moves one message, by the primary key. */
+export const rejectMessage: Statement = {
+  name: "broker_reject",
+  text: `
+    with gone as (
+      delete from broker_message where sequence = $1::bigint
+    )
+    insert into broker_rejected (subject, headers, body, reason)
+    values ($2, $3::jsonb, decode($4, 'base64'), $5)`,
+};
+
+/** $1 the age in milliseconds. Reads the whole table, which is small; run once an hour. */
+export const removeOldRejected: Statement = {
+  name: "broker_remove_old_rejected",
+  text: "delete from broker_rejected where rejected_at < now() - $1::double precision * interval '1 millisecond'",
+};

@@ -1,0 +1,60 @@
+import { Command } from "commander";
+import { pino } from "pino";
+import { type Command as ConfigCommand, readConfig } from "./config.ts";
+import { runDev } from "./dev.ts";
+import { failureText } from "./failure-text.ts";
+import { migrate } from "./migrate.ts";
+import { serve } from "./serve.ts";
+import { createLog } from "./telemetry/log.ts";
+import { version } from "./version.ts";
+
+const program = new Command("tellwire")
+  .description("Sends webhooks: signed deliveries with retries, of events from RPC, REST or NATS.")
+  .version(version, "--version", "print the version")
+  .helpOption("--help", "print this help")
+  .helpCommand(false)
+  .addHelpText("after", "\nTellwire is configured by TELLWIRE_… variables: see docs/configuration.md.");
+
+program
+  .command("serve", { isDefault: true })
+  .description("run the service (the default)")
+  .action(async () => {
+    const { config, log, exit } = prepare("serve");
+    await serve(config, { log, exit });
+  });
+
+program
+  .command("dev")
+  .description("run it for development, with a demo organization, a demo webhook and its receiver")
+  .action(async () => {
+    const { config, log, exit, print } = prepare("dev");
+    await runDev(config, { log, exit, print });
+  });
+
+program
+  .command("migrate")
+  .description("bring the tables of the database up to date")
+  .action(async () => {
+    await migrate(readConfig("migrate"), (text) => process.stdout.write(text));
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`tellwire: ${failureText(error)}\n`);
+  process.exitCode = 1;
+}
+
+/** Log lines and printed text share one way out, so that they stand in the order in which they were written. */
+function prepare(command: ConfigCommand) {
+  const config = readConfig(command);
+  const output = pino.destination({ dest: 1, sync: config.logFormat === "pretty" });
+  const exit = (code: number): void => {
+    output.flushSync();
+    process.exit(code);
+  };
+  const print = (text: string): void => {
+    output.write(text);
+  };
+  return { config, log: createLog({ level: config.logLevel, format: config.logFormat, output }), exit, print };
+}

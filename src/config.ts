@@ -1,0 +1,202 @@
+import { z } from "zod";
+import { nearestName } from "./config/nearest-name.ts";
+import type { SocketAddress } from "./config/value-formats.ts";
+import { configDefaults, type VariableName, variables } from "./config/variables.ts";
+import { type FieldViolation, TellwireError } from "./errors.ts";
+
+/** What the operator has set, read once and frozen. docs/configuration.md says what each part means. */
+export interface Config {
+  readonly httpAddress: SocketAddress;
+  readonly grpcAddress: SocketAddress;
+  /** Paths of PEM files; both servers use TLS where set. */
+  readonly tls: { readonly certPath: string; readonly keyPath: string } | undefined;
+  /** `postgres://…`, a secret. Undefined: the embedded database in `dataDir`. */
+  readonly databaseUrl: string | undefined;
+  readonly databaseMaxConnections: number;
+  readonly dataDir: string;
+  /** The NATS servers. Empty: events are brokered by the database. */
+  readonly natsServers: readonly string[];
+  /** A NATS credentials file (`.creds`). */
+  readonly natsCredentialsPath: string | undefined;
+  /** A secret. Undefined: operator calls are refused. */
+  readonly operatorKey: string | undefined;
+  /** Keys of 32 bytes for secrets at rest: the first seals, all open. Empty: the key file in `dataDir` is used. */
+  readonly secretsKeys: readonly Uint8Array[];
+  /** Where the API is reached from outside, without a slash at the end. */
+  readonly publicUrl: string | undefined;
+  readonly allowHttp: boolean;
+  readonly allowAddresses: readonly string[];
+  readonly denyAddresses: readonly string[];
+  readonly allowPorts: readonly number[];
+  readonly maxPayloadBytes: number;
+  readonly maxBodyBytes: number;
+  readonly deliveryTimeoutMs: number;
+  readonly retryDelaysMs: readonly number[];
+  readonly concurrencyPerWebhook: number;
+  readonly shutdownGraceMs: number;
+  readonly logLevel: LogLevel;
+  readonly logFormat: "json" | "pretty";
+  /** Whether the tables are brought up to date at start. Always true with the embedded database. */
+  readonly autoMigrate: boolean;
+}
+
+/** The levels of pino, and none. */
+export type LogLevel = z.infer<(typeof variables)["TELLWIRE_LOG_LEVEL"]>;
+
+/** What the configuration is read for: `dev` has defaults of its own, and only `serve` needs a secrets key for a database server. */
+export type Command = "serve" | "dev" | "migrate";
+
+/** Variables as the process gets them. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the configuration from `TELLWIRE_…` variables. An empty variable is as good as none. Throws one CONFIG_INVALID that names every
+ * variable which is wrong, and what to do about it.
+ */
+export function readConfig(command: Command, environment: Environment = process.env): Config {
+  const given = Object.fromEntries(Object.entries(environment).filter(([name, text]) => isOurs(name) && text?.trim()));
+  const values = schema.safeParse({ ...configDefaults, ...commandDefaults[command], ...given });
+  const violations = [...valueViolations(values.error), ...combinationViolations(command, given)];
+  if (values.success && values.data.TELLWIRE_MAX_BODY_BYTES < values.data.TELLWIRE_MAX_PAYLOAD_BYTES) {
+    violations.push({
+      field: "TELLWIRE_MAX_BODY_BYTES",
+      description: "must not be less than TELLWIRE_MAX_PAYLOAD_BYTES: an event could not be published",
+    });
+  }
+  if (!values.success || violations.length > 0) {
+    const message = violations.map(({ field, description }) => `${field} ${description}`).join("; ");
+    throw new TellwireError("CONFIG_INVALID", message, { fieldViolations: violations });
+  }
+  return deepFreeze(toConfig(command, values.data));
+}
+
+/** The configuration for the start log, by variable: secrets only as `set` or `not set`, addresses without passwords. */
+export function describeConfig(config: Config): Record<VariableName, string> {
+  const secret = (isSet: boolean) => (isSet ? "set" : "not set");
+  const text = (value: string | number | boolean | undefined) => (value === undefined ? "not set" : String(value));
+  const list = (values: readonly (string | number)[]) => values.join(",") || "not set";
+  return {
+    TELLWIRE_HTTP_ADDR: config.httpAddress.text,
+    TELLWIRE_GRPC_ADDR: config.grpcAddress.text,
+    TELLWIRE_TLS_CERT: text(config.tls?.certPath),
+    TELLWIRE_TLS_KEY: text(config.tls?.keyPath),
+    TELLWIRE_DATABASE_URL: secret(config.databaseUrl !== undefined),
+    TELLWIRE_DATABASE_MAX_CONNECTIONS: text(config.databaseMaxConnections),
+    TELLWIRE_DATA_DIR: config.dataDir,
+    TELLWIRE_NATS_URL: list(config.natsServers.map(withoutPassword)),
+    TELLWIRE_NATS_CREDENTIALS: text(config.natsCredentialsPath),
+    TELLWIRE_OPERATOR_KEY: secret(config.operatorKey !== undefined),
+    TELLWIRE_SECRETS_KEY: secret(config.secretsKeys.length > 0),
+    TELLWIRE_PUBLIC_URL: text(config.publicUrl),
+    TELLWIRE_ALLOW_HTTP: text(config.allowHttp),
+    TELLWIRE_ALLOW_ADDRESSES: list(config.allowAddresses),
+    TELLWIRE_DENY_ADDRESSES: list(config.denyAddresses),
+    TELLWIRE_ALLOW_PORTS: list(config.allowPorts),
+    TELLWIRE_MAX_PAYLOAD_BYTES: text(config.maxPayloadBytes),
+    TELLWIRE_MAX_BODY_BYTES: text(config.maxBodyBytes),
+    TELLWIRE_DELIVERY_TIMEOUT_MS: text(config.deliveryTimeoutMs),
+    TELLWIRE_RETRY_DELAYS: config.retryDelaysMs.map((delayMs) => `${delayMs / 1000}s`).join(","),
+    TELLWIRE_CONCURRENCY_PER_WEBHOOK: text(config.concurrencyPerWebhook),
+    TELLWIRE_SHUTDOWN_GRACE_MS: text(config.shutdownGraceMs),
+    TELLWIRE_LOG_LEVEL: config.logLevel,
+    TELLWIRE_LOG_FORMAT: config.logFormat,
+    TELLWIRE_AUTO_MIGRATE: text(config.autoMigrate),
+  };
+}
+
+const schema = z.strictObject(variables);
+
+const commandDefaults: Record<Command, Partial<Record<VariableName, string>>> = {
+  serve: {},
+  migrate: {},
+  dev: { TELLWIRE_ALLOW_HTTP: "true", TELLWIRE_AUTO_MIGRATE: "true", TELLWIRE_LOG_FORMAT: "pretty" },
+};
+
+/** What `dev` allows besides: receivers on this machine. */
+const loopback = ["127.0.0.0/8", "::1/128"];
+
+/** The tests have variables of their own, for the servers that they use. */
+function isOurs(name: string): boolean {
+  return name.startsWith("TELLWIRE_") && !name.startsWith("TELLWIRE_TEST_");
+}
+
+function valueViolations(error: z.ZodError | undefined): FieldViolation[] {
+  return (error?.issues ?? []).flatMap((issue) => {
+    if (issue.code === "unrecognized_keys") {
+      return issue.keys.map((field) => ({
+        field,
+        description: `is not a variable of Tellwire: did you mean ${nearestName(field, Object.keys(variables))}?`,
+      }));
+    }
+    return [{ field: String(issue.path[0]), description: issue.message }];
+  });
+}
+
+function combinationViolations(command: Command, given: Environment): FieldViolation[] {
+  const violations: FieldViolation[] = [];
+  const pair = ["TELLWIRE_TLS_CERT", "TELLWIRE_TLS_KEY"] as const;
+  for (const [name, other] of [pair, [pair[1], pair[0]] as const]) {
+    if (given[other] !== undefined && given[name] === undefined) {
+      violations.push({
+        field: name,
+        description: `must be set where ${other} is: TLS needs the certificate and its key`,
+      });
+    }
+  }
+  if (given.TELLWIRE_NATS_CREDENTIALS !== undefined && given.TELLWIRE_NATS_URL === undefined) {
+    violations.push({ field: "TELLWIRE_NATS_URL", description: "must be set where TELLWIRE_NATS_CREDENTIALS is" });
+  }
+  const needsKey = command === "serve" && given.TELLWIRE_DATABASE_URL !== undefined;
+  if (needsKey && given.TELLWIRE_SECRETS_KEY === undefined) {
+    violations.push({
+      field: "TELLWIRE_SECRETS_KEY",
+      description:
+        "must be set where TELLWIRE_DATABASE_URL is: it encrypts the signing secrets in the database. " +
+        "Make one with `openssl rand -base64 32`, and keep it: without it the secrets cannot be read",
+    });
+  }
+  return violations;
+}
+
+function toConfig(command: Command, values: z.infer<typeof schema>): Config {
+  const { TELLWIRE_TLS_CERT: certPath, TELLWIRE_TLS_KEY: keyPath, TELLWIRE_DATABASE_URL: databaseUrl } = values;
+  return {
+    httpAddress: values.TELLWIRE_HTTP_ADDR,
+    grpcAddress: values.TELLWIRE_GRPC_ADDR,
+    tls: certPath !== undefined && keyPath !== undefined ? { certPath, keyPath } : undefined,
+    databaseUrl,
+    databaseMaxConnections: values.TELLWIRE_DATABASE_MAX_CONNECTIONS,
+    dataDir: values.TELLWIRE_DATA_DIR,
+    natsServers: values.TELLWIRE_NATS_URL ?? [],
+    natsCredentialsPath: values.TELLWIRE_NATS_CREDENTIALS,
+    operatorKey: values.TELLWIRE_OPERATOR_KEY,
+    secretsKeys: values.TELLWIRE_SECRETS_KEY ?? [],
+    publicUrl: values.TELLWIRE_PUBLIC_URL,
+    allowHttp: values.TELLWIRE_ALLOW_HTTP,
+    allowAddresses: [...(values.TELLWIRE_ALLOW_ADDRESSES ?? []), ...(command === "dev" ? loopback : [])],
+    denyAddresses: values.TELLWIRE_DENY_ADDRESSES ?? [],
+    allowPorts: values.TELLWIRE_ALLOW_PORTS ?? [],
+    maxPayloadBytes: values.TELLWIRE_MAX_PAYLOAD_BYTES,
+    maxBodyBytes: values.TELLWIRE_MAX_BODY_BYTES,
+    deliveryTimeoutMs: values.TELLWIRE_DELIVERY_TIMEOUT_MS,
+    retryDelaysMs: values.TELLWIRE_RETRY_DELAYS,
+    concurrencyPerWebhook: values.TELLWIRE_CONCURRENCY_PER_WEBHOOK,
+    shutdownGraceMs: values.TELLWIRE_SHUTDOWN_GRACE_MS,
+    logLevel: values.TELLWIRE_LOG_LEVEL,
+    logFormat: values.TELLWIRE_LOG_FORMAT,
+    autoMigrate: values.TELLWIRE_AUTO_MIGRATE || databaseUrl === undefined,
+  };
+}
+
+function withoutPassword(server: string): string {
+  return server.replace(/\/\/[^/@]*@/, "//");
+}
+
+/** Keys stay as they are: bytes cannot be frozen. */
+function deepFreeze<Value>(value: Value): Value {
+  if (typeof value === "object" && value !== null && !ArrayBuffer.isView(value)) {
+    Object.values(value).forEach(deepFreeze);
+    Object.freeze(value);
+  }
+  return value;
+}

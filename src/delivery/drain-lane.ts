@@ -1,0 +1,127 @@
+import { type DueDelivery, dueDeliveries } from "../store/sql/lanes.ts";
+import type { Sql } from "../store/sql.ts";
+import type { AttemptTask, MakeAttempt } from "./make-attempt.ts";
+import { outgoingEvent } from "./outgoing-event.ts";
+import type { Outcome, Recorder } from "./recorder.ts";
+import type { Subscription, Subscriptions } from "./subscriptions.ts";
+
+export interface DrainLaneOptions {
+  sql: Sql;
+  subscriptions: Subscriptions;
+  makeAttempt: MakeAttempt;
+  recorder: Recorder;
+  now: () => number;
+  /** Requests at once to one webhook. */
+  maxPerWebhook: number;
+  isStopping: () => boolean;
+}
+
+/**
+ * Attempts what is due in a lane, in the order of its times, until nothing is, the webhook is not active any more, or we are to stop.
+ * Resolves when everything that was started is recorded.
+ */
+export async function drainLane(
+  options: DrainLaneOptions,
+  lane: { webhookId: string; organizationId: string },
+): Promise<void> {
+  /** By the delivery's id: while one is not recorded, the database still shows it as due. */
+  const underWay = new Map<string, Promise<void>>();
+  let failure: unknown;
+
+  const begin = (delivery: DueDelivery, subscription: Subscription): void => {
+    const recorded = outcomeOf(options, delivery, subscription)
+      .then((outcome) => options.recorder.record(outcome))
+      .catch((error) => {
+        failure ??= error;
+      })
+      .finally(() => underWay.delete(delivery.id));
+    underWay.set(delivery.id, recorded);
+  };
+
+  while (failure === undefined && !options.isStopping()) {
+    const subscription = await activeSubscription(options.subscriptions, lane);
+    if (subscription === undefined) {
+      break;
+    }
+    const due = await dueDeliveries(options.sql, {
+      webhookId: lane.webhookId,
+      now: options.now(),
+      limit: options.maxPerWebhook + underWay.size,
+    });
+    const waiting = due.filter(({ id }) => !underWay.has(id)).slice(0, options.maxPerWebhook - underWay.size);
+    if (waiting.length === 0 && underWay.size === 0) {
+      break;
+    }
+    for (const delivery of waiting) {
+      begin(delivery, subscription);
+    }
+    // Asked again when half of the room is free: a statement serves several deliveries, and the receiver is kept busy.
+    do {
+      await Promise.race(underWay.values());
+    } while (underWay.size > options.maxPerWebhook / 2);
+  }
+  await Promise.all(underWay.values());
+  if (failure !== undefined) {
+    throw failure;
+  }
+}
+
+/** The lane was claimed for an active webhook: where memory knows of none, memory is too old. */
+async function activeSubscription(
+  subscriptions: Subscriptions,
+  { webhookId, organizationId }: { webhookId: string; organizationId: string },
+): Promise<Subscription | undefined> {
+  const known = (await subscriptions.of(organizationId))?.byId.get(webhookId);
+  if (known?.status === "ACTIVE") {
+    return known;
+  }
+  subscriptions.invalidate(organizationId);
+  const read = (await subscriptions.of(organizationId))?.byId.get(webhookId);
+  return read?.status === "ACTIVE" ? read : undefined;
+}
+
+async function outcomeOf(
+  { makeAttempt, now }: DrainLaneOptions,
+  due: DueDelivery,
+  subscription: Subscription,
+): Promise<Outcome> {
+  const { dataJson, occurredAt, ...rest } = due;
+  if (dataJson === null || occurredAt === null) {
+    return payloadGone(due, subscription, now());
+  }
+  const task: AttemptTask = {
+    deliveryId: due.id,
+    event: outgoingEvent({
+      ...rest,
+      id: due.eventId,
+      type: due.eventType,
+      dataJson,
+      occurredAt: new Date(occurredAt),
+    }),
+    subscription,
+    attemptCount: due.attemptCount,
+    manualRetry: due.manualRetry,
+    createdAt: due.createdAt,
+  };
+  return await makeAttempt(task);
+}
+
+/** There is nothing left to send. The count goes up by one, so that the record replaces the scheduled one. */
+function payloadGone(due: DueDelivery, { webhookId }: Subscription, now: number): Outcome {
+  return {
+    delivery: {
+      id: due.id,
+      organizationId: due.organizationId,
+      webhookId,
+      eventId: due.eventId,
+      eventType: due.eventType,
+      status: "EXHAUSTED",
+      statusReason: "the event is past its retention: its payload is gone",
+      attemptCount: due.attemptCount + 1,
+      nextAttemptAt: null,
+      lastStatusCode: 0,
+      createdAt: due.createdAt,
+      completedAt: now,
+    },
+  };
+}

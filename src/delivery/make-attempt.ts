@@ -1,0 +1,134 @@
+import type { ManualRetry } from "../domain/delivery.ts";
+import { type DeliveryTransition, transitionAfter } from "../domain/delivery-transition.ts";
+import { type IdSource, newUuid } from "../domain/ids.ts";
+import { type AttemptOutcome, attempt } from "../outbound/attempt.ts";
+import type { HttpClient } from "../outbound/http-client.ts";
+import type { AttemptRecord, DeliveryRecord } from "../store/sql/record-outcomes.ts";
+import type { OutgoingEvent } from "./outgoing-event.ts";
+import type { Outcome } from "./recorder.ts";
+import { type Subscription, signingKeysAt } from "./subscriptions.ts";
+
+/** A delivery to attempt, as it stands. */
+export interface AttemptTask {
+  deliveryId: string;
+  event: OutgoingEvent;
+  subscription: Subscription;
+  /** Attempts made before this one. */
+  attemptCount: number;
+  manualRetry: ManualRetry | null;
+  /** When the delivery was created, in milliseconds since the epoch. */
+  createdAt: number;
+}
+
+/** Makes one attempt and says what became of the delivery. Never rejects for what a receiver does. */
+export type MakeAttempt = (task: AttemptTask) => Promise<Outcome>;
+
+/** What is told of each attempt as soon as it is over, for the log and the figures. */
+export interface AttemptReport {
+  task: AttemptTask;
+  outcome: AttemptOutcome;
+  transition: DeliveryTransition;
+}
+
+export interface MakeAttemptOptions {
+  client: HttpClient;
+  ids: IdSource;
+  random: () => number;
+  onAttempt: (report: AttemptReport) => void;
+  /** A request begins (1) or is over (-1). */
+  onInFlight: (change: 1 | -1) => void;
+}
+
+export function createMakeAttempt(options: MakeAttemptOptions): MakeAttempt {
+  const { client, ids, random, onAttempt, onInFlight } = options;
+  return async (task) => {
+    const { subscription, event } = task;
+    onInFlight(1);
+    const outcome = await attempt(
+      {
+        url: subscription.url,
+        headers: subscription.headers,
+        payload: event.payload(subscription.format),
+        eventId: event.publicId,
+        signingKeys: signingKeysAt(subscription, ids.now()),
+        timeoutMs: subscription.policy.timeoutMs,
+        requestOrigin: subscription.requestOrigin,
+      },
+      { client, now: ids.now },
+    ).finally(() => onInFlight(-1));
+    const transition = transitionAfter({
+      verdict: outcome.verdict,
+      attemptNumber: task.attemptCount + 1,
+      policy: subscription.policy,
+      manualRetry: task.manualRetry,
+      retryAfterMs: outcome.retryAfterMs,
+      now: ids.now(),
+      random,
+    });
+    onAttempt({ task, outcome, transition });
+    return outcomeOf(task, outcome, transition, newUuid(ids));
+  };
+}
+
+/** The delivery as scheduled, without an attempt: it waits in its lane until the time. */
+export function scheduled(task: AttemptTask, nextAttemptAt: number): Outcome {
+  return {
+    delivery: {
+      ...identity(task),
+      status: "SCHEDULED",
+      statusReason: "",
+      attemptCount: task.attemptCount,
+      nextAttemptAt,
+      lastStatusCode: 0,
+      completedAt: null,
+    },
+  };
+}
+
+function outcomeOf(
+  task: AttemptTask,
+  outcome: AttemptOutcome,
+  transition: DeliveryTransition,
+  attemptId: string,
+): Outcome {
+  const { disableWebhook, ...state } = transition;
+  const number = task.attemptCount + 1;
+  const attemptRecord: AttemptRecord = {
+    id: attemptId,
+    deliveryId: task.deliveryId,
+    number,
+    trigger: task.manualRetry === null ? "SCHEDULE" : "MANUAL",
+    startedAt: outcome.startedAt.getTime(),
+    latencyMs: outcome.latencyMs,
+    statusCode: outcome.statusCode,
+    error: outcome.error,
+    errorMessage: storableText(outcome.errorMessage),
+    responseBody: outcome.responseBody,
+    url: task.subscription.url,
+  };
+  const delivery = { ...identity(task), ...state, attemptCount: number, lastStatusCode: outcome.statusCode };
+  const { webhookId, organizationId } = task.subscription;
+  return {
+    delivery,
+    attempt: attemptRecord,
+    ...(disableWebhook === null ? {} : { disabling: { webhookId, organizationId, reason: disableWebhook } }),
+  };
+}
+
+type Identity = Pick<DeliveryRecord, "id" | "organizationId" | "webhookId" | "eventId" | "eventType" | "createdAt">;
+
+function identity({ deliveryId, event, subscription, createdAt }: AttemptTask): Identity {
+  return {
+    id: deliveryId,
+    organizationId: subscription.organizationId,
+    webhookId: subscription.webhookId,
+    eventId: event.id,
+    eventType: event.type,
+    createdAt,
+  };
+}
+
+/** Postgres has no place for NUL in a text, and no lone surrogates in UTF-8. */
+function storableText(text: string): string {
+  return text.replaceAll("\0", "�").toWellFormed();
+}

@@ -1,0 +1,74 @@
+import type { EngineObserver } from "./delivery/engine.ts";
+import type { AttemptReport } from "./delivery/make-attempt.ts";
+import { publicId } from "./domain/ids.ts";
+import { type DeliveryLine, formatDeliveryLine } from "./telemetry/delivery-line.ts";
+import type { Log } from "./telemetry/log.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
+
+export interface EngineObserverOptions {
+  log: Log;
+  metrics: Metrics;
+  now: () => number;
+}
+
+/** Turns what the engine tells of itself into figures, and into one readable line for each attempt. */
+export function observeEngine({ log, metrics, now }: EngineObserverOptions): EngineObserver {
+  return {
+    inFlight: (change) => metrics.inFlightAttempts.inc(change),
+    attempted(report) {
+      const line = deliveryLine(report, now());
+      metrics.attempts.inc({ outcome: line.outcome, error: line.error ?? "" });
+      metrics.attemptDuration.observe(line.latencyMs / 1000);
+      if (report.transition.status !== "SCHEDULED") {
+        metrics.deliveries.inc({ outcome: report.transition.status.toLowerCase() });
+      }
+      if (log.isLevelEnabled("info")) {
+        log.info(attemptFields(report), formatDeliveryLine(line));
+      }
+    },
+    received: (events) => metrics.eventsReceived.inc(events),
+    rejected(message, reason, detail) {
+      metrics.eventsRejected.inc({ reason });
+      log.warn({ subject: message.subject, reason, detail }, "rejected a message that cannot be understood");
+    },
+    recorded: (outcomes) => metrics.recorderBatchSize.observe(outcomes),
+    lanesHeld: (lanes) => metrics.lanesHeld.set(lanes),
+    failed: (stage, error) => log.error({ err: error, stage }, "the delivery engine failed, and tries again"),
+  };
+}
+
+function deliveryLine({ task, outcome, transition }: AttemptReport, now: number): DeliveryLine {
+  return {
+    outcome: lineOutcome({ verdict: outcome.verdict, status: transition.status }),
+    eventType: task.event.type,
+    url: task.subscription.url,
+    statusCode: outcome.statusCode,
+    error: outcome.error,
+    latencyMs: outcome.latencyMs,
+    attemptNumber: task.attemptCount + 1,
+    deliveryId: publicId("delivery", task.deliveryId),
+    nextAttemptInMs: transition.nextAttemptAt === null ? undefined : transition.nextAttemptAt - now,
+  };
+}
+
+interface AttemptResult {
+  verdict: AttemptReport["outcome"]["verdict"];
+  status: AttemptReport["transition"]["status"];
+}
+
+function lineOutcome({ verdict, status }: AttemptResult): DeliveryLine["outcome"] {
+  if (verdict === "failed") {
+    return status === "SCHEDULED" ? "retry" : "exhausted";
+  }
+  return verdict;
+}
+
+/** For machines; the line beside them is for people. */
+function attemptFields({ task, outcome }: AttemptReport): Record<string, unknown> {
+  return {
+    organizationId: publicId("organization", task.subscription.organizationId),
+    webhookId: publicId("webhook", task.subscription.webhookId),
+    eventId: task.event.publicId,
+    ...(outcome.error === null ? {} : { error: outcome.error, reason: outcome.errorMessage }),
+  };
+}

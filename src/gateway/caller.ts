@@ -1,0 +1,32 @@
+import type { DescMethodServerStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+
+/** A way to call a method. It rejects with a ConnectError for what the method or an interceptor refuses; any other rejection answers as INTERNAL. */
+export interface Caller {
+  unary(method: DescMethodUnary, message: Message, context: CallContext): Promise<UnaryAnswer>;
+  serverStream(method: DescMethodServerStreaming, message: Message, context: CallContext): Promise<StreamAnswer>;
+}
+
+/** What a call is to know of the HTTP request that caused it. */
+export interface CallContext {
+  /** Every header of the request. */
+  readonly header: Headers;
+  /** Aborted when the client goes away, when the deadline passes, and when the answer is complete. */
+  readonly signal: AbortSignal;
+  /** How long the client waits from now, in milliseconds; undefined: as long as it takes. The signal is aborted then. */
+  readonly timeoutMs: number | undefined;
+  readonly requestMethod: string;
+  readonly url: string;
+}
+
+export interface UnaryAnswer {
+  readonly message: Message;
+  readonly header: Headers;
+  readonly trailer: Headers;
+}
+
+/** The trailer is complete when the messages have ended. */
+export interface StreamAnswer {
+  readonly messages: AsyncIterable<Message>;
+  readonly header: Headers;
+  readonly trailer: Headers;
+}

@@ -1,0 +1,60 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+
+/** Everything that Tellwire counts. The names are a promise to dashboards. */
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** Makes the product's metrics in a registry of their own, those of the process (memory, CPU, event loop) included. */
+export function createMetrics() {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  return {
+    /** Answers a scrape, with `registry.contentType`. */
+    registry,
+    eventsReceived: new Counter({
+      name: "tellwire_events_received_total",
+      help: "Events that the dispatcher took from the broker for the first time.",
+      registers,
+    }),
+    eventsRejected: new Counter({
+      name: "tellwire_events_rejected_total",
+      help: "Messages that could not be understood and went to tellwire.rejected.>.",
+      labelNames: ["reason"],
+      registers,
+    }),
+    deliveries: new Counter({
+      name: "tellwire_deliveries_total",
+      help: "Deliveries that reached a final status, by that status.",
+      labelNames: ["outcome"],
+      registers,
+    }),
+    attempts: new Counter({
+      name: "tellwire_attempts_total",
+      help: "Requests to receivers, by what follows from them and by the kind of failure (empty after a success).",
+      labelNames: ["outcome", "error"],
+      registers,
+    }),
+    attemptDuration: new Histogram({
+      name: "tellwire_attempt_duration_seconds",
+      help: "How long requests to receivers took, from the lookup of the name to the last byte that was read.",
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60],
+      registers,
+    }),
+    inFlightAttempts: new Gauge({
+      name: "tellwire_in_flight_attempts",
+      help: "Requests to receivers that are under way.",
+      registers,
+    }),
+    lanesHeld: new Gauge({
+      name: "tellwire_lanes_held",
+      help: "Webhooks whose scheduled deliveries this process is working on.",
+      registers,
+    }),
+    recorderBatchSize: new Histogram({
+      name: "tellwire_recorder_batch_size",
+      help: "Outcomes that were written to the database in one transaction.",
+      buckets: [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000],
+      registers,
+    }),
+  };
+}

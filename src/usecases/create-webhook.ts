@@ -1,0 +1,82 @@
+import { newUuid } from "../domain/ids.ts";
+import { generateSecret } from "../domain/signing-key.ts";
+import { WebhookEntity } from "../store/entities/webhook.ts";
+import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
+import { type Principal, requiredOrganizationOf } from "./access.ts";
+import type { Transact } from "./changes.ts";
+import type { Dependencies } from "./dependencies.ts";
+import type { Organizations } from "./organizations.ts";
+import { initialActivation } from "./webhook-activation.ts";
+import {
+  checkSigningSecret,
+  checkWebhookFields,
+  nameTakenOr,
+  type WebhookFields,
+  webhookColumns,
+} from "./webhook-fields.ts";
+import { type WebhookRecord, webhookRecord } from "./webhook-record.ts";
+
+export interface NewWebhook extends WebhookFields {
+  organizationId: string | undefined;
+  /** Empty: one is made. */
+  signingSecret: string;
+}
+
+/**
+ * Creates a webhook. It starts UNVERIFIED, and its verification begins by itself without being waited for; one that an operator vouches for
+ * starts ACTIVE. The answer is the only one with the secret.
+ */
+export type CreateWebhook = (
+  principal: Principal,
+  input: NewWebhook,
+) => Promise<{ record: WebhookRecord; signingSecret: string }>;
+
+export function createCreateWebhook(
+  { secretBox, targetPolicy, ids }: Dependencies,
+  { organizations, transact, wakeVerification }: CreateWebhookParts,
+): CreateWebhook {
+  return async (principal, { organizationId: requested, signingSecret: given, ...fields }) => {
+    const organizationId = requiredOrganizationOf(principal, requested, "webhook.organization_id");
+    await organizations.require(organizationId);
+    checkWebhookFields(principal, fields, targetPolicy);
+    if (given !== "") checkSigningSecret(given, "webhook.signing_secret");
+    const signingSecret = given === "" ? generateSecret(ids.randomBytes) : given;
+
+    const id = newUuid(ids);
+    const now = new Date(ids.now());
+    try {
+      const record = await transact(async (em, marks) => {
+        const webhook = em.create(WebhookEntity, {
+          id,
+          organizationId,
+          ...webhookColumns(fields),
+          ...initialActivation(fields.verificationMethod, now),
+          version: 1,
+          createdAt: now,
+          updatedAt: now,
+        });
+        await em.flush();
+        em.create(WebhookSecretEntity, {
+          id: newUuid(ids),
+          webhookId: id,
+          sealed: secretBox.seal(signingSecret, id),
+          createdAt: now,
+          expiresAt: null,
+        });
+        marks.webhookChanged(organizationId);
+        return await webhookRecord(em, webhook);
+      });
+      if (record.webhook.verificationDueAt) wakeVerification();
+      return { record, signingSecret };
+    } catch (error) {
+      throw nameTakenOr(error, fields.name);
+    }
+  };
+}
+
+export interface CreateWebhookParts {
+  organizations: Organizations;
+  transact: Transact;
+  /** Starts what is due at once, instead of at the next look. */
+  wakeVerification: () => void;
+}

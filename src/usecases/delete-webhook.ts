@@ -1,0 +1,29 @@
+import type { Principal } from "./access.ts";
+import type { Transact } from "./changes.ts";
+import { findWebhook, requireEtag, type WebhookTarget } from "./webhook-record.ts";
+
+/**
+ * Deletes a webhook with its secrets. What waits for it is cancelled; its deliveries stay readable. Throws WEBHOOK_NOT_FOUND, and
+ * ETAG_MISMATCH where the caller names another state.
+ */
+export type DeleteWebhook = (principal: Principal, target: WebhookTarget & { etag: string }) => Promise<void>;
+
+export function createDeleteWebhook({ transact, now }: { transact: Transact; now: () => number }): DeleteWebhook {
+  return async (principal, { etag, ...target }) => {
+    await transact(async (em, marks) => {
+      const webhook = await findWebhook(em, principal, target, { lock: true });
+      requireEtag(webhook, etag);
+      em.remove(webhook);
+      await em.flush();
+      // One statement for however many wait (index delivery_due).
+      await em.execute(
+        `update delivery set status = 'CANCELLED', status_reason = 'the webhook was deleted', completed_at = ?,
+           next_attempt_at = null, manual_retry = null
+         where webhook_id = ? and status = 'SCHEDULED'`,
+        [new Date(now()), webhook.id],
+      );
+      await em.execute("delete from lane where webhook_id = ?", [webhook.id]);
+      marks.webhookChanged(webhook.organizationId);
+    });
+  };
+}

@@ -1,0 +1,47 @@
+import type { Broker } from "../broker/broker.ts";
+import type { IdSource } from "../domain/ids.ts";
+import type { SecretBox } from "../domain/secret-box.ts";
+import type { HttpClient } from "../outbound/http-client.ts";
+import type { TargetPolicy } from "../outbound/target-url.ts";
+import type { Database } from "../store/database.ts";
+import type { Changes } from "./changes.ts";
+
+/** What the use cases work with. */
+export interface Dependencies {
+  database: Database;
+  broker: Broker;
+  /** The first token of the broker's subjects; undefined: the default one. */
+  subjectPrefix?: string;
+  secretBox: SecretBox;
+  httpClient: HttpClient;
+  /** Which URLs webhooks may have: the one that `httpClient` keeps. */
+  targetPolicy: TargetPolicy;
+  changes: Changes;
+  /** The clock, in milliseconds since the epoch, and strong random bytes. */
+  ids: IdSource;
+  /** The key that opens everything. Undefined: nobody is an operator. */
+  operatorKey: string | undefined;
+  /** The name under which receivers know this sender in the CloudEvents handshake, such as `hooks.example.com`. */
+  requestOrigin: string;
+  /** How long an attempt may take where the webhook sets nothing. */
+  defaultTimeoutMs: number;
+  /** The largest data of an event, as JSON text in UTF-8. */
+  maxPayloadBytes: number;
+  verification: VerificationOptions;
+  log: UseCaseLog;
+}
+
+export interface VerificationOptions {
+  /** How long one verification may take in all. */
+  timeoutMs: number;
+  /** How often the worker looks for verifications that nobody finished. */
+  pollIntervalMs: number;
+  /** How many verifications are under way at a time. */
+  concurrency: number;
+}
+
+/** What the use cases report to whoever runs the process. */
+export interface UseCaseLog {
+  /** Something failed in the background, and is tried again. */
+  backgroundFailure(what: string, error: unknown): void;
+}

@@ -1,0 +1,66 @@
+import { newUuid } from "../domain/ids.ts";
+import { generateSecret } from "../domain/signing-key.ts";
+import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
+import type { Principal } from "./access.ts";
+import type { Transact } from "./changes.ts";
+import type { Dependencies } from "./dependencies.ts";
+import { checkSigningSecret } from "./webhook-fields.ts";
+import { findWebhook, type WebhookTarget } from "./webhook-record.ts";
+
+export interface SecretRotation extends WebhookTarget {
+  /** How long the old secret still signs beside the new one. 0: nothing but the new secret signs from now on. */
+  overlapMs: number;
+  /** Empty: one is made. */
+  signingSecret: string;
+}
+
+/** Replaces the signing secret. The answer is the only one with the new secret. Of replaced secrets the newest three go on signing at most. */
+export type RotateSecret = (principal: Principal, rotation: SecretRotation) => Promise<RotatedSecret>;
+
+export interface RotatedSecret {
+  signingSecret: string;
+  /** null: no old secret signs any more. */
+  previousExpiresAt: Date | null;
+}
+
+/** Where a rotation does not say how long its overlap is. */
+export const defaultOverlapMs = 24 * 60 * 60 * 1000;
+
+export function createRotateSecret(
+  { secretBox, ids }: Dependencies,
+  { transact }: { transact: Transact },
+): RotateSecret {
+  return async (principal, { overlapMs, signingSecret: given, ...target }) => {
+    if (given !== "") checkSigningSecret(given, "signing_secret");
+    const signingSecret = given === "" ? generateSecret(ids.randomBytes) : given;
+    return await transact(async (em, marks) => {
+      // The lock makes two rotations of one webhook follow each other.
+      const webhook = await findWebhook(em, principal, target, { lock: true });
+      const now = new Date(ids.now());
+      const end = new Date(now.getTime() + overlapMs);
+      const replaced = await em.find(
+        WebhookSecretEntity,
+        { webhookId: webhook.id },
+        { orderBy: { expiresAt: "desc nulls first" } },
+      );
+      replaced.forEach((secret, index) => {
+        const expiresAt = secret.expiresAt ?? end;
+        if (overlapMs <= 0 || expiresAt <= now || index >= maxReplaced) em.remove(secret);
+        else secret.expiresAt = expiresAt;
+      });
+      em.create(WebhookSecretEntity, {
+        id: newUuid(ids),
+        webhookId: webhook.id,
+        sealed: secretBox.seal(signingSecret, webhook.id),
+        createdAt: now,
+        expiresAt: null,
+      });
+      webhook.updatedAt = now;
+      marks.webhookChanged(webhook.organizationId);
+      await em.flush();
+      return { signingSecret, previousExpiresAt: overlapMs <= 0 ? null : end };
+    });
+  };
+}
+
+const maxReplaced = 3;

@@ -1,0 +1,127 @@
+import { encodePayload } from "../domain/formats/format.ts";
+import { deliveryIdOf, newUuid, publicId } from "../domain/ids.ts";
+import { type AttemptOutcome, attempt } from "../outbound/attempt.ts";
+import { type Attempt, AttemptEntity } from "../store/entities/attempt.ts";
+import { DeliveryEntity } from "../store/entities/delivery.ts";
+import { EventEntity } from "../store/entities/event.ts";
+import type { Webhook } from "../store/entities/webhook.ts";
+import type { Principal } from "./access.ts";
+import type { Dependencies } from "./dependencies.ts";
+import { checkPayload } from "./new-event.ts";
+import { webhookUnverified } from "./resume-webhook.ts";
+import { signingKeysOf } from "./signing-keys.ts";
+import { findWebhook, type WebhookTarget } from "./webhook-record.ts";
+
+export interface WebhookTest extends WebhookTarget {
+  /** Empty: `webhook.test`. */
+  eventType: string;
+  /** JSON text; undefined: a short message. */
+  dataJson: string | undefined;
+}
+
+/** What a test came to. */
+export interface TestedWebhook {
+  success: boolean;
+  deliveryId: string;
+  eventId: string;
+  attempt: Attempt;
+}
+
+/**
+ * Sends a test event now, past the webhook's event types, and answers with what the receiver said. Event, delivery and attempt are recorded
+ * like any others; a failed test is not tried again, and a 410 to it disables nothing. Throws WEBHOOK_UNVERIFIED: nobody is called who did
+ * not agree to it.
+ */
+export type TestWebhook = (principal: Principal, test: WebhookTest) => Promise<TestedWebhook>;
+
+export function createTestWebhook(dependencies: Dependencies): TestWebhook {
+  const { database, secretBox, httpClient, ids, requestOrigin, defaultTimeoutMs, maxPayloadBytes } = dependencies;
+
+  return async (principal, { eventType, dataJson = greeting, ...target }) => {
+    const em = database.em();
+    const webhook = await findWebhook(em, principal, target, { lock: false });
+    if (webhook.status === "UNVERIFIED") throw webhookUnverified(webhook.id, "tested");
+    checkPayload(dataJson, { field: "data", maxPayloadBytes });
+
+    const now = new Date(ids.now());
+    const event = testEvent(webhook, { id: newUuid(ids), type: eventType || "webhook.test", dataJson, now });
+    const eventId = publicId("event", event.id);
+    const outcome = await attempt(
+      {
+        url: webhook.url,
+        headers: webhook.headers,
+        payload: encodePayload(webhook.format, {
+          id: eventId,
+          type: event.type,
+          occurredAt: event.occurredAt,
+          dataJson: event.dataJson,
+          organizationId: publicId("organization", event.organizationId),
+        }),
+        eventId,
+        signingKeys: await signingKeysOf(em, secretBox, { webhookId: webhook.id, now }),
+        timeoutMs: webhook.timeoutMs ?? defaultTimeoutMs,
+        requestOrigin: webhook.verificationMethod === "CLOUDEVENTS" ? requestOrigin : undefined,
+      },
+      { client: httpClient, now: ids.now },
+    );
+
+    const deliveryId = deliveryIdOf(event.id, webhook.id);
+    const made = attemptRow(outcome, { id: newUuid(ids), deliveryId, url: webhook.url });
+    await database.em().transactional(async (writing) => {
+      await writing.insert(EventEntity, event);
+      await writing.insert(DeliveryEntity, {
+        id: deliveryId,
+        organizationId: webhook.organizationId,
+        webhookId: webhook.id,
+        eventId: event.id,
+        eventType: event.type,
+        ...deliveryState(outcome),
+        attemptCount: 1,
+        nextAttemptAt: null,
+        manualRetry: null,
+        lastStatusCode: outcome.statusCode,
+        createdAt: now,
+        completedAt: new Date(ids.now()),
+      });
+      await writing.insert(AttemptEntity, made);
+    });
+    return { success: outcome.verdict === "delivered", deliveryId, eventId: event.id, attempt: made };
+  };
+}
+
+const greeting = '{"message":"This is a test event. Your webhook works."}';
+
+function testEvent(webhook: Webhook, { id, type, dataJson, now }: TestEventInput) {
+  return {
+    id,
+    organizationId: webhook.organizationId,
+    externalId: null,
+    type,
+    dataJson,
+    source: null,
+    subject: null,
+    projectId: null,
+    orderingKey: null,
+    traceparent: null,
+    occurredAt: now,
+    receivedAt: now,
+  };
+}
+
+interface TestEventInput {
+  id: string;
+  type: string;
+  dataJson: string;
+  now: Date;
+}
+
+function deliveryState({ verdict, errorMessage }: AttemptOutcome) {
+  return verdict === "delivered"
+    ? ({ status: "DELIVERED", statusReason: "" } as const)
+    : ({ status: "EXHAUSTED", statusReason: `a test is not tried again: ${errorMessage}` } as const);
+}
+
+function attemptRow(outcome: AttemptOutcome, row: { id: string; deliveryId: string; url: string }): Attempt {
+  const { startedAt, latencyMs, statusCode, error, errorMessage, responseBody } = outcome;
+  return { ...row, number: 1, trigger: "TEST", startedAt, latencyMs, statusCode, error, errorMessage, responseBody };
+}

@@ -1,0 +1,67 @@
+import { type Principal, requireOperator } from "./access.ts";
+import type { Transact } from "./changes.ts";
+import type { Dependencies } from "./dependencies.ts";
+import { initialActivation, wakeLane } from "./webhook-activation.ts";
+import {
+  checkWebhookFields,
+  nameTakenOr,
+  type WebhookFields,
+  webhookColumns,
+  webhookFields,
+} from "./webhook-fields.ts";
+import { findWebhook, requireEtag, type WebhookRecord, type WebhookTarget, webhookRecord } from "./webhook-record.ts";
+
+export interface WebhookChange extends WebhookTarget {
+  /** The state that the caller knows; empty: whatever it is. */
+  etag: string;
+  /** The new values; what is left out stays. */
+  patch: Partial<WebhookFields>;
+}
+
+/**
+ * Changes a webhook. A new URL or verification method makes it UNVERIFIED and starts its verification; where an operator vouches for it,
+ * it stays ACTIVE. Throws ETAG_MISMATCH, WEBHOOK_NAME_TAKEN, INVALID_FIELDS, OPERATOR_REQUIRED.
+ */
+export type UpdateWebhook = (principal: Principal, change: WebhookChange) => Promise<WebhookRecord>;
+
+export function createUpdateWebhook(
+  { targetPolicy, ids }: Dependencies,
+  { transact, wakeVerification }: { transact: Transact; wakeVerification: () => void },
+): UpdateWebhook {
+  return async (principal, { patch, etag, ...target }) => {
+    try {
+      const record = await transact(async (em, marks) => {
+        const webhook = await findWebhook(em, principal, target, { lock: true });
+        requireEtag(webhook, etag);
+        const before = webhookFields(webhook);
+        checkWebhookFields(principal, withoutKept(patch, before), targetPolicy);
+        const fields = { ...before, ...patch };
+        const now = new Date(ids.now());
+        const isNewTarget = fields.url !== before.url || fields.verificationMethod !== before.verificationMethod;
+        if (isNewTarget && fields.verificationMethod === "VOUCHED") {
+          // Else a customer could point a webhook that an operator vouched for at a receiver that agreed to nothing.
+          requireOperator(principal, "changing the URL of a webhook that an operator vouched for");
+        }
+        Object.assign(webhook, webhookColumns(fields), { updatedAt: now });
+        if (isNewTarget) {
+          Object.assign(webhook, initialActivation(fields.verificationMethod, now));
+        }
+        await em.flush();
+        if (isNewTarget && webhook.status === "ACTIVE") await wakeLane(em, webhook.id, marks);
+        marks.webhookChanged(webhook.organizationId);
+        return await webhookRecord(em, webhook);
+      });
+      if (record.webhook.verificationDueAt) wakeVerification();
+      return record;
+    } catch (error) {
+      throw nameTakenOr(error, patch.name);
+    }
+  };
+}
+
+/** Sending back the method that a webhook has already is no act of vouching. */
+function withoutKept(patch: Partial<WebhookFields>, before: WebhookFields): Partial<WebhookFields> {
+  if (patch.verificationMethod !== before.verificationMethod) return patch;
+  const { verificationMethod: _, ...rest } = patch;
+  return rest;
+}

@@ -1,0 +1,74 @@
+import { type CancelDelivery, createCancelDelivery } from "./cancel-delivery.ts";
+import { createTransact } from "./changes.ts";
+import { type CreateWebhook, createCreateWebhook } from "./create-webhook.ts";
+import { createDeleteWebhook, type DeleteWebhook } from "./delete-webhook.ts";
+import type { Dependencies } from "./dependencies.ts";
+import { createKeys, type Keys } from "./keys.ts";
+import { createOrganizations, type Organizations } from "./organizations.ts";
+import { createPauseWebhook, type PauseWebhook } from "./pause-webhook.ts";
+import { createPublishEvents, type PublishEvents } from "./publish-events.ts";
+import { createReadDeliveries, type ReadDeliveries } from "./read-deliveries.ts";
+import { createReadEvents, type ReadEvents } from "./read-events.ts";
+import { createReadWebhooks, type ReadWebhooks } from "./read-webhooks.ts";
+import { createResumeWebhook, type ResumeWebhook } from "./resume-webhook.ts";
+import { createRetryDelivery, type RetryDelivery } from "./retry-delivery.ts";
+import { createRotateSecret, type RotateSecret } from "./rotate-secret.ts";
+import { createTestWebhook, type TestWebhook } from "./test-webhook.ts";
+import { createUpdateWebhook, type UpdateWebhook } from "./update-webhook.ts";
+import { createVerificationWorker, type VerificationWorker } from "./verification-worker.ts";
+import { createVerifyWebhook, type VerifyWebhook } from "./verify-webhook.ts";
+
+/** What the service does. Every front door calls these, with ids as UUIDs, and every failure that they name is a TellwireError. */
+export interface UseCases {
+  keys: Keys;
+  organizations: Organizations;
+  webhooks: ReadWebhooks & {
+    create: CreateWebhook;
+    update: UpdateWebhook;
+    delete: DeleteWebhook;
+    rotateSecret: RotateSecret;
+    test: TestWebhook;
+    verify: VerifyWebhook["verify"];
+    pause: PauseWebhook;
+    resume: ResumeWebhook;
+  };
+  events: ReadEvents & { publish: PublishEvents };
+  deliveries: ReadDeliveries & { retry: RetryDelivery; cancel: CancelDelivery };
+  /** Makes the verifications that start by themselves; whoever runs the process starts and stops it. */
+  verificationWorker: VerificationWorker;
+}
+
+export function createUseCases(dependencies: Dependencies): UseCases {
+  const { database, changes, ids, operatorKey } = dependencies;
+  const transact = createTransact(database, changes);
+  const inTransaction = { transact, now: ids.now };
+  const organizations = createOrganizations({ database, ids });
+  const verifyWebhook = createVerifyWebhook(dependencies, { transact });
+  const verificationWorker = createVerificationWorker(dependencies, verifyWebhook);
+  const wakeVerification = verificationWorker.wake;
+  return {
+    keys: createKeys({ database, organizations, ids, operatorKey }),
+    organizations,
+    webhooks: {
+      ...createReadWebhooks(dependencies, organizations),
+      create: createCreateWebhook(dependencies, { organizations, transact, wakeVerification }),
+      update: createUpdateWebhook(dependencies, { transact, wakeVerification }),
+      delete: createDeleteWebhook(inTransaction),
+      rotateSecret: createRotateSecret(dependencies, { transact }),
+      test: createTestWebhook(dependencies),
+      verify: verifyWebhook.verify,
+      pause: createPauseWebhook(inTransaction),
+      resume: createResumeWebhook(inTransaction),
+    },
+    events: {
+      ...createReadEvents(dependencies, organizations),
+      publish: createPublishEvents(dependencies, organizations),
+    },
+    deliveries: {
+      ...createReadDeliveries(dependencies, organizations),
+      retry: createRetryDelivery(inTransaction),
+      cancel: createCancelDelivery(inTransaction),
+    },
+    verificationWorker,
+  };
+}

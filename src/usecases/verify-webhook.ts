@@ -1,0 +1,108 @@
+import { LockMode } from "@mikro-orm/core";
+import type { VerificationMethod } from "../domain/webhook.ts";
+import { type VerificationOutcome, verifyByChallenge, verifyByCloudEvents } from "../outbound/verification.ts";
+import { type Webhook, WebhookEntity } from "../store/entities/webhook.ts";
+import { type Principal, requireOperator } from "./access.ts";
+import type { Transact } from "./changes.ts";
+import type { Dependencies } from "./dependencies.ts";
+import { verifiedActivation, wakeLane } from "./webhook-activation.ts";
+import {
+  findWebhook,
+  type WebhookRecord,
+  type WebhookTarget,
+  webhookNotFound,
+  webhookRecord,
+} from "./webhook-record.ts";
+
+/** What a verification found, and the webhook after it. */
+export interface Verified {
+  verified: boolean;
+  /** Empty where verified. */
+  failure: string;
+  record: WebhookRecord;
+}
+
+export interface VerifyWebhook {
+  /**
+   * Asks the receiver now. A proof makes an UNVERIFIED webhook ACTIVE; a failure changes an ACTIVE one in nothing. A webhook whose method is
+   * VOUCHED is vouched for again, which needs an operator.
+   */
+  verify(principal: Principal, target: WebhookTarget): Promise<Verified>;
+  /** Does the same for a verification that the worker claimed. Nothing to do: the webhook changed or went away meanwhile. */
+  verifyClaimed(claim: VerificationTarget, signal: AbortSignal): Promise<void>;
+}
+
+/** What is verified: the result counts only as long as the webhook has this URL and this method. */
+export interface VerificationTarget {
+  id: string;
+  url: string;
+  method: VerificationMethod;
+}
+
+export function createVerifyWebhook(dependencies: Dependencies, { transact }: { transact: Transact }): VerifyWebhook {
+  const { database, ids } = dependencies;
+
+  /** Resolves to undefined where the webhook is gone. */
+  function record(target: VerificationTarget, outcome: VerificationOutcome): Promise<Verified | undefined> {
+    return transact(async (em, marks) => {
+      const webhook = await em.findOne(WebhookEntity, { id: target.id }, { lockMode: LockMode.PESSIMISTIC_WRITE });
+      if (webhook === null) return undefined;
+      if (!isStill(webhook, target)) {
+        return { verified: false, failure: changedMeanwhile, record: await webhookRecord(em, webhook) };
+      }
+      const wasUnverified = webhook.status === "UNVERIFIED";
+      applyOutcome(webhook, outcome, new Date(ids.now()));
+      await em.flush();
+      if (wasUnverified && webhook.status === "ACTIVE") await wakeLane(em, webhook.id, marks);
+      marks.webhookChanged(webhook.organizationId);
+      const failure = outcome.verified ? "" : outcome.failure;
+      return { verified: outcome.verified, failure, record: await webhookRecord(em, webhook) };
+    });
+  }
+
+  return {
+    async verify(principal, target) {
+      const webhook = await findWebhook(database.em(), principal, target, { lock: false });
+      const { id, url, verificationMethod: method } = webhook;
+      if (method === "VOUCHED") requireOperator(principal, "vouching for a receiver again");
+      const verified = await record({ id, url, method }, await askReceiver(dependencies, { id, url, method }));
+      if (verified === undefined) throw webhookNotFound(id);
+      return verified;
+    },
+
+    async verifyClaimed(claim, signal) {
+      await record(claim, await askReceiver(dependencies, claim, signal));
+    },
+  };
+}
+
+const changedMeanwhile = "the webhook's URL or method was changed during the verification: verify it again";
+
+async function askReceiver(
+  { httpClient, ids, requestOrigin, verification: { timeoutMs } }: Dependencies,
+  { url, method }: VerificationTarget,
+  signal?: AbortSignal,
+): Promise<VerificationOutcome> {
+  switch (method) {
+    case "CHALLENGE":
+      return await verifyByChallenge({ url, timeoutMs, randomBytes: ids.randomBytes, signal }, httpClient);
+    case "CLOUDEVENTS":
+      return await verifyByCloudEvents({ url, timeoutMs, origin: requestOrigin, signal }, httpClient);
+    case "VOUCHED":
+      return { verified: true };
+  }
+}
+
+function isStill(webhook: Webhook, target: VerificationTarget): boolean {
+  return webhook.url === target.url && webhook.verificationMethod === target.method;
+}
+
+function applyOutcome(webhook: Webhook, outcome: VerificationOutcome, now: Date): void {
+  if (outcome.verified && webhook.status === "UNVERIFIED") {
+    Object.assign(webhook, verifiedActivation(now), { updatedAt: now });
+  } else if (outcome.verified) {
+    Object.assign(webhook, { verifiedAt: now, updatedAt: now });
+  } else if (webhook.status === "UNVERIFIED") {
+    Object.assign(webhook, { statusReason: outcome.failure, verificationDueAt: null, updatedAt: now });
+  }
+}

@@ -1,0 +1,86 @@
+import { UniqueConstraintViolationException } from "@mikro-orm/core";
+import type { WebhookFormat } from "../domain/formats/format.ts";
+import { parseSecret } from "../domain/signing-key.ts";
+import type { VerificationMethod } from "../domain/webhook.ts";
+import { checkWebhookHeaders } from "../domain/webhook-headers.ts";
+import { type FieldViolation, invalidFields, TellwireError } from "../errors.ts";
+import { checkTargetUrl, type TargetPolicy } from "../outbound/target-url.ts";
+import type { Webhook } from "../store/entities/webhook.ts";
+import { type Principal, requireOperator } from "./access.ts";
+
+/** What a caller may set of a webhook. */
+export interface WebhookFields {
+  projectIds: string[];
+  /** Unique in the organization; empty: none. */
+  name: string;
+  description: string;
+  url: string;
+  /** Exact types, prefixes with `.*`, or `*`. */
+  eventTypes: string[];
+  format: WebhookFormat;
+  headers: Record<string, string>;
+  retry: RetrySettings;
+  verificationMethod: VerificationMethod;
+}
+
+/** null: the server's default. */
+export interface RetrySettings {
+  /** Before the second, third, … attempt. */
+  delaysMs: number[] | null;
+  /** The first attempt included. */
+  maxAttempts: number | null;
+  timeoutMs: number | null;
+}
+
+/**
+ * Checks what the contract's own rules cannot say: the URL, the headers, and who may vouch for a receiver. Throws INVALID_FIELDS naming each
+ * bad field, or OPERATOR_REQUIRED.
+ */
+export function checkWebhookFields(principal: Principal, fields: Partial<WebhookFields>, policy: TargetPolicy): void {
+  const violations: FieldViolation[] = [];
+  if (fields.url !== undefined) {
+    for (const description of checkTargetUrl(fields.url, policy)) {
+      violations.push({ field: "webhook.url", description });
+    }
+  }
+  if (fields.headers !== undefined) {
+    violations.push(...checkWebhookHeaders(fields.headers, "webhook.headers"));
+  }
+  if (violations.length > 0) throw invalidFields(...violations);
+  if (fields.verificationMethod === "VOUCHED") {
+    requireOperator(principal, "vouching for a receiver (webhook.verification.method)");
+  }
+}
+
+/** Throws INVALID_FIELDS, naming `field`, for a text that is no signing secret. The text itself is never repeated. */
+export function checkSigningSecret(text: string, field: string): void {
+  const parsed = parseSecret(text);
+  if (parsed.kind === "refused") throw invalidFields({ field, description: parsed.reason });
+}
+
+/** The columns of the fields. */
+export function webhookColumns({ name, retry, ...same }: WebhookFields) {
+  const { delaysMs: retryDelaysMs, maxAttempts, timeoutMs } = retry;
+  return { ...same, name: name === "" ? null : name, retryDelaysMs, maxAttempts, timeoutMs };
+}
+
+/** The fields as the columns have them: a change is made on these, and written back by webhookColumns. */
+export function webhookFields(webhook: Webhook): WebhookFields {
+  const { projectIds, name, description, url, eventTypes, format, headers, verificationMethod } = webhook;
+  const retry = {
+    delaysMs: webhook.retryDelaysMs ?? null,
+    maxAttempts: webhook.maxAttempts ?? null,
+    timeoutMs: webhook.timeoutMs ?? null,
+  };
+  return { projectIds, name: name ?? "", description, url, eventTypes, format, headers, retry, verificationMethod };
+}
+
+/** WEBHOOK_NAME_TAKEN where the unique index refused a name, and the same error otherwise: the index decides, also between two at once. */
+export function nameTakenOr(error: unknown, name: string | undefined): unknown {
+  if (!(error instanceof UniqueConstraintViolationException) || !error.message.includes("webhook_name")) return error;
+  const description = `the organization has a webhook named ${JSON.stringify(name ?? "")} already: choose another name`;
+  return new TellwireError("WEBHOOK_NAME_TAKEN", `webhook.name: ${description}`, {
+    fieldViolations: [{ field: "webhook.name", description }],
+    cause: error,
+  });
+}

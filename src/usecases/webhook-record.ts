@@ -1,0 +1,80 @@
+import { LockMode } from "@mikro-orm/core";
+import type { SqlEntityManager } from "@mikro-orm/sql";
+import { publicId } from "../domain/ids.ts";
+import { TellwireError } from "../errors.ts";
+import { type Webhook, WebhookEntity } from "../store/entities/webhook.ts";
+import { type WebhookHealth, WebhookHealthEntity } from "../store/entities/webhook-health.ts";
+import { organizationOf, type Principal } from "./access.ts";
+
+/** A webhook as callers see it: without its secrets, with how its deliveries went. */
+export interface WebhookRecord {
+  webhook: Webhook;
+  /** Undefined before its first attempt. */
+  health: WebhookHealth | undefined;
+  /** Changes with every change of the webhook (AIP-154). */
+  etag: string;
+}
+
+/** Which webhook a call is about. */
+export interface WebhookTarget {
+  /** The webhook's UUID. */
+  id: string;
+  /** The organization's UUID, where the call names one. */
+  organizationId: string | undefined;
+}
+
+/**
+ * Finds a webhook that the caller may see. Throws WEBHOOK_NOT_FOUND for one that does not exist, and for one of another organization. `lock`
+ * keeps others from changing it until the transaction ends.
+ */
+export async function findWebhook(
+  em: SqlEntityManager,
+  principal: Principal,
+  { id, organizationId: requested }: WebhookTarget,
+  { lock }: { lock: boolean },
+): Promise<Webhook> {
+  const organizationId = organizationOf(principal, requested);
+  const webhook = await em.findOne(
+    WebhookEntity,
+    { id, ...(organizationId === undefined ? {} : { organizationId }) },
+    lock ? { lockMode: LockMode.PESSIMISTIC_WRITE } : {},
+  );
+  if (webhook === null) throw webhookNotFound(id);
+  return webhook;
+}
+
+/** Adds the health to webhooks, in their order. One query for all of them. */
+export async function webhookRecords(em: SqlEntityManager, webhooks: readonly Webhook[]): Promise<WebhookRecord[]> {
+  if (webhooks.length === 0) return [];
+  const rows = await em.find(WebhookHealthEntity, { webhookId: { $in: webhooks.map(({ id }) => id) } });
+  const healthOf = new Map(rows.map((row) => [row.webhookId, row]));
+  return webhooks.map((webhook) => ({ webhook, health: healthOf.get(webhook.id), etag: etagOf(webhook) }));
+}
+
+/** The same for one. The version is that of the last flush: ask after it. */
+export async function webhookRecord(em: SqlEntityManager, webhook: Webhook): Promise<WebhookRecord> {
+  const health = (await em.findOne(WebhookHealthEntity, { webhookId: webhook.id })) ?? undefined;
+  return { webhook, health, etag: etagOf(webhook) };
+}
+
+/** Throws ETAG_MISMATCH where the caller knows another state of the webhook. An empty etag matches everything. */
+export function requireEtag(webhook: Webhook, etag: string): void {
+  if (etag === "" || etag === etagOf(webhook)) return;
+  throw new TellwireError(
+    "ETAG_MISMATCH",
+    "etag: somebody changed the webhook in between: read it again, and repeat the change on what it is now",
+    { metadata: { webhook_id: publicId("webhook", webhook.id), current_etag: etagOf(webhook) } },
+  );
+}
+
+/** WEBHOOK_NOT_FOUND for a webhook's UUID. */
+export function webhookNotFound(id: string): TellwireError {
+  const webhookId = publicId("webhook", id);
+  return new TellwireError("WEBHOOK_NOT_FOUND", `there is no webhook ${webhookId}`, {
+    metadata: { webhook_id: webhookId },
+  });
+}
+
+function etagOf({ version }: Webhook): string {
+  return version.toString(36);
+}

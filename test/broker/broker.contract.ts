@@ -1,0 +1,253 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Broker, IncomingMessage, OutgoingMessage } from "../../src/broker/broker.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { type Collected, collect } from "./collect.ts";
+
+/** An empty broker for one test, which may be opened several times, as several processes would. */
+export interface BrokerUnderTest {
+  open(options?: { ackWaitMs?: number }): Promise<Broker>;
+  /** What is kept under `<prefix>.rejected.>`, the oldest first. */
+  rejected(): Promise<OutgoingMessage[]>;
+  subjectPrefix: string;
+  /** Closes what was opened and removes what was written. */
+  clear(): Promise<void>;
+}
+
+/** What every broker promises, whatever it is made of. */
+export function brokerContract(name: string, start: () => Promise<BrokerUnderTest>): void {
+  describe(`${name} keeps the contract of brokers`, () => {
+    let underTest: BrokerUnderTest;
+    let broker: Broker;
+    beforeEach(async () => {
+      underTest = await start();
+      broker = await underTest.open();
+    });
+    afterEach(async () => {
+      await underTest.clear();
+    });
+
+    const message = (body: string, headers: Record<string, string> = {}): OutgoingMessage => ({
+      subject: `${underTest.subjectPrefix}.events.org.invoice.paid`,
+      headers,
+      body: Buffer.from(body),
+    });
+    const numbered = (count: number): OutgoingMessage[] =>
+      Array.from({ length: count }, (_, index) => message(`${index}`));
+    const ackAll = ({ messages }: Collected): void => {
+      for (const received of messages) {
+        received.ack();
+      }
+    };
+    /** Sees whether anything is left, in a way that waits for nothing when there is not: what is left comes before a message that follows. */
+    const leftOver = async (from: Broker): Promise<string[]> => {
+      await from.publish([message("the end")]);
+      const rest = await collect(from);
+      await waitFor(() => rest.bodies().includes("the end"), { what: "the last message" });
+      await rest.consumer.stop();
+      ackAll(rest);
+      return rest.bodies().filter((body) => body !== "the end");
+    };
+
+    test("a published message is consumed with its subject, headers and bytes as they were", async () => {
+      const bytes = Uint8Array.from({ length: 256 }, (_, index) => index);
+      const headers = { "ce-id": "order 1 – ü", "Tellwire-Project": "a b", traceparent: "x" };
+      const before = Date.now();
+      await broker.publish([{ ...message(""), headers, body: bytes }]);
+      const { messages } = await collect(broker, { count: 1 });
+      const [received] = messages;
+      expect(received).toMatchObject({ subject: message("").subject, headers, deliveryCount: 1 });
+      expect(Buffer.from(received!.body)).toEqual(Buffer.from(bytes));
+      expect(received!.place).toMatch(/\S/);
+      expect(received!.publishedAt.getTime()).toBeGreaterThan(before - 5_000);
+      expect(received!.publishedAt.getTime()).toBeLessThan(Date.now() + 5_000);
+    });
+
+    test("a message without headers and body is consumed", async () => {
+      await broker.publish([message("")]);
+      const { messages } = await collect(broker, { count: 1 });
+      expect(messages[0]).toMatchObject({ headers: {} });
+      expect(messages[0]!.body.byteLength).toBe(0);
+    });
+
+    test("messages published one after another are consumed in that order", async () => {
+      for (const next of numbered(20)) {
+        await broker.publish([next]);
+      }
+      const collected = await collect(broker, { count: 20 });
+      expect(collected.bodies()).toEqual(numbered(20).map(({ body }) => Buffer.from(body).toString()));
+    });
+
+    test("a waiting consumer gets a message well before the next poll", async () => {
+      const collected = await collect(broker);
+      await broker.publish([message("first")]);
+      await waitFor(() => collected.bodies().includes("first"));
+      const start = performance.now();
+      await broker.publish([message("second")]);
+      await waitFor(() => collected.bodies().includes("second"));
+      expect(performance.now() - start).toBeLessThan(500);
+    });
+
+    test("5,000 messages published at once are consumed once each, in batches of at most maxBatch", async () => {
+      await broker.publish(numbered(5_000));
+      const collected = await collect(broker, { maxBatch: 300, maxUnacknowledged: 5_000, count: 5_000 });
+      expect(new Set(collected.bodies()).size).toBe(5_000);
+      expect(new Set(collected.messages.map(({ place }) => place)).size).toBe(5_000);
+      expect(Math.max(...collected.batchSizes)).toBeLessThanOrEqual(300);
+      expect(Math.min(...collected.batchSizes)).toBeGreaterThan(0);
+    });
+
+    test("a message that was acknowledged never comes again", async () => {
+      await underTest.clear();
+      broker = await underTest.open({ ackWaitMs: 300 });
+      await broker.publish(numbered(100));
+      const collected = await collect(broker, { count: 100 });
+      const [last] = collected.messages.splice(-1);
+      ackAll(collected);
+      // When the one that was not acknowledged is back, the others would be too.
+      await waitFor(() => collected.messages.some(({ deliveryCount }) => deliveryCount > 1));
+      const again = collected.messages.filter(({ deliveryCount }) => deliveryCount > 1);
+      expect(again.map(({ place }) => place)).toEqual([last!.place]);
+    });
+
+    test("a message that is given back comes again after the delay, at the same place, counted", async () => {
+      await broker.publish([message("again")]);
+      const collected = await collect(broker, { count: 1 });
+      const start = performance.now();
+      collected.messages[0]!.nak(250.5);
+      await waitFor(() => collected.messages.length === 2);
+      const elapsedMs = performance.now() - start;
+      expect(elapsedMs).toBeGreaterThan(240);
+      expect(elapsedMs).toBeLessThan(900);
+      const [first, second] = collected.messages;
+      expect(second).toMatchObject({ place: first!.place, publishedAt: first!.publishedAt, deliveryCount: 2 });
+    });
+
+    test("a message that is given back with a delay of a fraction of a millisecond waits for all of it", async () => {
+      await broker.publish([message("again")]);
+      const collected = await collect(broker, { count: 1 });
+      collected.messages[0]!.nak(0.25);
+      await waitFor(() => collected.messages.length === 2);
+      expect(collected.messages[1]!.deliveryCount).toBe(2);
+    });
+
+    test("what was handed out and not acknowledged comes again after the wait, to whoever consumes then", async () => {
+      await underTest.clear();
+      const crashing = await underTest.open({ ackWaitMs: 400 });
+      await crashing.publish(numbered(3));
+      const before = await collect(crashing, { count: 3 });
+      before.messages[0]!.ack();
+      await before.consumer.stop();
+      await crashing.close();
+
+      const next = await underTest.open({ ackWaitMs: 400 });
+      const after = await collect(next, { count: 2 });
+      expect(after.bodies().toSorted()).toEqual(["1", "2"]);
+      expect(after.messages.every(({ deliveryCount }) => deliveryCount === 2)).toBe(true);
+    });
+
+    test("an acknowledgement just before closing is not lost", async () => {
+      await broker.publish(numbered(50));
+      const collected = await collect(broker, { count: 50 });
+      ackAll(collected);
+      await broker.close();
+      expect(await leftOver(await underTest.open())).toEqual([]);
+    });
+
+    test("acknowledging or giving back a second time changes nothing", async () => {
+      await broker.publish([message("once")]);
+      const collected = await collect(broker, { count: 1 });
+      collected.messages[0]!.ack();
+      collected.messages[0]!.nak(0);
+      collected.messages[0]!.ack();
+      await broker.close();
+      expect(await leftOver(await underTest.open())).toEqual([]);
+    });
+
+    test("a stopped consumer hands out nothing more", async () => {
+      const stopped = await collect(broker);
+      await broker.publish([message("before")]);
+      await waitFor(() => stopped.messages.length === 1);
+      stopped.messages[0]!.ack();
+      await stopped.consumer.stop();
+      await broker.publish([message("after")]);
+      const other = await collect(broker, { count: 1 });
+      expect(other.bodies()).toEqual(["after"]);
+      expect(stopped.bodies()).toEqual(["before"]);
+    });
+
+    test("messages that arrive while a consumer stops are left for the next one at once", async () => {
+      await broker.publish(numbered(500));
+      const first = await collect(broker, { maxBatch: 10, maxUnacknowledged: 100 });
+      await waitFor(() => first.messages.length > 0);
+      await first.consumer.stop();
+      ackAll(first);
+      const rest = 500 - first.messages.length;
+      const second = await collect(broker, { count: rest, maxUnacknowledged: 1_000, timeoutMs: 5_000 });
+      expect(new Set([...first.bodies(), ...second.bodies()]).size).toBe(500);
+    });
+
+    test("two consumers share the messages, and none comes to both", async () => {
+      const other = await underTest.open();
+      const one = await collect(broker, { maxBatch: 50, acknowledge: true });
+      const two = await collect(other, { maxBatch: 50, acknowledge: true });
+      await broker.publish(numbered(2_000));
+      await waitFor(() => one.messages.length + two.messages.length >= 2_000);
+      expect(new Set([...one.bodies(), ...two.bodies()]).size).toBe(2_000);
+      expect(one.messages.length + two.messages.length).toBe(2_000);
+    });
+
+    test("no more than maxUnacknowledged are out at a time, and each acknowledgement lets others come", async () => {
+      await broker.publish(numbered(300));
+      const open = new Set<IncomingMessage>();
+      let most = 0;
+      const seen = new Set<string>();
+      const consumer = await broker.consume({ maxBatch: 20, maxUnacknowledged: 50 }, (batch) => {
+        for (const received of batch) {
+          open.add(received);
+          seen.add(received.place);
+        }
+        most = Math.max(most, open.size);
+      });
+      await waitFor(() => open.size === 50, { what: "a full window" });
+      while (seen.size < 300) {
+        for (const received of [...open].slice(0, 7)) {
+          open.delete(received);
+          received.ack();
+        }
+        await waitFor(() => open.size >= Math.min(40, 300 - seen.size), { what: "more messages" });
+      }
+      expect(most).toBe(50);
+      await consumer.stop();
+    });
+
+    test("a message that nobody understands is kept with its reason, and does not come again", async () => {
+      await broker.publish([message("{", { "ce-id": "x", "Nats-Msg-Id": "1" })]);
+      const { messages } = await collect(broker, { count: 1 });
+      await broker.reject(messages[0]!, "BAD_JSON", "the body\r\nis no JSON");
+      const [kept, ...others] = await underTest.rejected();
+      expect(others).toEqual([]);
+      expect(kept).toMatchObject({
+        subject: `${underTest.subjectPrefix}.rejected.events.org.invoice.paid`,
+        headers: {
+          "ce-id": "x",
+          "Tellwire-Original-Nats-Msg-Id": "1",
+          "Tellwire-Original-Subject": message("").subject,
+          "Tellwire-Reject-Reason": "BAD_JSON",
+          "Tellwire-Reject-Detail": "the body is no JSON",
+        },
+      });
+      expect(Buffer.from(kept!.body).toString()).toBe("{");
+      await broker.close();
+      expect(await leftOver(await underTest.open())).toEqual([]);
+    });
+
+    test("ping succeeds on an open broker", async () => {
+      await expect(broker.ping()).resolves.toBeUndefined();
+    });
+
+    test("publishing nothing succeeds", async () => {
+      await broker.publish([]);
+      expect(await leftOver(broker)).toEqual([]);
+    });
+  });
+}

@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Broker } from "../../src/broker/broker.ts";
+import { openPostgresBroker } from "../../src/broker/postgres.ts";
+import { type Database, openPostgres } from "../../src/store/database.ts";
+import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { brokerContract } from "./broker.contract.ts";
+import { collect } from "./collect.ts";
+import { postgresBrokerUnderTest } from "./postgres-broker-under-test.ts";
+
+let server: TestDatabase;
+let database: Database;
+beforeAll(async () => {
+  server = await createTestDatabase();
+  database = await openPostgres(server.url, { maxConnections: 5 });
+});
+afterAll(async () => {
+  await database.close();
+  await server.drop();
+});
+
+brokerContract("the Postgres broker", () => postgresBrokerUnderTest(database.sql));
+
+describe("the Postgres broker", () => {
+  const message = { subject: "tellwire.events.org.type", headers: {}, body: Buffer.from("{}") };
+  const withBroker = async (work: (broker: Broker, logged: string[]) => Promise<void>): Promise<void> => {
+    const logged: string[] = [];
+    const broker = await openPostgresBroker(database.sql, {
+      log: (_level, text) => void logged.push(text),
+      pollIntervalMs: 100,
+      ackWaitMs: 300,
+    });
+    try {
+      await work(broker, logged);
+    } finally {
+      await broker.close();
+      await database.sql.query({ name: "clear", text: "delete from broker_message" }, []);
+    }
+  };
+
+  test("a message is found by polling where its notification is lost", async () => {
+    await withBroker(async (broker) => {
+      const collected = await collect(broker);
+      const text = "insert into broker_message (subject, headers, body) values ('a.b', '{}', '{}')";
+      await database.sql.query({ name: "insert_silently", text }, []);
+      await waitFor(() => collected.messages.length === 1);
+      expect(collected.messages[0]!.subject).toBe("a.b");
+    });
+  });
+
+  test("claiming goes on when the database answers again", async () => {
+    await withBroker(async (broker, logged) => {
+      const collected = await collect(broker, { acknowledge: true });
+      await database.sql.query({ name: "hide", text: "alter table broker_message rename to hidden" }, []);
+      await waitFor(() => logged.some((text) => text.includes("could not be claimed")));
+      await expect(broker.publish([message])).rejects.toMatchObject({ reason: "BROKER_UNAVAILABLE" });
+      await database.sql.query({ name: "show", text: "alter table hidden rename to broker_message" }, []);
+      await broker.publish([message]);
+      await waitFor(() => collected.messages.length === 1);
+    });
+  });
+
+  test("a message that was given to somebody else in the meantime stays with them when it is given back", async () => {
+    await withBroker(async (broker) => {
+      await broker.publish([message]);
+      const slow = await collect(broker, { count: 1 });
+      await slow.consumer.stop();
+      const quick = await collect(broker, { count: 1 });
+      expect(quick.messages[0]!.deliveryCount).toBe(2);
+      await quick.consumer.stop();
+      slow.messages[0]!.nak(0);
+      quick.messages[0]!.ack();
+      const rest = await collect(broker);
+      await broker.publish([{ ...message, subject: "the.end" }]);
+      await waitFor(() => rest.messages.some(({ subject }) => subject === "the.end"));
+      expect(rest.messages.map(({ subject }) => subject)).toEqual(["the.end"]);
+    });
+  });
+
+  test("rejected messages are removed after seven days", async () => {
+    const insert = `insert into broker_rejected (subject, headers, body, reason, rejected_at)
+      values ('old', '{}', '', 'BAD_JSON', now() - interval '8 days'), ('new', '{}', '', 'BAD_JSON', now() - interval '6 days')`;
+    await database.sql.query({ name: "insert_rejected", text: insert }, []);
+    await withBroker(async () => {
+      const rows = await database.sql.query({ name: "rejected", text: "select subject from broker_rejected" }, []);
+      expect(rows).toEqual([{ subject: "new" }]);
+    });
+  });
+});

@@ -1,0 +1,27 @@
+import pg from "pg";
+import { expect, inject, it } from "vitest";
+import { runCli } from "./cli-process.ts";
+
+it("migrate makes the tables on a Postgres server, also where two run at once", async () => {
+  const { url } = inject("postgres");
+  const name = `tellwire_migrate_${process.pid}`;
+  const admin = new pg.Client({ connectionString: url });
+  await admin.connect();
+  try {
+    await admin.query(`create database ${name}`);
+    const target = new URL(url);
+    target.pathname = `/${name}`;
+    const variables = { TELLWIRE_DATABASE_URL: target.href };
+    const runs = await Promise.all([runCli(["migrate"], variables), runCli(["migrate"], variables)]);
+    expect(runs.map(({ exitCode, stderr }) => ({ exitCode, stderr }))).toEqual([
+      { exitCode: 0, stderr: "" },
+      { exitCode: 0, stderr: "" },
+    ]);
+    // One of them did the work, the other one waited and found it done.
+    const outputs = runs.map(({ stdout }) => stdout).sort();
+    expect(outputs).toEqual([expect.stringMatching(/^migrated: /), expect.stringMatching(/^nothing to migrate: /)]);
+  } finally {
+    await admin.query(`drop database if exists ${name} with (force)`);
+    await admin.end();
+  }
+});

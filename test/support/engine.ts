@@ -1,0 +1,160 @@
+import { randomBytes } from "node:crypto";
+import type { Broker } from "../../src/broker/broker.ts";
+import { createEngine, type Engine, type EngineLimits, type EngineObserver } from "../../src/delivery/engine.ts";
+import type { EventRecord } from "../../src/domain/event.ts";
+import { type IdSource, newUuid } from "../../src/domain/ids.ts";
+import { DEFAULT_RETRY_POLICY } from "../../src/domain/retry.ts";
+import { createSecretBox } from "../../src/domain/secret-box.ts";
+import { generateSecret } from "../../src/domain/signing-key.ts";
+import { createAddressGuard } from "../../src/outbound/address-guard.ts";
+import { createHttpClient } from "../../src/outbound/http-client.ts";
+import type { Database } from "../../src/store/database.ts";
+import { AttemptEntity } from "../../src/store/entities/attempt.ts";
+import { DeliveryEntity } from "../../src/store/entities/delivery.ts";
+import { OrganizationEntity } from "../../src/store/entities/organization.ts";
+import { type Webhook, WebhookEntity } from "../../src/store/entities/webhook.ts";
+import { WebhookSecretEntity } from "../../src/store/entities/webhook-secret.ts";
+
+export const testIds: IdSource = { now: Date.now, randomBytes };
+export const testSecretBox = createSecretBox({ keys: [randomBytes(32)] });
+
+/** The engine alone, with organizations and webhooks written straight into the tables. */
+export interface TestEngine {
+  engine: Engine;
+  failures: unknown[];
+  rejections: { reason: string; detail: string }[];
+  stop(graceMs?: number): Promise<void>;
+}
+
+export interface TestEngineOptions {
+  database: Database;
+  broker: Broker;
+  limits?: Partial<EngineLimits>;
+  maxPerWebhook?: number;
+  subjectPrefix?: string;
+  ids?: IdSource;
+  observer?: Partial<EngineObserver>;
+}
+
+export function createTestEngine(options: TestEngineOptions): TestEngine {
+  const { database, broker, limits = {}, maxPerWebhook = 16, ids = testIds, observer = {} } = options;
+  const failures: unknown[] = [];
+  const rejections: { reason: string; detail: string }[] = [];
+  const guard = createAddressGuard({ allow: ["127.0.0.0/8"], deny: [] });
+  const client = createHttpClient({ policy: { guard, allowHttp: true, allowPorts: [] }, userAgent: "Tellwire/test" });
+  const engine = createEngine({
+    sql: database.sql,
+    broker,
+    secretBox: testSecretBox,
+    client,
+    ids,
+    random: Math.random,
+    defaultPolicy: DEFAULT_RETRY_POLICY,
+    requestOrigin: "tellwire.test",
+    maxPayloadBytes: 262_144,
+    ...(options.subjectPrefix === undefined ? {} : { subjectPrefix: options.subjectPrefix }),
+    maxPerWebhook,
+    limits: { pollIntervalMs: 50, ...limits },
+    observer: {
+      inFlight: () => {},
+      attempted: () => {},
+      received: () => {},
+      rejected: (_message, reason, detail) => void rejections.push({ reason, detail }),
+      recorded: () => {},
+      lanesHeld: () => {},
+      failed: (_stage, error) => void failures.push(error),
+      ...observer,
+    },
+  });
+  return {
+    engine,
+    failures,
+    rejections,
+    async stop(graceMs = 2_000) {
+      await engine.stop(graceMs);
+      await client.close();
+    },
+  };
+}
+
+export async function addOrganization(database: Database): Promise<string> {
+  const now = new Date();
+  const em = database.em();
+  const { id } = em.create(OrganizationEntity, { id: newUuid(testIds), name: "Test", createdAt: now, updatedAt: now });
+  await em.flush();
+  return id;
+}
+
+/** An active webhook; the secret is the one that it signs with. */
+export async function addWebhook(
+  database: Database,
+  organizationId: string,
+  values: Partial<Webhook> & { url: string },
+): Promise<{ webhook: Webhook; secret: string }> {
+  const now = new Date();
+  const em = database.em();
+  const webhook = em.create(WebhookEntity, {
+    id: newUuid(testIds),
+    organizationId,
+    projectIds: [],
+    name: null,
+    description: "",
+    eventTypes: ["*"],
+    status: "ACTIVE",
+    statusReason: "",
+    format: "STANDARD",
+    headers: {},
+    retryDelaysMs: null,
+    maxAttempts: null,
+    timeoutMs: null,
+    verificationMethod: "CHALLENGE",
+    verifiedAt: now,
+    verificationDueAt: null,
+    activeSince: new Date(now.getTime() - 1_000),
+    createdAt: now,
+    updatedAt: now,
+    ...values,
+  });
+  await em.flush();
+  return { webhook, secret: await addSecret(database, webhook.id) };
+}
+
+/** Gives a webhook one more secret, newer than the others. */
+export async function addSecret(database: Database, webhookId: string): Promise<string> {
+  const secret = generateSecret(randomBytes);
+  const em = database.em();
+  em.create(WebhookSecretEntity, {
+    id: newUuid(testIds),
+    webhookId,
+    sealed: testSecretBox.seal(secret, webhookId),
+    createdAt: new Date(),
+    expiresAt: null,
+  });
+  await em.flush();
+  return secret;
+}
+
+export function newEvent(organizationId: string, values: Partial<EventRecord> = {}): EventRecord {
+  return {
+    id: newUuid(testIds),
+    organizationId,
+    externalId: null,
+    type: "order.paid",
+    dataJson: '{"amount":42}',
+    source: null,
+    subject: null,
+    projectId: null,
+    orderingKey: null,
+    traceparent: null,
+    occurredAt: new Date(),
+    ...values,
+  };
+}
+
+export async function deliveriesOf(database: Database, webhookId: string) {
+  return await database.em().find(DeliveryEntity, { webhookId }, { orderBy: { createdAt: "asc", id: "asc" } });
+}
+
+export async function attemptsOf(database: Database, deliveryId: string) {
+  return await database.em().find(AttemptEntity, { deliveryId }, { orderBy: { number: "asc" } });
+}
