@@ -8,19 +8,23 @@ export interface RunUntilSignalOptions {
   log: Log;
   /** Ends the process at once; what is still to be logged is written first. */
   exit: (code: number) => void;
+  /** A clock that only goes forward, in milliseconds. */
+  now?: () => number;
 }
 
 /** Waits for SIGINT or SIGTERM, then closes. A second signal ends the process at once. Resolves when everything is closed. */
-export function runUntilSignal({ close, graceMs, log, exit }: RunUntilSignalOptions): Promise<void> {
+export function runUntilSignal(options: RunUntilSignalOptions): Promise<void> {
+  const { close, graceMs, log, exit, now = () => performance.now() } = options;
   return new Promise((resolve, reject) => {
-    let closing = false;
+    let closingSince: number | undefined;
     const onSignal = (signal: NodeJS.Signals): void => {
-      if (closing) {
+      if (closingSince !== undefined) {
+        if (now() - closingSince < sameSignalMs) return;
         log.warn(`${signal} again: stopping at once`);
         exit(exitCodes[signal] ?? 1);
         return;
       }
-      closing = true;
+      closingSince = now();
       log.info(`${signal}: finishing what is in flight; a second signal stops at once`);
       setTimeout(() => {
         log.error(`not closed ${(graceMs + extraMs) / 1000} s after ${signal}: stopping at once`);
@@ -32,6 +36,9 @@ export function runUntilSignal({ close, graceMs, log, exit }: RunUntilSignalOpti
     process.on("SIGTERM", onSignal);
   });
 }
+
+/** One Ctrl-C arrives twice under npm: from the terminal, and passed on by npm. */
+const sameSignalMs = 500;
 
 /** For connections and files to close after the grace. */
 const extraMs = 5_000;

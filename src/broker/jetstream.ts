@@ -85,6 +85,8 @@ export async function openJetStream({
           error,
         });
         message.nak(rejectRetryMs);
+        // Somebody may have removed the stream; where this fails too, the next try says so.
+        await restore().catch(() => {});
       }
     },
 

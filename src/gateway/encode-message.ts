@@ -54,12 +54,17 @@ function json(value: JsonValue): EncodedMessage {
   return { contentType: "application/json", data: Buffer.from(JSON.stringify(value)) };
 }
 
-/** A field that is no singular message, by protobuf's own JSON of a message with that field alone; its default where it is not set. */
+/** The JSON of a field that is no singular message, by protobuf's own JSON of a message with that field alone. */
 function fieldToJson(output: DescMessage, field: DescField, message: Message, registry: Registry): JsonValue {
   const alone = create(output);
   const whole = reflect(output, message);
-  if (whole.isSet(field)) reflect(output, alone).set(field, whole.get(field));
-  const fields = toJson(output, alone, { registry, alwaysEmitImplicit: true });
-  const value = typeof fields === "object" && fields !== null && !Array.isArray(fields) ? fields[field.jsonName] : null;
-  return value ?? null;
+  if (!whole.isSet(field)) return jsonOf(field, toJson(output, alone, { alwaysEmitImplicit: true }));
+  reflect(output, alone).set(field, whole.get(field));
+  return jsonOf(field, toJson(output, alone, { registry }));
+}
+
+/** What the object has for the field; null where it has nothing, as for an optional field that is not set. */
+function jsonOf(field: DescField, fields: JsonValue): JsonValue {
+  const isObject = typeof fields === "object" && fields !== null && !Array.isArray(fields);
+  return (isObject ? fields[field.jsonName] : null) ?? null;
 }

@@ -24,10 +24,12 @@ export function toErrorResponse(error: unknown, options: ErrorResponseOptions): 
   if (error instanceof ConnectError) return describe(error, httpStatusOf(error.code), options.registry);
   const known =
     error instanceof GatewayError ? error : new GatewayError("INTERNAL", "internal error", { cause: error });
-  return describe(asConnectError(known, options.errorDomain), known.httpStatus, options.registry);
+  const described = describe(asConnectError(known, options.errorDomain), known.httpStatus, options.registry);
+  for (const [name, value] of Object.entries(known.headers)) described.header.set(name, value);
+  return described;
 }
 
-/** A GatewayError as what a Connect handler would throw: its reason in an ErrorInfo, its fields in a BadRequest, its headers as metadata. */
+/** A GatewayError as what a Connect handler would throw: its reason in an ErrorInfo, its fields in a BadRequest. */
 export function asConnectError(error: GatewayError, errorDomain: string): ConnectError {
   const details: ConnectError["details"] = [
     { desc: ErrorInfoSchema, value: { reason: error.reason, domain: errorDomain } },
@@ -35,7 +37,7 @@ export function asConnectError(error: GatewayError, errorDomain: string): Connec
   if (error.fieldViolations.length > 0) {
     details.push({ desc: BadRequestSchema, value: { fieldViolations: [...error.fieldViolations] } });
   }
-  const connectError = new ConnectError(error.message, error.code, { ...error.headers }, undefined, error);
+  const connectError = new ConnectError(error.message, error.code, undefined, undefined, error);
   connectError.details = details;
   return connectError;
 }

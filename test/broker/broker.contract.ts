@@ -113,21 +113,14 @@ export function brokerContract(name: string, start: () => Promise<BrokerUnderTes
       await broker.publish([message("again")]);
       const collected = await collect(broker, { count: 1 });
       const start = performance.now();
-      collected.messages[0]!.nak(250.5);
+      // A fraction of a nanosecond too: nats-server takes such a delay for none.
+      collected.messages[0]!.nak(250 + 1 / 3);
       await waitFor(() => collected.messages.length === 2);
       const elapsedMs = performance.now() - start;
       expect(elapsedMs).toBeGreaterThan(240);
       expect(elapsedMs).toBeLessThan(900);
       const [first, second] = collected.messages;
       expect(second).toMatchObject({ place: first!.place, publishedAt: first!.publishedAt, deliveryCount: 2 });
-    });
-
-    test("a message that is given back with a delay of a fraction of a millisecond waits for all of it", async () => {
-      await broker.publish([message("again")]);
-      const collected = await collect(broker, { count: 1 });
-      collected.messages[0]!.nak(0.25);
-      await waitFor(() => collected.messages.length === 2);
-      expect(collected.messages[1]!.deliveryCount).toBe(2);
     });
 
     test("what was handed out and not acknowledged comes again after the wait, to whoever consumes then", async () => {

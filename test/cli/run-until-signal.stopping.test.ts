@@ -34,14 +34,17 @@ it.each([
   ["SIGTERM", 143],
 ] as const)("a second signal, %s, exits at once with %i and closes nothing twice", async (signal, code) => {
   let closed = 0;
+  let nowMs = 1_000;
   const codes: number[] = [];
   const closing = Promise.withResolvers<void>();
   const close = (): Promise<void> => {
     closed++;
     return closing.promise;
   };
-  const running = runUntilSignal({ close, graceMs: 1_000, log, exit: (exitCode) => codes.push(exitCode) });
+  const exit = (exitCode: number): void => void codes.push(exitCode);
+  const running = runUntilSignal({ close, graceMs: 1_000, log, exit, now: () => nowMs });
   process.emit("SIGTERM", "SIGTERM");
+  nowMs += 500;
   process.emit(signal, signal);
   expect([codes, closed]).toEqual([[code], 1]);
   closing.resolve();
@@ -57,4 +60,16 @@ it("a close that fails is told to who waits", async () => {
   });
   process.emit("SIGINT", "SIGINT");
   await expect(running).rejects.toThrow("boom");
+});
+
+it("one Ctrl-C that arrives twice, from the terminal and from npm, is one signal", async () => {
+  const codes: number[] = [];
+  const closing = Promise.withResolvers<void>();
+  const exit = (code: number): void => void codes.push(code);
+  const running = runUntilSignal({ close: () => closing.promise, graceMs: 1_000, log, exit, now: () => 0 });
+  process.emit("SIGINT", "SIGINT");
+  process.emit("SIGINT", "SIGINT");
+  closing.resolve();
+  await running;
+  expect(codes).toEqual([]);
 });

@@ -177,7 +177,11 @@ const failures: Readonly<Record<string, () => Error>> = {
 
 /** A request that fetch cannot make: its headers as given, duplicates and all. */
 export async function rawRequest(url: string, options: RawRequestOptions): Promise<RawResponse> {
-  const request = http.request(url, { method: options.method ?? "GET", headers: options.headers, agent: false });
+  const request = http.request(url, {
+    method: options.method ?? "GET",
+    headers: ["host", new URL(url).host, ...options.headers],
+    agent: false,
+  });
   request.end(options.body);
   const [response] = (await once(request, "response")) as [IncomingMessage];
   const chunks: Buffer[] = await response.toArray();

@@ -1,0 +1,107 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { echoChallenge, type Receiver, startReceiver } from "../support/receiver.ts";
+import { createRestClient, type RestClient } from "../support/rest-client.ts";
+import { startTellwire, type TellwireProcess, type TellwireSettings, tellwireSettings } from "../support/tellwire.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+export interface CrashParts {
+  /** What the process is configured with beside the basics. */
+  environment: Record<string, string>;
+  close(): Promise<void>;
+}
+
+const eventCount = 1_000;
+
+/** What a SIGKILL in the middle of the work must not break, on every store and broker. */
+export function describeCrash(parts: string, open: () => Promise<CrashParts>): void {
+  describe(`a process that is killed, on ${parts}`, () => {
+    const closing: (() => Promise<unknown>)[] = [];
+    afterEach(async () => {
+      for (const close of closing.splice(0).reverse()) {
+        await close();
+      }
+    });
+
+    test("loses none of 1,000 events, and leaves none stuck", { timeout: 180_000 }, async () => {
+      const { settings, receiver } = await prepare();
+      const first = await started(settings);
+      const rest = createRestClient(first.httpUrl, first.operatorKey);
+      const organizationId = await verifiedWebhook(rest, receiver);
+      for (let sent = 0; sent < eventCount; sent += 250) {
+        const events = Array.from({ length: 250 }, (_, index) => ({
+          organizationId,
+          type: "order.paid",
+          id: `order-${sent + index}`,
+          data: { number: sent + index },
+        }));
+        await rest("POST", "/v1/events:batch", { events });
+      }
+      await waitFor(() => numbersOf(receiver).size >= 100, { what: "the first deliveries" });
+      await first.kill();
+      const beforeKill = numbersOf(receiver).size;
+      expect(beforeKill).toBeLessThan(eventCount);
+
+      const second = await started(settings);
+      const again = createRestClient(second.httpUrl, second.operatorKey);
+      await waitFor(() => numbersOf(receiver).size === eventCount, { timeoutMs: 120_000, what: "every event" });
+      await waitFor(async () => (await countOf(again, organizationId, "SCHEDULED")) === 0, { timeoutMs: 60_000 });
+      await waitFor(async () => (await countOf(again, organizationId, "DELIVERED")) === eventCount, {
+        timeoutMs: 60_000,
+      });
+      const twice = receiver.requests.filter(({ method }) => method === "POST").length - eventCount;
+      // What was under way at the kill may be sent a second time, and nothing else.
+      expect(twice).toBeLessThanOrEqual(beforeKill + 64);
+    });
+
+    async function prepare(): Promise<{ settings: TellwireSettings; receiver: Receiver }> {
+      const { environment, close } = await open();
+      closing.push(close);
+      const receiver = await startReceiver(async (request) => {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        return echoChallenge(request);
+      });
+      closing.push(() => receiver.close());
+      return { settings: tellwireSettings({ TELLWIRE_CONCURRENCY_PER_WEBHOOK: "8", ...environment }), receiver };
+    }
+
+    async function started(settings: TellwireSettings): Promise<TellwireProcess> {
+      const tellwire = await startTellwire(settings);
+      closing.push(() => tellwire.kill());
+      return tellwire;
+    }
+  });
+}
+
+/** The numbers of the events that have arrived. */
+function numbersOf(receiver: Receiver): Set<number> {
+  const posts = receiver.requests.filter(({ method }) => method === "POST");
+  return new Set(posts.map(({ body }) => (JSON.parse(body) as { data: { number: number } }).data.number));
+}
+
+async function verifiedWebhook(rest: RestClient, receiver: Receiver): Promise<string> {
+  const { id: organizationId } = await rest<{ id: string }>("POST", "/v1/organizations", { name: "Crash" });
+  const webhook = { organizationId, url: receiver.url, eventTypes: ["order.*"] };
+  const { webhook: created } = await rest<{ webhook: { id: string } }>("POST", "/v1/webhooks", webhook);
+  await waitFor(async () => {
+    const { status } = await rest<{ status: string }>("GET", `/v1/webhooks/${created.id}`);
+    return status === "WEBHOOK_STATUS_ACTIVE";
+  });
+  return organizationId;
+}
+
+async function countOf(rest: RestClient, organizationId: string, status: string): Promise<number> {
+  let count = 0;
+  let pageToken = "";
+  do {
+    const query = new URLSearchParams({
+      organizationId,
+      statuses: `DELIVERY_STATUS_${status}`,
+      pageSize: "200",
+      pageToken,
+    });
+    const page = await rest<{ deliveries?: unknown[]; nextPageToken?: string }>("GET", `/v1/deliveries?${query}`);
+    count += page.deliveries?.length ?? 0;
+    pageToken = page.nextPageToken ?? "";
+  } while (pageToken !== "");
+  return count;
+}

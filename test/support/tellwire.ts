@@ -1,0 +1,95 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { makeTemporaryFolder } from "./temporary-folder.ts";
+
+/** Tellwire as its users run it: a process of its own, configured by the environment alone. */
+export interface TellwireProcess {
+  pid: number;
+  httpUrl: string;
+  grpcUrl: string;
+  operatorKey: string;
+  /** What it has printed so far. */
+  output(): string;
+  /** SIGTERM, and waits for the end. Returns the exit code. */
+  stop(): Promise<number | null>;
+  /** SIGKILL, and waits for the end. */
+  kill(): Promise<void>;
+}
+
+/** What all processes of one deployment share. */
+export interface TellwireSettings {
+  environment: Readonly<Record<string, string>>;
+  operatorKey: string;
+}
+
+/** Settings with an operator key, loopback receivers and free ports. Without a database URL, a data folder that disappears. */
+export function tellwireSettings(environment: Record<string, string> = {}): TellwireSettings {
+  const operatorKey = randomBytes(24).toString("base64url");
+  return {
+    operatorKey,
+    environment: {
+      TELLWIRE_HTTP_ADDR: "127.0.0.1:0",
+      TELLWIRE_GRPC_ADDR: "127.0.0.1:0",
+      TELLWIRE_OPERATOR_KEY: operatorKey,
+      TELLWIRE_SECRETS_KEY: randomBytes(32).toString("base64"),
+      TELLWIRE_ALLOW_HTTP: "true",
+      TELLWIRE_ALLOW_ADDRESSES: "127.0.0.0/8",
+      TELLWIRE_AUTO_MIGRATE: "true",
+      ...(environment.TELLWIRE_DATABASE_URL === undefined
+        ? { TELLWIRE_DATA_DIR: makeTemporaryFolder("tellwire").path }
+        : {}),
+      ...environment,
+    },
+  };
+}
+
+const command = fileURLToPath(new URL("../../src/cli.ts", import.meta.url));
+const startTimeoutMs = 30_000;
+
+/** Starts `tellwire serve` and waits until it is up. Throws with what it printed where it ends before. */
+export async function startTellwire(settings: TellwireSettings): Promise<TellwireProcess> {
+  const child = spawn(process.execPath, [command, "serve"], {
+    env: { PATH: process.env.PATH ?? "", ...settings.environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const lines: string[] = [];
+  const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  const up = upLine(child, lines);
+  const timer = setTimeout(() => child.kill("SIGKILL"), startTimeoutMs);
+  const urls = await Promise.race([up, exited]);
+  clearTimeout(timer);
+  if (urls === null || typeof urls === "number") {
+    throw new Error(`tellwire did not start (exit code ${urls}):\n${lines.join("\n")}`);
+  }
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
+    child.kill(signal);
+    return await exited;
+  };
+  return {
+    pid: child.pid ?? 0,
+    httpUrl: urls.http,
+    grpcUrl: urls.grpc,
+    operatorKey: settings.operatorKey,
+    output: () => lines.join("\n"),
+    stop: () => end("SIGTERM"),
+    kill: async () => void (await end("SIGKILL")),
+  };
+}
+
+/** The log line that says where the servers listen. */
+function upLine(child: ChildProcess, lines: string[]): Promise<{ http: string; grpc: string }> {
+  return new Promise((resolve) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream !== null) {
+        createInterface({ input: stream }).on("line", (line) => {
+          lines.push(line);
+          if (line.includes('"tellwire is up"')) {
+            resolve(JSON.parse(line) as { http: string; grpc: string });
+          }
+        });
+      }
+    }
+  });
+}
