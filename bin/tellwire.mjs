@@ -41,9 +41,8 @@ function bundledNode() {
 /** Stands in for the program: passes signals on, and ends as it ends. */
 function runWith(node) {
   const child = spawn(node, [program, ...process.argv.slice(2)], { stdio: "inherit" });
-  // A terminal sends SIGINT to both: the child hears it by itself, and this process only has to live on.
-  process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
-  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  // From a terminal the child hears Ctrl-C twice, which it takes as once.
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));
   child.on("error", (error) => fail(`${node} does not run: ${error.message}`));
   child.on("exit", (code, signal) => {
     process.exitCode = code ?? 1;

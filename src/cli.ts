@@ -13,6 +13,7 @@ const program = new Command("tellwire")
   .version(version, "--version", "print the version")
   .helpOption("--help", "print this help")
   .helpCommand(false)
+  .showHelpAfterError("(tellwire --help lists the commands and options)")
   .addHelpText("after", "\nTellwire is configured by TELLWIRE_… variables: see docs/configuration.md.");
 
 program

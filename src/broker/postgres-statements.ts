@@ -1,5 +1,11 @@
 import type { Statement } from "../store/sql.ts";
 
+/**
+ * Without a name, a statement is planned each time that it runs. A prepared one keeps the plan that was best for the table as it was when the
+ * broker was idle, which is empty: reading all of it, which takes seconds a batch when a burst of messages fills it.
+ */
+const plannedEachTime = "";
+
 /** Whoever waits for messages listens here. */
 export const brokerChannel = "tellwire_broker";
 
@@ -24,20 +30,18 @@ export const publishMessages: Statement = {
  * became visible, which is that of publishing for those that were never handed out. Rows that others are taking are skipped, not waited for.
  */
 export const claimMessages: Statement = {
-  name: "broker_claim",
+  name: plannedEachTime,
   text: `
-    with due as (
+    update broker_message as message
+    set visible_at = now() + $2::double precision * interval '1 millisecond', delivery_count = message.delivery_count + 1
+    where message.sequence = any (array(
       select sequence
       from broker_message
       where visible_at <= now()
       order by visible_at, sequence
       limit $1
       for update skip locked
-    )
-    update broker_message as message
-    set visible_at = now() + $2::double precision * interval '1 millisecond', delivery_count = message.delivery_count + 1
-    from due
-    where message.sequence = due.sequence
+    ))
     returning
       message.sequence::double precision as sequence,
       message.subject,
@@ -49,7 +53,7 @@ export const claimMessages: Statement = {
 
 /** In how many milliseconds the next message becomes visible; null where there is none. Reads one entry of broker_message_visible. */
 export const nextVisible: Statement = {
-  name: "broker_next_visible",
+  name: plannedEachTime,
   text: `
     select (extract(epoch from min(visible_at) - now()) * 1000)::double precision as "inMs"
     from broker_message`,
@@ -60,7 +64,7 @@ export const nextVisible: Statement = {
  * to get it again.
  */
 export const acknowledgeMessages: Statement = {
-  name: "broker_acknowledge",
+  name: plannedEachTime,
   text: "delete from broker_message where sequence = any($1::bigint[])",
 };
 
@@ -69,7 +73,7 @@ export const acknowledgeMessages: Statement = {
  * is the fence: a message that somebody else was given in the meantime stays with them.
  */
 export const giveBackMessages: Statement = {
-  name: "broker_give_back",
+  name: plannedEachTime,
   text: `
     update broker_message as message
     set visible_at = now() + given.delay_ms * interval '1 millisecond'

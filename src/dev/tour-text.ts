@@ -34,7 +34,7 @@ Each delivery is logged below. Ctrl-C stops.
 }
 
 /** Three commands for a POSIX shell that work as they stand, in this order. */
-export function curlLines({ httpUrl, receiverUrl, result }: CurlInput): [string, string, string] {
+function curlLines({ httpUrl, receiverUrl, result }: CurlInput): [string, string, string] {
   const authorization = `-H 'authorization: Bearer ${result.apiKey}'`;
   const webhook = { url: `${receiverUrl}/orders`, eventTypes: ["order.*"], signingSecret: result.signingSecret };
   const event = { type: "order.paid", data: { order: "A-1042", amount: 4200 } };

@@ -10,7 +10,7 @@ export interface Caller {
 export interface CallContext {
   /** Every header of the request. */
   readonly header: Headers;
-  /** Aborted when the client goes away, when the deadline passes, and when the answer is complete. */
+  /** Aborted when the client goes away and when the deadline passes, with a ConnectError as its reason; for a stream also when it is over. */
   readonly signal: AbortSignal;
   /** How long the client waits from now, in milliseconds; undefined: as long as it takes. The signal is aborted then. */
   readonly timeoutMs: number | undefined;

@@ -56,7 +56,7 @@ export interface ErrorResponse {
 }
 
 /** The HTTP status of a code of gRPC, as google/rpc/code.proto has it. */
-export function httpStatusOf(code: Code): number {
+function httpStatusOf(code: Code): number {
   return httpStatuses[code] ?? 500;
 }
 

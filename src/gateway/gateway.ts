@@ -111,16 +111,19 @@ export function createGateway(options: GatewayOptions): Gateway {
       return;
     }
     const streaming = method as DescMethodServerStreaming;
-    const answer = await until(options.caller.serverStream(streaming, message, context), signal);
-    await respondStream(request, response, answer, {
-      format,
-      encode: route.encode,
-      signal,
-      isGone: exchange.isGone,
-      describeError: (error) => describeError(exchange, error),
-    });
-    // A HEAD leaves the stream unread, and a broken one is not to go on.
-    exchange.end();
+    try {
+      const answer = await until(options.caller.serverStream(streaming, message, context), signal);
+      await respondStream(request, response, answer, {
+        format,
+        encode: route.encode,
+        signal,
+        isGone: exchange.isGone,
+        describeError: (error) => describeError(exchange, error),
+      });
+    } finally {
+      // A HEAD leaves the stream unread, and one that failed is not to go on.
+      exchange.end();
+    }
   }
 
   function describeError({ request }: Exchange, error: unknown): ErrorResponse {

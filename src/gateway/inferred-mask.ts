@@ -1,12 +1,4 @@
-import {
-  create,
-  type DescField,
-  type DescMessage,
-  getOption,
-  hasOption,
-  type JsonValue,
-  type Message,
-} from "@bufbuild/protobuf";
+import { create, type DescField, getOption, hasOption, type JsonValue, type Message } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { FieldMaskSchema } from "@bufbuild/protobuf/wkt";
 import { FieldBehavior, field_behavior } from "../../gen/google/api/field_behavior_pb.ts";
@@ -28,37 +20,34 @@ export function maskToInfer(binding: HttpBinding): DescField | undefined {
 
 /**
  * Sets the mask, where the request gave none, to the keys of the JSON body, in proto names: what a client sends is what it wants changed, and
- * a null is a field to clear (AIP-134, RFC 7396). Keys of nested objects become paths of their own, so that what the nested object leaves out
- * stays. Left out are fields that the path binds, and those that only the server sets (AIP-203), so that a resource that was read can be sent
- * back. A body without keys leaves the mask alone.
+ * a null is a field to clear (AIP-134). The mask has the keys of the resource itself: a nested object replaces its field, as it does where a
+ * client writes the mask. Left out are fields that the path binds, the etag, which is a condition and no change (AIP-154), and those that a
+ * client cannot change (AIP-203), so that a resource that was read can be sent back. A body without keys leaves the mask alone.
  */
 export function inferMask(binding: HttpBinding, mask: DescField, message: Message, json: JsonValue | undefined): void {
   const { body } = binding;
-  if (typeof body !== "object" || !isPlainMessage(body) || json === undefined) return;
+  if (typeof body !== "object" || !isPlainMessage(body) || mask.fieldKind !== "message") return;
   const request = reflect(binding.method.input, message);
-  if (request.isSet(mask)) return;
-  const fixed = binding.variables.filter(({ fields }) => fields[0] === body).map(({ fields }) => fields.slice(1));
-  const paths = leafPaths(body.message, json, []).filter(
-    (path) => !fixed.some((bound) => bound.length === path.length && bound.every((field, at) => field === path[at])),
-  );
-  if (paths.length === 0 || mask.fieldKind !== "message") return;
-  const value = create(FieldMaskSchema, { paths: paths.map((path) => path.map((field) => field.name).join(".")) });
-  request.set(mask, reflect(FieldMaskSchema, value));
-}
-
-function leafPaths(message: DescMessage, json: JsonValue, prefix: readonly DescField[]): DescField[][] {
-  if (typeof json !== "object" || json === null || Array.isArray(json)) return [];
-  return Object.entries(json).flatMap(([name, value]) => {
-    const field = findField(message, name);
-    if (field === undefined || isSetByServer(field)) return [];
-    const path = [...prefix, field];
-    const hasKeys = typeof value === "object" && value !== null && Object.keys(value).length > 0;
-    return isPlainMessage(field) && hasKeys ? leafPaths(field.message, value, path) : [path];
+  if (request.isSet(mask) || typeof json !== "object" || json === null || Array.isArray(json)) return;
+  const paths = Object.keys(json).flatMap((name) => {
+    const field = findField(body.message, name);
+    return field !== undefined && isChangeable(field) && !isBoundByPath(binding, field) ? [field.name] : [];
   });
+  if (paths.length > 0) request.set(mask, reflect(FieldMaskSchema, create(FieldMaskSchema, { paths })));
 }
 
-function isSetByServer(field: DescField): boolean {
-  if (!hasOption(field, field_behavior)) return false;
-  const behaviors = getOption(field, field_behavior);
-  return behaviors.includes(FieldBehavior.OUTPUT_ONLY) || behaviors.includes(FieldBehavior.IDENTIFIER);
+function isBoundByPath({ body, variables }: HttpBinding, field: DescField): boolean {
+  return variables.some(({ fields }) => fields.length === 2 && fields[0] === body && fields[1] === field);
 }
+
+function isChangeable(field: DescField): boolean {
+  if (field.name === "etag") return false;
+  if (!hasOption(field, field_behavior)) return true;
+  return !getOption(field, field_behavior).some((behavior) => unchangeable.has(behavior));
+}
+
+const unchangeable: ReadonlySet<FieldBehavior> = new Set([
+  FieldBehavior.OUTPUT_ONLY,
+  FieldBehavior.IDENTIFIER,
+  FieldBehavior.IMMUTABLE,
+]);

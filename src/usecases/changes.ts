@@ -1,3 +1,4 @@
+import { DeadlockException } from "@mikro-orm/core";
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import type { Database } from "../store/database.ts";
 
@@ -20,36 +21,49 @@ export interface ChangeMarks {
 
 /**
  * Runs work in one transaction of the ORM. What it marks as changed is notified in the same transaction, and told to this process after
- * the commit; a transaction that fails tells nobody.
+ * the commit; a transaction that fails tells nobody. Work that the database ends because of a deadlock with another transaction is run again, so
+ * it must do nothing outside of the transaction.
  */
 export type Transact = <Result>(work: (em: SqlEntityManager, marks: ChangeMarks) => Promise<Result>) => Promise<Result>;
 
 export function createTransact(database: Database, changes: Changes): Transact {
   return async (work) => {
-    const organizations = new Set<string>();
-    let lanesAreDue = false;
-    const marks: ChangeMarks = {
-      webhookChanged: (organizationId) => void organizations.add(organizationId),
-      lanesDue: () => {
-        lanesAreDue = true;
-      },
-    };
-    const result = await database.em().transactional(async (em) => {
-      const worked = await work(em, marks);
-      for (const organizationId of organizations) {
-        await em.execute("select pg_notify(?, ?)", [changeChannels.webhooks, organizationId]);
+    for (let run = 1; ; run += 1) {
+      try {
+        const { result, organizations, lanesAreDue } = await runOnce(database, work);
+        for (const organizationId of organizations) changes.webhooksChanged(organizationId);
+        if (lanesAreDue) changes.lanesDue();
+        return result;
+      } catch (error) {
+        if (run >= maxRuns || !(error instanceof DeadlockException)) throw error;
       }
-      if (lanesAreDue) {
-        await em.execute("select pg_notify(?, '')", [changeChannels.lanes]);
-      }
-      return worked;
-    });
+    }
+  };
+}
+
+const maxRuns = 3;
+
+async function runOnce<Result>(
+  database: Database,
+  work: (em: SqlEntityManager, marks: ChangeMarks) => Promise<Result>,
+): Promise<{ result: Result; organizations: ReadonlySet<string>; lanesAreDue: boolean }> {
+  const organizations = new Set<string>();
+  let lanesAreDue = false;
+  const marks: ChangeMarks = {
+    webhookChanged: (organizationId) => void organizations.add(organizationId),
+    lanesDue: () => {
+      lanesAreDue = true;
+    },
+  };
+  const result = await database.em().transactional(async (em) => {
+    const worked = await work(em, marks);
     for (const organizationId of organizations) {
-      changes.webhooksChanged(organizationId);
+      await em.execute("select pg_notify(?, ?)", [changeChannels.webhooks, organizationId]);
     }
     if (lanesAreDue) {
-      changes.lanesDue();
+      await em.execute("select pg_notify(?, '')", [changeChannels.lanes]);
     }
-    return result;
-  };
+    return worked;
+  });
+  return { result, organizations, lanesAreDue };
 }

@@ -256,7 +256,9 @@ async function answersOf(
   async function* stream() {
     yield* requests;
   }
-  return await Array.fromAsync(events.publishEventStream(stream()));
+  const answers: PublishEventStreamResponse[] = [];
+  for await (const answer of events.publishEventStream(stream())) answers.push(answer);
+  return answers;
 }
 
 interface Recorded {

@@ -77,6 +77,25 @@ describe("the Postgres broker", () => {
     });
   });
 
+  test("a burst into a broker that was idle is claimed by index, not by reading the whole table each time", async () => {
+    await withBroker(async (broker) => {
+      const run = (name: string, text: string) => database.sql.query({ name, text }, []);
+      await run("vacuum", "vacuum analyze broker_message");
+      const idle = await collect(broker, { acknowledge: true });
+      for (let count = 1; count <= 20; count++) {
+        await broker.publish([message]);
+        await waitFor(() => idle.messages.length === count);
+      }
+      await idle.consumer.stop();
+      const burst = `insert into broker_message (subject, headers, body)
+        select 'a.b', '{}', '{}' from generate_series(1, 60000)`;
+      await run("burst", burst);
+      const options = { maxBatch: 500, maxUnacknowledged: 10_000, acknowledge: true };
+      const collected = await collect(broker, { ...options, count: 10_000, timeoutMs: 5_000 });
+      await collected.consumer.stop();
+    });
+  });
+
   test("rejected messages are removed after seven days", async () => {
     const insert = `insert into broker_rejected (subject, headers, body, reason, rejected_at)
       values ('old', '{}', '', 'BAD_JSON', now() - interval '8 days'), ('new', '{}', '', 'BAD_JSON', now() - interval '6 days')`;

@@ -1,4 +1,3 @@
-import { enumToJson } from "@bufbuild/protobuf";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { Webhook as Verifier } from "standardwebhooks";
@@ -160,7 +159,7 @@ function rpcDoor({ webhooks, events, deliveries }: Clients, close: () => void): 
     },
     async verify(id) {
       const { verified, webhook } = await webhooks.verifyWebhook({ id });
-      return { verified, status: enumToJson(WebhookStatusSchema, webhook?.status ?? 0).replace("WEBHOOK_STATUS_", "") };
+      return { verified, status: WebhookStatusSchema.value[webhook?.status ?? 0]?.localName ?? "" };
     },
     async publish(number) {
       const dataJson = Buffer.from(JSON.stringify({ number, name: "Zoë ✓" }));
@@ -174,7 +173,7 @@ function rpcDoor({ webhooks, events, deliveries }: Clients, close: () => void): 
       }
       const { delivery } = await deliveries.getDelivery({ id: found.id });
       return {
-        status: enumToJson(DeliveryStatusSchema, delivery?.status ?? 0).replace("DELIVERY_STATUS_", ""),
+        status: DeliveryStatusSchema.value[delivery?.status ?? 0]?.localName ?? "",
         attempts: (delivery?.attempts ?? []).map(({ number, statusCode, responseBody }) => ({
           number,
           statusCode,

@@ -40,7 +40,9 @@ function valueJson(field: DescField, depth: number): fc.Arbitrary<JsonValue | un
 function messageJson(message: DescMessage, depth: number): fc.Arbitrary<JsonValue | undefined> {
   switch (message.typeName) {
     case "google.protobuf.Timestamp":
-      return fc.date({ min: new Date(0), max: new Date("9999-01-01"), noInvalidDate: true }).map((d) => d.toISOString());
+      return fc
+        .date({ min: new Date(0), max: new Date("9999-01-01"), noInvalidDate: true })
+        .map((d) => d.toISOString());
     case "google.protobuf.Duration":
       return fc.integer().map((ms) => `${(ms / 1000).toFixed(3)}s`);
     case "google.protobuf.FieldMask":
@@ -73,9 +75,15 @@ function scalarJson(type: ScalarType): fc.Arbitrary<JsonValue> {
       return fc.uint8Array({ maxLength: 12 }).map((bytes) => Buffer.from(bytes).toString("base64"));
     // JSON has no negative zero.
     case ScalarType.DOUBLE:
-      return fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value || 0), special);
+      return fc.oneof(
+        fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value || 0),
+        special,
+      );
     case ScalarType.FLOAT:
-      return fc.oneof(fc.float({ noNaN: true, noDefaultInfinity: true }).map((value) => value || 0), special);
+      return fc.oneof(
+        fc.float({ noNaN: true, noDefaultInfinity: true }).map((value) => value || 0),
+        special,
+      );
     case ScalarType.INT64:
     case ScalarType.SINT64:
     case ScalarType.SFIXED64:

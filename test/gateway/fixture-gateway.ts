@@ -86,18 +86,21 @@ export interface FixtureCall {
   readonly context: HandlerContext;
   /** Resolves when the implementation is done, with the reason of its signal where that was aborted. */
   readonly finished: Promise<unknown>;
+  /** How many messages of a stream were made. */
+  produced: number;
 }
 
 function registerFixture(router: ConnectRouter, calls: FixtureCall[]): void {
   const record = (message: Message, context: HandlerContext) => {
     const { promise: finished, resolve } = Promise.withResolvers<unknown>();
-    calls.push({ message, context, finished });
-    return resolve;
+    const call: FixtureCall = { message, context, finished, produced: 0 };
+    calls.push(call);
+    return { call, finish: resolve };
   };
   for (const method of fixtureService.methods) {
     if (method.methodKind === "unary") {
       router.rpc(method as DescMethodUnary, async (message, context) => {
-        const finish = record(message, context);
+        const { finish } = record(message, context);
         try {
           if (method.name === "Act") await act((message as Message & { name: string }).name, context);
           return message;
@@ -111,12 +114,13 @@ function registerFixture(router: ConnectRouter, calls: FixtureCall[]): void {
     const method = fixtureService.methods.find((each) => each.name === name) as DescMethodServerStreaming;
     router.rpc(method, async function* (request, context) {
       const { count, failAfter } = request as Message & { count: number; failAfter?: number };
-      const finish = record(request, context);
+      const { call, finish } = record(request, context);
       try {
         context.responseHeader.set("x-stream", "yes");
         context.responseTrailer.set("x-total", String(count));
         for (let index = 0; index < count; index++) {
           if (index === failAfter) throw failures["not-found"]?.();
+          call.produced += 1;
           yield fromJson(method.output, streamed(name, index));
         }
         if (count === failAfter) throw new Error("a secret of the stream");

@@ -3,7 +3,6 @@ import {
   create,
   createFileRegistry,
   type DescMessage,
-  type DescMethod,
   type DescService,
   fromBinary,
   type MessageInitShape,
@@ -34,10 +33,6 @@ export const fixtureService: DescService = registry.getService("fixture.v1.Fixtu
 
 export function fixtureMessage(name: string): DescMessage {
   return registry.getMessage(`fixture.v1.${name}`)!;
-}
-
-export function fixtureMethod(name: string): DescMethod {
-  return fixtureService.methods.find((method) => method.name === name)!;
 }
 
 /** A service with one method for each rule, in their order: M0, M1, …, on messages of the fixture. */

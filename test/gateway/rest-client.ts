@@ -1,4 +1,4 @@
-import type { DescField, DescMessage, JsonValue } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, type JsonValue, ScalarType } from "@bufbuild/protobuf";
 import { hasJsonFormOfItsOwn } from "../../src/gateway/field-path.ts";
 import type { BoundVariable, HttpBinding } from "../../src/gateway/http-binding.ts";
 
@@ -7,21 +7,23 @@ import type { BoundVariable, HttpBinding } from "../../src/gateway/http-binding.
  * free-form values and empty messages, where they are neither in the path nor in the body.
  */
 export function toRestRequest(binding: HttpBinding, request: Json): RestRequest {
+  const { segments, verb } = binding.template;
   const left = structuredClone(request);
-  const values = binding.variables.map((variable) => pathValue(variable, takeOut(left, variable.fields)));
-  const path = binding.template.segments.map((segment) => (segment.kind === "literal" ? [encode(segment.value)] : ["x"]));
-  for (const [index, variable] of binding.variables.entries()) {
-    path.splice(variable.start, variable.end - variable.start, ...fill(variable, values[index] ?? []));
-  }
-  const verb = binding.template.verb === undefined ? "" : `:${encode(binding.template.verb)}`;
   const sent: Json = {};
-  for (const [index, variable] of binding.variables.entries()) {
-    putIn(sent, variable.fields, fromText(variable.fields.at(-1)!, (values[index] ?? []).join("/")));
+  const texts = segments.map((segment) => (segment.kind === "literal" ? segment.value : "x"));
+  for (const variable of binding.variables) {
+    const text = pathText(variable, takeOut(left, variable.fields));
+    for (let index = variable.start; index < variable.end; index++) {
+      // The segments of one variable are joined by slashes, which its value cannot hold otherwise.
+      if (segments[index]?.kind !== "literal") texts[index] = variable.isOneSegment ? text : text.replaceAll("/", "-");
+    }
+    const value = texts.slice(variable.start, variable.end).join("/");
+    putIn(sent, variable.fields, isBool(variable) ? value === "true" : value);
   }
-  const target = `/${path.flat().join("/")}${verb}`;
   const { body, query } = divide(binding, left, sent);
-  const line = `${binding.httpMethod === "*" ? "REPORT" : binding.httpMethod} ${target}`;
-  return { line: query === "" ? line : `${line}?${query}`, body, sent };
+  const path = `/${texts.map(encodeURIComponent).join("/")}${verb === undefined ? "" : `:${encodeURIComponent(verb)}`}`;
+  const method = binding.httpMethod === "*" ? "REPORT" : binding.httpMethod;
+  return { line: `${method} ${path}${query === "" ? "" : `?${query}`}`, body, sent };
 }
 
 export type Json = Record<string, JsonValue>;
@@ -66,7 +68,7 @@ function flatten(message: DescMessage, json: Json, prefix: string, pairs: string
       continue;
     }
     for (const each of field.fieldKind === "list" ? (value as JsonValue[]) : [value]) {
-      pairs.push(`${encode(name)}=${encode(String(each))}`);
+      pairs.push(`${encodeURIComponent(name)}=${encodeURIComponent(String(each))}`);
     }
     kept[field.jsonName] = value;
   }
@@ -80,35 +82,22 @@ function hasTextForm(message: DescMessage): boolean {
   );
 }
 
-/** The segments of a variable's value. One that the template cannot carry is made to fit: a segment is never empty. */
-function pathValue(variable: BoundVariable, value: JsonValue | undefined): string[] {
-  const text = value === undefined || value === "" ? defaultText(variable.fields.at(-1)!) : String(value);
-  if (variable.isOneSegment) return [text];
-  return Array.from({ length: variable.end - variable.start }, (_, index) => `${index}${text.replaceAll("/", "-")}`);
+/** A value for the path, which has no empty segments. */
+function pathText(variable: BoundVariable, value: JsonValue | undefined): string {
+  if (value !== undefined && value !== "") return String(value);
+  if (variable.fields.at(-1)?.scalar === ScalarType.BYTES) return "AAAA";
+  return isBool(variable) ? "false" : (variable.fields.at(-1)?.enum?.values[0]?.name ?? "0");
 }
 
-/** The encoded segments, with the template's own literals in their places. */
-function fill(variable: BoundVariable, value: string[]): string[][] {
-  return [value.map(encode)].map((segments) => [segments.join("/")]).concat(spare(variable.end - variable.start - 1));
-}
-
-function spare(count: number): string[][] {
-  return Array.from({ length: count }, () => []);
-}
-
-function defaultText(field: DescField): string {
-  if (field.enum !== undefined) return field.enum.values[0]!.name;
-  return field.fieldKind === "scalar" && typeof field.getDefaultValue() === "boolean" ? "false" : "0";
-}
-
-function fromText(field: DescField, text: string): JsonValue {
-  if (text === "true" || text === "false") return field.scalar === 8 ? text === "true" : text;
-  return text;
+function isBool(variable: BoundVariable): boolean {
+  return variable.fields.at(-1)?.scalar === ScalarType.BOOL;
 }
 
 function takeOut(json: Json, fields: readonly DescField[]): JsonValue | undefined {
   const [field, ...rest] = fields;
   if (field === undefined) return undefined;
+  // A path that sets one member of a oneof leaves no room for another.
+  for (const member of field.oneof?.fields ?? []) if (member !== field) delete json[member.jsonName];
   const value = json[field.jsonName];
   if (rest.length > 0) return value === undefined ? undefined : takeOut(value as Json, rest);
   delete json[field.jsonName];
@@ -133,8 +122,4 @@ function merge(target: Json, source: Json): void {
       merge(existing as Json, value as Json);
     } else target[name] = value;
   }
-}
-
-function encode(text: string): string {
-  return encodeURIComponent(text);
 }

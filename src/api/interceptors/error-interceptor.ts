@@ -52,7 +52,7 @@ export interface ErrorInterceptorOptions {
 }
 
 /** The error as Connect writes it. */
-export function connectError(error: TellwireError): ConnectError {
+function connectError(error: TellwireError): ConnectError {
   // RFC 9110, 15.5.2: a 401 says how to authenticate.
   const headers = error.code === "UNAUTHENTICATED" ? { "www-authenticate": 'Bearer realm="tellwire"' } : undefined;
   return new ConnectError(error.message, codes[error.code], headers, errorDetails(error), error);
