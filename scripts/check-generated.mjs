@@ -4,21 +4,22 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, sep } from "node:path";
 
+const documentScript = "scripts/generate-openapi.ts";
 const fresh = mkdtempSync(join(tmpdir(), "tellwire-gen-"));
 try {
   // `clean` empties the folder that the template names, put below the given one: the committed code stays untouched.
-  const { status } = spawnSync("buf", ["generate", "--output", fresh], {
-    stdio: "inherit",
-    shell: process.platform === "win32",
-  });
-  if (status !== 0) {
-    console.error("buf generate failed, see above");
-    process.exitCode = 1;
-  } else {
+  if (run("buf", ["generate", "--output", fresh]) && run("node", [documentScript, join(fresh, "gen/openapi.json")])) {
     compare();
+  } else {
+    console.error("generating failed, see above");
+    process.exitCode = 1;
   }
 } finally {
   rmSync(fresh, { recursive: true, force: true });
+}
+
+function run(command, args) {
+  return spawnSync(command, args, { stdio: "inherit", shell: process.platform === "win32" }).status === 0;
 }
 
 function compare() {
@@ -26,7 +27,7 @@ function compare() {
   const generated = files(join(fresh, "gen"));
   const names = new Set([...committed.keys(), ...generated.keys()]);
   const stale = [...names].filter((name) => committed.get(name) !== generated.get(name)).sort();
-  if (generated.size === 0) stale.push("(buf generated nothing)");
+  if (generated.size === 0) stale.push("(nothing was generated)");
   if (stale.length === 0) return console.log(`gen/ is up to date: ${generated.size} files`);
   console.error(`gen/ is not what the proto files say. Run \`npm run generate\` and commit the result:`);
   for (const name of stale) console.error(`  gen/${name}`);

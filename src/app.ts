@@ -22,6 +22,7 @@ import { observeEngine } from "./engine-observer.ts";
 import { TellwireError } from "./errors.ts";
 import { createConnectCaller } from "./gateway/connect-caller.ts";
 import { createGateway } from "./gateway/gateway.ts";
+import { createDocsHandler } from "./openapi/docs-handler.ts";
 import { createAddressGuard } from "./outbound/address-guard.ts";
 import { createHttpClient } from "./outbound/http-client.ts";
 import { type Database, openEmbedded, openPostgres } from "./store/database.ts";
@@ -48,10 +49,14 @@ export interface AppOptions {
 
 /** Starts everything, in the order in which the parts need each other. What was started is closed again if a later part fails. */
 export async function startApp(config: Config, options: AppOptions): Promise<App> {
-  const closing: (() => Promise<void>)[] = [];
+  const closing: ClosePart[] = [];
   const close = async (): Promise<void> => {
+    // One grace for all parts: who comes later has what is left of it.
+    const deadline = performance.now() + config.shutdownGraceMs;
     for (const part of closing.splice(0).reverse()) {
-      await part().catch((error) => options.log.error({ err: error }, "a part did not close cleanly"));
+      await part(Math.max(0, deadline - performance.now())).catch((error) =>
+        options.log.error({ err: error }, "a part did not close cleanly"),
+      );
     }
   };
   try {
@@ -69,10 +74,10 @@ const services = [WebhookService, EventService, DeliveryService, OrganizationSer
 /** How long one verification may take in all. */
 const verificationTimeoutMs = 10_000;
 
-type OnClose = (part: () => Promise<void>) => void;
+/** Closes a part that may take the time, in milliseconds, to finish what is under way. */
+type ClosePart = (graceMs: number) => Promise<void>;
 
-async function start(config: Config, { log, metrics }: AppOptions, onClose: OnClose) {
-  const { shutdownGraceMs: graceMs } = config;
+async function start(config: Config, { log, metrics }: AppOptions, onClose: (part: ClosePart) => void) {
   const ids: IdSource = { now: Date.now, randomBytes };
   const secretBox = createSecretBox({ keys: config.secretsKeys });
   const targetPolicy = {
@@ -123,12 +128,12 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: OnCl
   });
   const servers = await createFrontDoors(config, { log, metrics, useCases, database, broker });
 
-  onClose(() => engine.stop(graceMs));
+  onClose((graceMs) => engine.stop(graceMs));
   await engine.start();
   useCases.verificationWorker.start();
-  onClose(() => useCases.verificationWorker.stop({ graceMs }));
+  onClose((graceMs) => useCases.verificationWorker.stop({ graceMs }));
   const urls = await servers.listen();
-  onClose(() => servers.close({ graceMs }));
+  onClose((graceMs) => servers.close({ graceMs }));
   return urls;
 }
 
@@ -205,6 +210,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
     errorDomain: "tellwire",
     onInternalError: (error) => log.error({ err: error }, "a REST call failed because of us"),
   });
+  const handleDocs = await createDocsHandler({ title: "Tellwire API", errorDomain: "tellwire", log });
   return createServers({
     routes,
     interceptors,
@@ -212,7 +218,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
     grpc: listenAddress(config.grpcAddress),
     tls: await readTls(config),
     maxBodyBytes,
-    gateway: gateway.handle,
+    gateway: (request, response) => handleDocs(request, response) ?? gateway.handle(request, response),
     health: createHealthSource({ checks: { database: database.ping, broker: broker.ping }, log }),
     metrics: metrics.registry,
     log,

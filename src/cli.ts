@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { pino } from "pino";
 import { type Command as ConfigCommand, readConfig } from "./config.ts";
+import { endWithParent } from "./dev/end-with-parent.ts";
 import { runDev } from "./dev.ts";
 import { failureText } from "./failure-text.ts";
 import { migrate } from "./migrate.ts";
@@ -27,7 +28,9 @@ program
 program
   .command("dev")
   .description("run it for development, with a demo organization, a demo webhook and its receiver")
-  .action(async () => {
+  .option("--end-with-parent", "stop when the program that started this one has ended")
+  .action(async (options: { endWithParent?: boolean }) => {
+    if (options.endWithParent) endWithParent();
     const { config, log, exit, print } = prepare("dev");
     await runDev(config, { log, exit, print });
   });

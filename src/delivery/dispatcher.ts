@@ -2,11 +2,11 @@ import type { Broker, IncomingMessage, RejectReason } from "../broker/broker.ts"
 import { decodeEventMessage } from "../broker/event-message.ts";
 import type { EventRecord } from "../domain/event.ts";
 import { deliveryIdOf } from "../domain/ids.ts";
+import { outgoingEvent } from "../domain/outgoing-event.ts";
 import { eventKey, insertEvents } from "../store/sql/insert-events.ts";
 import { knownEvents } from "../store/sql/known-events.ts";
 import type { Sql } from "../store/sql.ts";
 import type { FastPath } from "./fast-path.ts";
-import { outgoingEvent } from "./outgoing-event.ts";
 import { type OrganizationSubscriptions, type Subscriptions, wants } from "./subscriptions.ts";
 
 /**

@@ -1,7 +1,7 @@
+import { outgoingEvent } from "../domain/outgoing-event.ts";
 import { type DueDelivery, dueDeliveries } from "../store/sql/lanes.ts";
 import type { Sql } from "../store/sql.ts";
 import type { AttemptTask, MakeAttempt } from "./make-attempt.ts";
-import { outgoingEvent } from "./outgoing-event.ts";
 import type { Outcome, Recorder } from "./recorder.ts";
 import type { Subscription, Subscriptions } from "./subscriptions.ts";
 

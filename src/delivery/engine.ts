@@ -104,8 +104,13 @@ export function createEngine(options: EngineOptions): Engine {
     random: options.random,
     onInFlight: observer.inFlight,
     onAttempt(report) {
-      const { task, outcome } = report;
-      health.add({ webhookId: task.subscription.webhookId, at: now(), error: outcome.error && outcome.errorMessage });
+      const { task, outcome, transition } = report;
+      health.add({
+        webhookId: task.subscription.webhookId,
+        at: now(),
+        error: outcome.error && outcome.errorMessage,
+        exhausted: transition.status === "EXHAUSTED",
+      });
       observer.attempted(report);
     },
   });

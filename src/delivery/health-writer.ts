@@ -6,7 +6,7 @@ import type { Sql } from "../store/sql.ts";
  * crash the last interval is missing; the deliveries themselves are not concerned.
  */
 export interface HealthWriter {
-  add(attempt: { webhookId: string; at: number; error: string | null }): void;
+  add(attempt: { webhookId: string; at: number; error: string | null; exhausted: boolean }): void;
   /** Writes what has gathered, and stops. */
   stop(): Promise<void>;
 }
@@ -39,12 +39,16 @@ export function createHealthWriter({ sql, intervalMs, onFailure }: HealthWriterO
   timer.unref();
 
   return {
-    add({ webhookId, at, error }) {
+    add({ webhookId, at, error, exhausted }) {
       const change = changes.get(webhookId) ?? noChange(webhookId);
+      change.attempts += 1;
       if (error === null) {
         change.lastSuccessAt = at;
         change.failures = 0;
+        change.exhausted = 0;
       } else {
+        change.failedAttempts += 1;
+        change.exhausted += exhausted ? 1 : 0;
         change.lastFailureAt = at;
         change.failures += 1;
         change.lastError = error;
@@ -60,5 +64,14 @@ export function createHealthWriter({ sql, intervalMs, onFailure }: HealthWriterO
 }
 
 function noChange(webhookId: string): HealthChange {
-  return { webhookId, lastSuccessAt: null, lastFailureAt: null, failures: 0, lastError: "" };
+  return {
+    webhookId,
+    lastSuccessAt: null,
+    lastFailureAt: null,
+    failures: 0,
+    lastError: "",
+    attempts: 0,
+    failedAttempts: 0,
+    exhausted: 0,
+  };
 }

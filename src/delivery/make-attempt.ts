@@ -1,10 +1,10 @@
 import type { ManualRetry } from "../domain/delivery.ts";
 import { type DeliveryTransition, transitionAfter } from "../domain/delivery-transition.ts";
 import { type IdSource, newUuid } from "../domain/ids.ts";
+import type { OutgoingEvent } from "../domain/outgoing-event.ts";
 import { type AttemptOutcome, attempt } from "../outbound/attempt.ts";
 import type { HttpClient } from "../outbound/http-client.ts";
-import type { AttemptRecord, DeliveryRecord } from "../store/sql/record-outcomes.ts";
-import type { OutgoingEvent } from "./outgoing-event.ts";
+import type { AttemptRecord, DeliveryRecord, Disabling } from "../store/sql/record-outcomes.ts";
 import type { Outcome } from "./recorder.ts";
 import { type Subscription, signingKeysAt } from "./subscriptions.ts";
 
@@ -46,10 +46,14 @@ export function createMakeAttempt(options: MakeAttemptOptions): MakeAttempt {
     onInFlight(1);
     const outcome = await attempt(
       {
+        webhookId: subscription.webhookId,
         url: subscription.url,
         headers: subscription.headers,
-        payload: event.payload(subscription.format),
+        format: subscription.format,
+        payload: event.payload(subscription.format, subscription.configJson),
         eventId: event.publicId,
+        eventType: event.type,
+        deliveryId: task.deliveryId,
         signingKeys: signingKeysAt(subscription, ids.now()),
         timeoutMs: subscription.policy.timeoutMs,
         requestOrigin: subscription.requestOrigin,
@@ -91,7 +95,7 @@ function outcomeOf(
   transition: DeliveryTransition,
   attemptId: string,
 ): Outcome {
-  const { disableWebhook, ...state } = transition;
+  const { disableWebhook: _, ...state } = transition;
   const number = task.attemptCount + 1;
   const attemptRecord: AttemptRecord = {
     id: attemptId,
@@ -107,12 +111,27 @@ function outcomeOf(
     url: task.subscription.url,
   };
   const delivery = { ...identity(task), ...state, attemptCount: number, lastStatusCode: outcome.statusCode };
-  const { webhookId, organizationId } = task.subscription;
-  return {
-    delivery,
-    attempt: attemptRecord,
-    ...(disableWebhook === null ? {} : { disabling: { webhookId, organizationId, reason: disableWebhook } }),
-  };
+  const disabling = disablingOf(task, transition);
+  return { delivery, attempt: attemptRecord, ...(disabling === undefined ? {} : { disabling }) };
+}
+
+/** A receiver that is gone disables its webhook at once; exhausted deliveries do when there were as many in a row as the webhook says. */
+function disablingOf(
+  { subscription }: AttemptTask,
+  { status, disableWebhook }: DeliveryTransition,
+): Disabling | undefined {
+  const { webhookId, organizationId, disableAfterExhausted } = subscription;
+  if (disableWebhook !== null) {
+    return { webhookId, organizationId, reason: disableWebhook, afterExhausted: 0 };
+  }
+  if (status !== "EXHAUSTED" || disableAfterExhausted === null) {
+    return undefined;
+  }
+  const reason =
+    disableAfterExhausted === 1
+      ? "a delivery was given up after its last attempt"
+      : `${disableAfterExhausted} deliveries in a row were given up after their last attempts`;
+  return { webhookId, organizationId, reason, afterExhausted: disableAfterExhausted };
 }
 
 type Identity = Pick<DeliveryRecord, "id" | "organizationId" | "webhookId" | "eventId" | "eventType" | "createdAt">;

@@ -1,10 +1,9 @@
 import type { KeyObject } from "node:crypto";
 import { LRUCache } from "lru-cache";
-import type { WebhookFormat } from "../domain/formats/format.ts";
+import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
 import { createTypeIndex, type TypeIndex } from "../domain/matching.ts";
 import type { RetryPolicy } from "../domain/retry.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
-import { parseSecret } from "../domain/signing-key.ts";
 import type { WebhookStatus } from "../domain/webhook.ts";
 import { TellwireError } from "../errors.ts";
 import { loadSubscriptions, type SubscriptionRow } from "../store/sql/load-subscriptions.ts";
@@ -37,6 +36,9 @@ export interface Subscription {
   url: string;
   format: WebhookFormat;
   headers: Readonly<Record<string, string>>;
+  configJson: string | null;
+  /** After how many exhausted deliveries in a row it is disabled; null: never. */
+  disableAfterExhausted: number | null;
   /** Sent with each request to receivers that were verified by the CloudEvents handshake. */
   requestOrigin: string | undefined;
   policy: RetryPolicy;
@@ -126,6 +128,8 @@ function subscriptionOf(
     url: row.url,
     format: row.format,
     headers: row.headers,
+    configJson: row.config,
+    disableAfterExhausted: row.disable_after_exhausted,
     requestOrigin: row.verification_method === "CLOUDEVENTS" ? requestOrigin : undefined,
     policy: {
       delaysMs,
@@ -134,16 +138,16 @@ function subscriptionOf(
     },
     activeSince: row.active_since ?? Number.POSITIVE_INFINITY,
     secrets: row.secrets.map((sealed, index) => ({
-      key: signingKey(secretBox.open(sealed, row.id), row.id),
+      key: signingKey(row, secretBox.open(sealed, row.id)),
       expiresAt: row.secret_expiries[index] ?? null,
     })),
   };
 }
 
-function signingKey(secret: string, webhookId: string): KeyObject {
-  const parsed = parseSecret(secret);
+function signingKey({ id, format }: SubscriptionRow, secret: string): KeyObject {
+  const parsed = formatOf(format).parseSecret(secret);
   if (parsed.kind === "refused") {
-    throw new TellwireError("INTERNAL", `the stored secret of webhook ${webhookId} ${parsed.reason}`);
+    throw new TellwireError("INTERNAL", `the stored secret of webhook ${id} ${parsed.reason}`);
   }
   return parsed.key;
 }

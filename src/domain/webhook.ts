@@ -2,7 +2,7 @@
 export type WebhookStatus = "UNVERIFIED" | "ACTIVE" | "PAUSED" | "DISABLED";
 
 /** How a receiver proves that it wants to be called. */
-export type VerificationMethod = "CHALLENGE" | "CLOUDEVENTS" | "VOUCHED";
+export type VerificationMethod = "CHALLENGE" | "CLOUDEVENTS" | "VOUCHED" | "NONE";
 
 /** Whether events find this webhook: a paused one still collects deliveries, for the time when it is resumed. */
 export function collectsEvents(status: WebhookStatus): boolean {

@@ -40,6 +40,7 @@ export const gatewayReasons = {
   INVALID_FIELDS: { code: Code.InvalidArgument, httpStatus: 400 },
   INVALID_TIMEOUT: { code: Code.InvalidArgument, httpStatus: 400 },
   ROUTE_NOT_FOUND: { code: Code.NotFound, httpStatus: 404 },
+  REQUEST_TIMEOUT: { code: Code.DeadlineExceeded, httpStatus: 408 },
   METHOD_NOT_ALLOWED: { code: Code.Unimplemented, httpStatus: 405 },
   NOT_ACCEPTABLE: { code: Code.InvalidArgument, httpStatus: 406 },
   BODY_TOO_LARGE: { code: Code.ResourceExhausted, httpStatus: 413 },

@@ -26,7 +26,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const registry = options.registry ?? createServiceRegistry(options.services);
   const routes = createGatewayRoutes(options.services, registry);
   const cors = options.cors && createCors(options.cors);
-  const { errorDomain } = options;
+  const { errorDomain, bodyTimeoutMs = 60_000 } = options;
 
   async function handle(request: HttpRequest, response: HttpResponse): Promise<void> {
     const exchange = createExchange(request, response, errorDomain);
@@ -88,11 +88,12 @@ export function createGateway(options: GatewayOptions): Gateway {
     query: string,
   ): Promise<Message> {
     if (route.binding.body === undefined) {
-      await refuseBody(request, signal);
+      await refuseBody(request, { timeoutMs: bodyTimeoutMs, signal });
       return route.bind({ segments, query, body: undefined });
     }
     const { maxBodyBytes: maxBytes } = options;
-    const body = await readBody(request, { maxBytes, acceptsAnyType: route.takesRawBody, signal });
+    const { takesRawBody: acceptsAnyType } = route;
+    const body = await readBody(request, { maxBytes, acceptsAnyType, timeoutMs: bodyTimeoutMs, signal });
     return route.bind({ segments, query, body });
   }
 
@@ -145,6 +146,8 @@ export interface GatewayOptions {
   readonly caller: Caller;
   /** The most that a request body may have, in bytes, before and after decompression. */
   readonly maxBodyBytes: number;
+  /** In which the body of a request must have arrived whole after its headers, in milliseconds. Left out: a minute. */
+  readonly bodyTimeoutMs?: number;
   /** The `domain` of the ErrorInfo of the gateway's own errors (AIP-193). */
   readonly errorDomain: string;
   /** The most that a client may ask for as its timeout, in milliseconds; more is INVALID_TIMEOUT. Left out: 24 days. */
@@ -205,8 +208,13 @@ function createExchange(request: HttpRequest, response: HttpResponse, domain: st
 async function respondError({ request, response }: Exchange, error: ErrorResponse): Promise<void> {
   writeMetadata(response, error.header);
   response.setHeader("content-type", "application/json");
-  // A body that was refused is not read to its end: the connection cannot be used again.
-  if (error.httpStatus === 413 && !isHttp2(request)) response.setHeader("connection", "close");
+  // A body that is too large or too slow is not read to its end: what it came on cannot be used again.
+  if (isHttp2(request)) {
+    // NO_ERROR asks a client to stop sending (RFC 9113, section 8.1). One that still sends fast is let run out, in discardRest.
+    if (error.httpStatus === 408) request.stream.once("finish", () => request.stream.close());
+  } else if (error.httpStatus === 413 || error.httpStatus === 408) {
+    response.setHeader("connection", "close");
+  }
   await sendBody(request, response, error.httpStatus, Buffer.from(JSON.stringify(error.body)));
 }
 

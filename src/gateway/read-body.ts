@@ -8,12 +8,12 @@ import { isJsonContentType } from "./media-type.ts";
  * Reads a request's body: all of it, decompressed, at most `maxBytes` before and after. A body must be JSON unless `acceptsAnyType`; one
  * without a Content-Type is taken for it, and an empty one needs none.
  *
- * @throws {GatewayError} UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_ENCODING, BODY_TOO_LARGE, MALFORMED_BODY, CLIENT_GONE.
+ * @throws {GatewayError} UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_ENCODING, BODY_TOO_LARGE, MALFORMED_BODY, REQUEST_TIMEOUT, CLIENT_GONE.
  * @throws the reason of the signal, when it is aborted first.
  */
 export async function readBody(request: HttpRequest, options: ReadBodyOptions): Promise<RequestBody> {
   if (!mayHaveBody(request)) return { contentType: readContentType(request), bytes: noBytes };
-  const raw = await readBytes(request, options.maxBytes, options.signal);
+  const raw = await readBytes(request, options);
   const contentType = readContentType(request);
   if (!options.acceptsAnyType && raw.length > 0 && contentType !== "" && !isJsonContentType(contentType)) {
     const message = `the Content-Type ${JSON.stringify(contentType)} is not taken: send application/json`;
@@ -26,14 +26,19 @@ export async function readBody(request: HttpRequest, options: ReadBodyOptions): 
 export interface ReadBodyOptions {
   maxBytes: number;
   acceptsAnyType: boolean;
+  /** In which the body must have arrived whole, in milliseconds. */
+  timeoutMs: number;
   signal: AbortSignal;
 }
 
 /** Makes sure that a request has no body. @throws {GatewayError} UNEXPECTED_BODY where it has one. */
-export async function refuseBody(request: HttpRequest, signal: AbortSignal): Promise<void> {
+export async function refuseBody(
+  request: HttpRequest,
+  limits: { timeoutMs: number; signal: AbortSignal },
+): Promise<void> {
   if (!mayHaveBody(request)) return;
   try {
-    await readBytes(request, 0, signal);
+    await readBytes(request, { ...limits, maxBytes: 0 });
   } catch (error) {
     if (!(error instanceof GatewayError) || error.reason !== "BODY_TOO_LARGE") throw error;
     const message = `${request.method} takes no body here: the fields of the request are in the path and the query`;
@@ -49,7 +54,10 @@ function readContentType(request: HttpRequest): string {
   return lines[0]?.trim() ?? "";
 }
 
-function readBytes(request: HttpRequest, maxBytes: number, signal: AbortSignal): Promise<Uint8Array> {
+function readBytes(
+  request: HttpRequest,
+  { maxBytes, timeoutMs, signal }: Pick<ReadBodyOptions, "maxBytes" | "timeoutMs" | "signal">,
+): Promise<Uint8Array> {
   if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
     discardRest(request);
     return Promise.reject(tooLarge(maxBytes));
@@ -57,6 +65,7 @@ function readBytes(request: HttpRequest, maxBytes: number, signal: AbortSignal):
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = [];
     let length = 0;
+    const timer = setTimeout(() => fail(tooSlow(timeoutMs)), timeoutMs);
     const onData = (chunk: Uint8Array) => {
       length += chunk.length;
       if (length > maxBytes) fail(tooLarge(maxBytes));
@@ -75,6 +84,7 @@ function readBytes(request: HttpRequest, maxBytes: number, signal: AbortSignal):
       reject(reason);
     }
     function stop(): void {
+      clearTimeout(timer);
       request.off("data", onData).off("end", onEnd).off("error", onGone).off("close", onGone);
       signal.removeEventListener("abort", onAbort);
     }
@@ -86,6 +96,10 @@ function readBytes(request: HttpRequest, maxBytes: number, signal: AbortSignal):
 
 function tooLarge(maxBytes: number): GatewayError {
   return new GatewayError("BODY_TOO_LARGE", `the request body is larger than ${maxBytes} bytes`);
+}
+
+function tooSlow(timeoutMs: number): GatewayError {
+  return new GatewayError("REQUEST_TIMEOUT", `the request body did not arrive whole within ${timeoutMs} ms`);
 }
 
 /** How much of a refused body is still read, so that a client that sends before it listens gets the answer and no reset connection. */

@@ -1,19 +1,26 @@
 import type { KeyObject } from "node:crypto";
 import type { AttemptError } from "../domain/attempt.ts";
+import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
 import type { EncodedPayload } from "../domain/formats/payload.ts";
 import { parseRetryAfter } from "../domain/retry-after.ts";
-import { signatureHeaders } from "../domain/signature.ts";
 import type { Exchange, ResponseHeaders } from "./exchange.ts";
 import type { HttpClient } from "./http-client.ts";
 
 /** One event for one webhook. */
 export interface AttemptInput {
+  /** A UUID. */
+  webhookId: string;
   url: string;
   /** The customer's own headers, checked when they were set. They are sent in lower case. */
   headers: Readonly<Record<string, string>>;
+  format: WebhookFormat;
+  /** The event in that format. */
   payload: EncodedPayload;
-  /** `evt_…`: the receiver sees it as webhook-id, the same in every attempt. */
+  /** `evt_…`: the same in every attempt. */
   eventId: string;
+  eventType: string;
+  /** A UUID, the same in every attempt. */
+  deliveryId: string;
   /** Newest first. */
   signingKeys: readonly KeyObject[];
   timeoutMs: number;
@@ -53,13 +60,13 @@ export interface AttemptContext {
  */
 export async function attempt(input: AttemptInput, { client, now, signal }: AttemptContext): Promise<AttemptOutcome> {
   const startedMs = now();
-  const { url, payload, eventId, signingKeys, timeoutMs, requestOrigin } = input;
-  const timestampSeconds = Math.floor(startedMs / 1000);
+  const { url, payload, timeoutMs, requestOrigin } = input;
+  const format = formatOf(input.format);
   const headers: Record<string, string> = {};
   // In lower case, so that what follows replaces a customer's header of the same name in any spelling.
   for (const name in input.headers) headers[name.toLowerCase()] = input.headers[name] ?? "";
   Object.assign(headers, payload.headers, { "content-type": payload.contentType });
-  Object.assign(headers, signatureHeaders({ id: eventId, timestampSeconds, body: payload.body, keys: signingKeys }));
+  Object.assign(headers, format.sign({ ...input, now: startedMs, keys: input.signingKeys }));
   if (requestOrigin !== undefined) headers["webhook-request-origin"] = requestOrigin;
   const request = {
     method: "POST",
@@ -70,13 +77,13 @@ export async function attempt(input: AttemptInput, { client, now, signal }: Atte
     maxResponseBytes: MAX_RESPONSE_BYTES,
   } as const;
   const exchange = await client.send(request, signal);
-  return { startedAt: new Date(startedMs), ...judge(exchange, now()) };
+  return { startedAt: new Date(startedMs), ...judge(exchange, { now: now(), honoursGone: format.honoursGone }) };
 }
 
 const MAX_RESPONSE_BYTES = 16 * 1024;
 const NO_BODY = Buffer.alloc(0);
 
-function judge(exchange: Exchange, nowMs: number): Omit<AttemptOutcome, "startedAt"> {
+function judge(exchange: Exchange, { now, honoursGone }: JudgeRules): Omit<AttemptOutcome, "startedAt"> {
   const { latencyMs } = exchange;
   if (exchange.kind === "failure") {
     const { error, message } = exchange;
@@ -92,9 +99,14 @@ function judge(exchange: Exchange, nowMs: number): Omit<AttemptOutcome, "started
     ...answer,
     error: "STATUS",
     errorMessage: statusWords(status),
-    verdict: status === 410 ? "gone" : "failed",
-    retryAfterMs: retryAfter(status, exchange.headers, nowMs),
+    verdict: status === 410 && honoursGone ? "gone" : "failed",
+    retryAfterMs: retryAfter(status, exchange.headers, now),
   };
+}
+
+interface JudgeRules {
+  now: number;
+  honoursGone: boolean;
 }
 
 function statusWords(status: number): string {

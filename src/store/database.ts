@@ -46,7 +46,7 @@ export async function openPostgres(url: string, options: { maxConnections: numbe
     clientUrl: url,
     pool: { min: 0, max: options.maxConnections },
     // A pool that never gives up on a connection attempt would hang readiness with it.
-    driverOptions: { connectionTimeoutMillis: 5_000, keepAlive: true },
+    driverOptions: { connectionTimeoutMillis: 5_000, keepAlive: true, options: planEachTime },
   });
   const pool = await (orm.em.getConnection() as unknown as PostgreSqlConnection).getNativeClient();
   const connectListener = () =>
@@ -108,6 +108,12 @@ const ormOptions = {
   forceUtcTimezone: true,
   discovery: { warnWhenNoEntities: true },
 };
+
+/**
+ * A prepared statement keeps its plan. One that was made while a table was empty reads the whole table when it has grown, so each execution
+ * is planned for the table as it is; the parsing is still saved.
+ */
+const planEachTime = "-c plan_cache_mode=force_custom_plan";
 
 /** The key of the advisory lock: the letters "tellwire" are its only meaning. */
 const migrationLock = 0x74_65_6c_6c;

@@ -1,5 +1,5 @@
+import { formatOf } from "../domain/formats/catalogue.ts";
 import { newUuid } from "../domain/ids.ts";
-import { generateSecret } from "../domain/signing-key.ts";
 import { WebhookEntity } from "../store/entities/webhook.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 import { type Principal, requiredOrganizationOf } from "./access.ts";
@@ -9,6 +9,7 @@ import type { Organizations } from "./organizations.ts";
 import { initialActivation } from "./webhook-activation.ts";
 import {
   checkSigningSecret,
+  checkVerificationMethod,
   checkWebhookFields,
   nameTakenOr,
   type WebhookFields,
@@ -39,8 +40,9 @@ export function createCreateWebhook(
     const organizationId = requiredOrganizationOf(principal, requested, "webhook.organization_id");
     await organizations.require(organizationId);
     checkWebhookFields(principal, fields, targetPolicy);
-    if (given !== "") checkSigningSecret(given, "webhook.signing_secret");
-    const signingSecret = given === "" ? generateSecret(ids.randomBytes) : given;
+    checkVerificationMethod(fields);
+    if (given !== "") checkSigningSecret(fields.format, given, "webhook.signing_secret");
+    const signingSecret = given === "" ? formatOf(fields.format).generateSecret(ids.randomBytes) : given;
 
     const id = newUuid(ids);
     const now = new Date(ids.now());

@@ -1,5 +1,5 @@
+import { formatOf } from "../domain/formats/catalogue.ts";
 import { newUuid } from "../domain/ids.ts";
-import { generateSecret } from "../domain/signing-key.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 import type { Principal } from "./access.ts";
 import type { Transact } from "./changes.ts";
@@ -31,11 +31,11 @@ export function createRotateSecret(
   { transact }: { transact: Transact },
 ): RotateSecret {
   return async (principal, { overlapMs, signingSecret: given, ...target }) => {
-    if (given !== "") checkSigningSecret(given, "signing_secret");
-    const signingSecret = given === "" ? generateSecret(ids.randomBytes) : given;
     return await transact(async (em, marks) => {
       // The lock makes two rotations of one webhook follow each other.
       const webhook = await findWebhook(em, principal, target, { lock: true });
+      if (given !== "") checkSigningSecret(webhook.format, given, "signing_secret");
+      const signingSecret = given === "" ? formatOf(webhook.format).generateSecret(ids.randomBytes) : given;
       const now = new Date(ids.now());
       const end = new Date(now.getTime() + overlapMs);
       const replaced = await em.find(

@@ -1,7 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import type { SqlEntityManager } from "@mikro-orm/sql";
+import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
-import { parseSecret } from "../domain/signing-key.ts";
 import { TellwireError } from "../errors.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 
@@ -9,7 +9,7 @@ import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 export async function signingKeysOf(
   em: SqlEntityManager,
   secretBox: SecretBox,
-  { webhookId, now }: { webhookId: string; now: Date },
+  { webhookId, format, now }: { webhookId: string; format: WebhookFormat; now: Date },
 ): Promise<KeyObject[]> {
   const rows = await em.find(
     WebhookSecretEntity,
@@ -17,7 +17,7 @@ export async function signingKeysOf(
     { orderBy: { expiresAt: "desc nulls first" } },
   );
   return rows.map(({ sealed }) => {
-    const parsed = parseSecret(secretBox.open(sealed, webhookId));
+    const parsed = formatOf(format).parseSecret(secretBox.open(sealed, webhookId));
     if (parsed.kind === "key") return parsed.key;
     throw new TellwireError("INTERNAL", `a stored signing secret ${parsed.reason}`);
   });

@@ -1,5 +1,5 @@
-import { encodePayload } from "../domain/formats/format.ts";
-import { deliveryIdOf, newUuid, publicId } from "../domain/ids.ts";
+import { deliveryIdOf, newUuid } from "../domain/ids.ts";
+import { outgoingEvent } from "../domain/outgoing-event.ts";
 import { type AttemptOutcome, attempt } from "../outbound/attempt.ts";
 import { type Attempt, AttemptEntity } from "../store/entities/attempt.ts";
 import { DeliveryEntity } from "../store/entities/delivery.ts";
@@ -45,27 +45,26 @@ export function createTestWebhook(dependencies: Dependencies): TestWebhook {
 
     const now = new Date(ids.now());
     const event = testEvent(webhook, { id: newUuid(ids), type: eventType || "webhook.test", dataJson, now });
-    const eventId = publicId("event", event.id);
+    const outgoing = outgoingEvent(event);
+    const deliveryId = deliveryIdOf(event.id, webhook.id);
+    const { format, url, headers, verificationMethod, config } = webhook;
     const outcome = await attempt(
       {
-        url: webhook.url,
-        headers: webhook.headers,
-        payload: encodePayload(webhook.format, {
-          id: eventId,
-          type: event.type,
-          occurredAt: event.occurredAt,
-          dataJson: event.dataJson,
-          organizationId: publicId("organization", event.organizationId),
-        }),
-        eventId,
-        signingKeys: await signingKeysOf(em, secretBox, { webhookId: webhook.id, now }),
+        webhookId: webhook.id,
+        url,
+        headers,
+        format,
+        payload: outgoing.payload(format, config ? JSON.stringify(config) : null),
+        eventId: outgoing.publicId,
+        eventType: event.type,
+        deliveryId,
+        signingKeys: await signingKeysOf(em, secretBox, { webhookId: webhook.id, format, now }),
         timeoutMs: webhook.timeoutMs ?? defaultTimeoutMs,
-        requestOrigin: webhook.verificationMethod === "CLOUDEVENTS" ? requestOrigin : undefined,
+        requestOrigin: verificationMethod === "CLOUDEVENTS" ? requestOrigin : undefined,
       },
       { client: httpClient, now: ids.now },
     );
 
-    const deliveryId = deliveryIdOf(event.id, webhook.id);
     const made = attemptRow(outcome, { id: newUuid(ids), deliveryId, url: webhook.url });
     await database.em().transactional(async (writing) => {
       await writing.insert(EventEntity, event);
@@ -103,6 +102,7 @@ function testEvent(webhook: Webhook, { id, type, dataJson, now }: TestEventInput
     projectId: null,
     orderingKey: null,
     traceparent: null,
+    replayOf: null,
     occurredAt: now,
     receivedAt: now,
   };

@@ -1,8 +1,14 @@
+import type { SqlEntityManager } from "@mikro-orm/sql";
+import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
+import type { SecretBox } from "../domain/secret-box.ts";
+import { invalidFields } from "../errors.ts";
+import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 import { type Principal, requireOperator } from "./access.ts";
 import type { Transact } from "./changes.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { initialActivation, wakeLane } from "./webhook-activation.ts";
 import {
+  checkVerificationMethod,
   checkWebhookFields,
   nameTakenOr,
   type WebhookFields,
@@ -25,7 +31,7 @@ export interface WebhookChange extends WebhookTarget {
 export type UpdateWebhook = (principal: Principal, change: WebhookChange) => Promise<WebhookRecord>;
 
 export function createUpdateWebhook(
-  { targetPolicy, ids }: Dependencies,
+  { targetPolicy, secretBox, ids }: Dependencies,
   { transact, wakeVerification }: { transact: Transact; wakeVerification: () => void },
 ): UpdateWebhook {
   return async (principal, { patch, etag, ...target }) => {
@@ -36,6 +42,9 @@ export function createUpdateWebhook(
         const before = webhookFields(webhook);
         checkWebhookFields(principal, withoutKept(patch, before), targetPolicy);
         const fields = { ...before, ...patch };
+        checkVerificationMethod(fields);
+        if (fields.format !== before.format)
+          await checkSecretsFit(em, secretBox, { id: webhook.id, format: fields.format });
         const now = new Date(ids.now());
         const isNewTarget = fields.url !== before.url || fields.verificationMethod !== before.verificationMethod;
         if (isNewTarget && fields.verificationMethod === "VOUCHED") {
@@ -57,6 +66,21 @@ export function createUpdateWebhook(
       throw nameTakenOr(error, patch.name);
     }
   };
+}
+
+/** A webhook keeps its secrets when its format changes: they have to be secrets of the new one too. */
+async function checkSecretsFit(
+  em: SqlEntityManager,
+  secretBox: SecretBox,
+  { id, format }: { id: string; format: WebhookFormat },
+): Promise<void> {
+  for (const { sealed } of await em.find(WebhookSecretEntity, { webhookId: id })) {
+    const parsed = formatOf(format).parseSecret(secretBox.open(sealed, id));
+    if (parsed.kind === "refused") {
+      const description = `the signing secret, which this format would sign with, ${parsed.reason}: rotate it first, or create another webhook`;
+      throw invalidFields({ field: "webhook.format", description });
+    }
+  }
 }
 
 /** Sending back the method that a webhook has already is no act of vouching. */

@@ -96,5 +96,5 @@ const claimStatement: Statement = {
       select id from webhook where verification_due_at <= to_timestamp($1::double precision / 1000)
       order by verification_due_at limit $3 for update skip locked
     )
-    returning id, url, verification_method as method`,
+    returning id, url, verification_method as method, format`,
 };

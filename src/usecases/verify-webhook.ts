@@ -1,4 +1,5 @@
 import { LockMode } from "@mikro-orm/core";
+import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
 import type { VerificationMethod } from "../domain/webhook.ts";
 import { type VerificationOutcome, verifyByChallenge, verifyByCloudEvents } from "../outbound/verification.ts";
 import { type Webhook, WebhookEntity } from "../store/entities/webhook.ts";
@@ -37,6 +38,7 @@ export interface VerificationTarget {
   id: string;
   url: string;
   method: VerificationMethod;
+  format: WebhookFormat;
 }
 
 export function createVerifyWebhook(dependencies: Dependencies, { transact }: { transact: Transact }): VerifyWebhook {
@@ -63,9 +65,10 @@ export function createVerifyWebhook(dependencies: Dependencies, { transact }: { 
   return {
     async verify(principal, target) {
       const webhook = await findWebhook(database.em(), principal, target, { lock: false });
-      const { id, url, verificationMethod: method } = webhook;
+      const { id, url, format, verificationMethod: method } = webhook;
       if (method === "VOUCHED") requireOperator(principal, "vouching for a receiver again");
-      const verified = await record({ id, url, method }, await askReceiver(dependencies, { id, url, method }));
+      const asked = { id, url, method, format };
+      const verified = await record(asked, await askReceiver(dependencies, asked));
       if (verified === undefined) throw webhookNotFound(id);
       return verified;
     },
@@ -79,16 +82,18 @@ export function createVerifyWebhook(dependencies: Dependencies, { transact }: { 
 const changedMeanwhile = "the webhook's URL or method was changed during the verification: verify it again";
 
 async function askReceiver(
-  { httpClient, ids, requestOrigin, verification: { timeoutMs } }: Dependencies,
-  { url, method }: VerificationTarget,
+  { httpClient, ids, requestOrigin, verification }: Dependencies,
+  { url, method, format }: VerificationTarget,
   signal?: AbortSignal,
 ): Promise<VerificationOutcome> {
+  const timeoutMs = Math.min(verification.timeoutMs, formatOf(format).verification.maxTimeoutMs);
   switch (method) {
     case "CHALLENGE":
       return await verifyByChallenge({ url, timeoutMs, randomBytes: ids.randomBytes, signal }, httpClient);
     case "CLOUDEVENTS":
       return await verifyByCloudEvents({ url, timeoutMs, origin: requestOrigin, signal }, httpClient);
     case "VOUCHED":
+    case "NONE":
       return { verified: true };
   }
 }
@@ -103,6 +108,7 @@ function applyOutcome(webhook: Webhook, outcome: VerificationOutcome, now: Date)
   } else if (outcome.verified) {
     Object.assign(webhook, { verifiedAt: now, updatedAt: now });
   } else if (webhook.status === "UNVERIFIED") {
-    Object.assign(webhook, { statusReason: outcome.failure, verificationDueAt: null, updatedAt: now });
+    const status = formatOf(webhook.format).verification.afterFailure;
+    Object.assign(webhook, { status, statusReason: outcome.failure, verificationDueAt: null, updatedAt: now });
   }
 }

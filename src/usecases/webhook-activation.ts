@@ -7,11 +7,12 @@ import type { ChangeMarks } from "./changes.ts";
 export type Activation = Pick<Webhook, "status" | "statusReason" | "verifiedAt" | "verificationDueAt" | "activeSince">;
 
 /**
- * How a webhook starts with a URL and a method that are new: ACTIVE where an operator vouches for the receiver, else UNVERIFIED with its
+ * How a webhook starts with a URL and a method that are new: ACTIVE where an operator vouches for the receiver or its format needs
+ * no proof, else UNVERIFIED with its
  * verification due now.
  */
 export function initialActivation(method: VerificationMethod, now: Date): Activation {
-  if (method === "VOUCHED") return verifiedActivation(now);
+  if (method === "VOUCHED" || method === "NONE") return verifiedActivation(now);
   return {
     status: "UNVERIFIED",
     statusReason: "the receiver has not yet proved that it wants to be called",

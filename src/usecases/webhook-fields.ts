@@ -1,6 +1,5 @@
 import { UniqueConstraintViolationException } from "@mikro-orm/core";
-import type { WebhookFormat } from "../domain/formats/format.ts";
-import { parseSecret } from "../domain/signing-key.ts";
+import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
 import type { VerificationMethod } from "../domain/webhook.ts";
 import { checkWebhookHeaders } from "../domain/webhook-headers.ts";
 import { type FieldViolation, invalidFields, TellwireError } from "../errors.ts";
@@ -19,7 +18,11 @@ export interface WebhookFields {
   eventTypes: string[];
   format: WebhookFormat;
   headers: Record<string, string>;
+  /** Sent with each event in formats that have a place for it; null: nothing. */
+  config: Record<string, unknown> | null;
   retry: RetrySettings;
+  /** After how many exhausted deliveries in a row the webhook is disabled; null: never. */
+  disableAfterExhausted: number | null;
   verificationMethod: VerificationMethod;
 }
 
@@ -46,15 +49,28 @@ export function checkWebhookFields(principal: Principal, fields: Partial<Webhook
   if (fields.headers !== undefined) {
     violations.push(...checkWebhookHeaders(fields.headers, "webhook.headers"));
   }
+  if (fields.config && JSON.stringify(fields.config).length > maxConfigLength) {
+    const description = `must be at most ${maxConfigLength} characters as JSON`;
+    violations.push({ field: "webhook.config", description });
+  }
   if (violations.length > 0) throw invalidFields(...violations);
   if (fields.verificationMethod === "VOUCHED") {
     requireOperator(principal, "vouching for a receiver (webhook.verification.method)");
   }
 }
 
-/** Throws INVALID_FIELDS, naming `field`, for a text that is no signing secret. The text itself is never repeated. */
-export function checkSigningSecret(text: string, field: string): void {
-  const parsed = parseSecret(text);
+const maxConfigLength = 16 * 1024;
+
+/** Throws INVALID_FIELDS where the webhook is to have no verification, and its format does not allow that. */
+export function checkVerificationMethod({ format, verificationMethod }: WebhookFields): void {
+  if (verificationMethod !== "NONE" || formatOf(format).verification.optional) return;
+  const description = `NONE is not for the format ${format}, whose receivers prove that they want to be called`;
+  throw invalidFields({ field: "webhook.verification.method", description });
+}
+
+/** Throws INVALID_FIELDS, naming `field`, for a text that is no signing secret of the format. The text itself is never repeated. */
+export function checkSigningSecret(format: WebhookFormat, text: string, field: string): void {
+  const parsed = formatOf(format).parseSecret(text);
   if (parsed.kind === "refused") throw invalidFields({ field, description: parsed.reason });
 }
 
@@ -66,13 +82,24 @@ export function webhookColumns({ name, retry, ...same }: WebhookFields) {
 
 /** The fields as the columns have them: a change is made on these, and written back by webhookColumns. */
 export function webhookFields(webhook: Webhook): WebhookFields {
-  const { projectIds, name, description, url, eventTypes, format, headers, verificationMethod } = webhook;
   const retry = {
     delaysMs: webhook.retryDelaysMs ?? null,
     maxAttempts: webhook.maxAttempts ?? null,
     timeoutMs: webhook.timeoutMs ?? null,
   };
-  return { projectIds, name: name ?? "", description, url, eventTypes, format, headers, retry, verificationMethod };
+  return {
+    projectIds: webhook.projectIds,
+    name: webhook.name ?? "",
+    description: webhook.description,
+    url: webhook.url,
+    eventTypes: webhook.eventTypes,
+    format: webhook.format,
+    headers: webhook.headers,
+    config: webhook.config ?? null,
+    retry,
+    disableAfterExhausted: webhook.disableAfterExhausted ?? null,
+    verificationMethod: webhook.verificationMethod,
+  };
 }
 
 /** WEBHOOK_NAME_TAKEN where the unique index refused a name, and the same error otherwise: the index decides, also between two at once. */

@@ -34,7 +34,8 @@ it("a webhook whose receiver echoes the challenge becomes active by itself", asy
   expect(receiver.requests).toHaveLength(1);
   expect(receiver.requests[0]).toMatchObject({ method: "GET" });
   expect(receiver.requests[0]?.path).toMatch(/^\/hook\?a=b&verification_challenge=/);
-  expect(api.changed.filter((change) => change === parseId("organization", organizationId))).toHaveLength(2);
+  const changes = () => api.changed.filter((change) => change === parseId("organization", organizationId));
+  await waitFor(() => changes().length === 2, { what: "both changes to be told in this process" });
 });
 
 it("a webhook whose receiver agrees to the CloudEvents handshake becomes active by itself", async () => {

@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { encodePayload } from "../../src/domain/formats/format.ts";
+import { formatOf, type WebhookFormat } from "../../src/domain/formats/catalogue.ts";
 import type { PayloadEvent } from "../../src/domain/formats/payload.ts";
 
 const event: PayloadEvent = {
   id: "evt_01h455vb4pex5vsknk084sn02q",
+  uuid: "01890a5d-ac96-774b-bcce-b302099a8057",
   type: "invoice.paid",
   occurredAt: new Date("2026-03-04T05:06:07.089Z"),
   dataJson: '{ "total": 12345678901234567890.10, "b": 1, "a": [ ] }',
@@ -84,11 +85,14 @@ test("every subject survives the way through a header, and none can break out of
 test("any JSON text arrives as it was, in each format", () => {
   fc.assert(
     fc.property(fc.json(), (dataJson) => {
-      const of = (format: Parameters<typeof encodePayload>[0]) =>
-        encodePayload(format, { ...event, dataJson }).body.toString();
+      const of = (format: WebhookFormat) => encodePayload(format, { ...event, dataJson }).body.toString();
       expect(JSON.parse(of("STANDARD")).data).toEqual(JSON.parse(dataJson));
       expect(JSON.parse(of("CLOUDEVENTS_STRUCTURED")).data).toEqual(JSON.parse(dataJson));
       expect(of("CLOUDEVENTS_BINARY")).toBe(dataJson);
     }),
   );
 });
+
+function encodePayload(format: WebhookFormat, payloadEvent: PayloadEvent) {
+  return formatOf(format).encode(payloadEvent, null);
+}

@@ -1,13 +1,14 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { Webhook } from "standardwebhooks";
 import { expect, test } from "vitest";
-import { encodePayload } from "../../src/domain/formats/format.ts";
+import { formatOf } from "../../src/domain/formats/catalogue.ts";
 import { type AttemptInput, attempt } from "../../src/outbound/attempt.ts";
 import { startClient, startHttpReceiver, startTcpReceiver } from "./receiver.ts";
 
 const secrets = [randomBytes(32), randomBytes(32)];
 const event = {
   id: "evt_01h455vb4pex5vsknk084sn02q",
+  uuid: "01890a5d-ac96-774b-bcce-b302099a8057",
   type: "invoice.paid",
   occurredAt: new Date(0),
   dataJson: '{"total":1}',
@@ -18,8 +19,12 @@ function input(url: string, changes: Partial<AttemptInput> = {}): AttemptInput {
   return {
     url,
     headers: {},
-    payload: encodePayload("STANDARD", event),
+    webhookId: "01890a5d-ac96-774b-bcce-b302099a8058",
+    format: "STANDARD",
+    payload: formatOf("STANDARD").encode(event, null),
     eventId: event.id,
+    eventType: event.type,
+    deliveryId: "01890a5d-ac96-774b-bcce-b302099a8059",
     signingKeys: secrets.map((secret) => createSecretKey(secret)),
     timeoutMs: 5_000,
     ...changes,
@@ -61,7 +66,7 @@ test("two attempts have one webhook-id and timestamps of their own", async () =>
 
 test("a binary CloudEvent carries its attributes and the signature of its body", async () => {
   const receiver = await startHttpReceiver((_request, response) => response.end());
-  const payload = encodePayload("CLOUDEVENTS_BINARY", event);
+  const payload = formatOf("CLOUDEVENTS_BINARY").encode(event, null);
   await attempt(input(receiver.url, { payload, requestOrigin: "hooks.example.com" }), context());
   const [request] = receiver.requests;
   expect(request!.body.toString()).toBe(event.dataJson);

@@ -104,6 +104,8 @@ export async function addWebhook(
     statusReason: "",
     format: "STANDARD",
     headers: {},
+    config: null,
+    disableAfterExhausted: null,
     retryDelaysMs: null,
     maxAttempts: null,
     timeoutMs: null,

@@ -83,6 +83,8 @@ function create(useCases = api.useCases) {
     eventTypes: ["*"],
     format: "STANDARD",
     headers: {},
+    config: null,
+    disableAfterExhausted: null,
     retry: { delaysMs: null, maxAttempts: null, timeoutMs: null },
     verificationMethod: "CHALLENGE",
   };

@@ -7,14 +7,14 @@ import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_google_api_field_behavior } from "../../google/api/field_behavior_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Message, UnknownEnum } from "@bufbuild/protobuf";
+import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file tellwire/v1/webhook.proto.
  */
 export const file_tellwire_v1_webhook: GenFile = /*@__PURE__*/
-  fileDesc("Chl0ZWxsd2lyZS92MS93ZWJob29rLnByb3RvEgt0ZWxsd2lyZS52MSL0CgoHV2ViaG9vaxLbAQoCaWQYASABKAlCzgHgQQO6SMcBugHAAQoKd2ViaG9va19pZBI4bXVzdCBiZSBhIHdlYmhvb2sgaWQ6IHdoXyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeHRoaXMubWF0Y2hlcygnXndoX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQnKSB8fCB0aGlzLm1hdGNoZXMoJ15bMC05YS1mQS1GXXs4fSgtWzAtOWEtZkEtRl17NH0pezN9LVswLTlhLWZBLUZdezEyfSQnKdgBARL1AQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQtsB4EEFukjUAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcp2AEBEigKC3Byb2plY3RfaWRzGAMgAygJQhO6SBCSAQ0QZBgBIgdyBRABGIABEhYKBG5hbWUYBCABKAlCCLpIBXIDGIABEh0KC2Rlc2NyaXB0aW9uGAUgASgJQgi6SAVyAxiACBIbCgN1cmwYBiABKAlCDuBBArpICMgBAXIDGIAQEvoBCgtldmVudF90eXBlcxgHIAMoCULkAeBBArpI3QGSAdkBCAEQyAEYASLPAboBxgEKEmV2ZW50X3R5cGVfcGF0dGVybhJrbXVzdCBiZSBhbiBldmVudCB0eXBlIChsZXR0ZXJzLCBkaWdpdHMsIF8gYW5kIC0sIGluIHBhcnRzIGpvaW5lZCBieSBkb3RzKSwgc3VjaCBhIG5hbWUgZm9sbG93ZWQgYnkgLiosIG9yICoaQ3RoaXMubWF0Y2hlcygnXihbQS1aYS16MC05Xy1dKyhbLl1bQS1aYS16MC05Xy1dKykqKFsuXVsqXSk/fFsqXSkkJylyAxiAARIvCgZzdGF0dXMYCCABKA4yGi50ZWxsd2lyZS52MS5XZWJob29rU3RhdHVzQgPgQQMSGgoNc3RhdHVzX3JlYXNvbhgJIAEoCUID4EEDEjQKBmZvcm1hdBgKIAEoDjIaLnRlbGx3aXJlLnYxLldlYmhvb2tGb3JtYXRCCLpIBYIBAhABEjwKB2hlYWRlcnMYCyADKAsyIS50ZWxsd2lyZS52MS5XZWJob29rLkhlYWRlcnNFbnRyeUIIukgFmgECEBQSLgoMcmV0cnlfcG9saWN5GAwgASgLMhgudGVsbHdpcmUudjEuUmV0cnlQb2xpY3kSLwoMdmVyaWZpY2F0aW9uGA0gASgLMhkudGVsbHdpcmUudjEuVmVyaWZpY2F0aW9uEhsKDnNpZ25pbmdfc2VjcmV0GA4gASgJQgPgQQQSLwoGaGVhbHRoGA8gASgLMhoudGVsbHdpcmUudjEuV2ViaG9va0hlYWx0aEID4EEDEjQKC2NyZWF0ZV90aW1lGBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEjQKC3VwZGF0ZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEgwKBGV0YWcYEiABKAkaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEitAEKC1JldHJ5UG9saWN5EkUKBmRlbGF5cxgBIAMoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIaukgXkgEUEDIiEKoBDSIECID1JDIFEIDC1y8SHwoMbWF4X2F0dGVtcHRzGAIgASgFQgm6SAYaBBgzKAASPQoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIRukgOqgELIgIIPDIFEIDC1y8ifwoMVmVyaWZpY2F0aW9uEjkKBm1ldGhvZBgBIAEoDjIfLnRlbGx3aXJlLnYxLlZlcmlmaWNhdGlvbk1ldGhvZEIIukgFggECEAESNAoLdmVyaWZ5X3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMirwEKDVdlYmhvb2tIZWFsdGgSNQoRbGFzdF9zdWNjZXNzX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjUKEWxhc3RfZmFpbHVyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcChRjb25zZWN1dGl2ZV9mYWlsdXJlcxgDIAEoBRISCgpsYXN0X2Vycm9yGAQgASgJKqEBCg1XZWJob29rU3RhdHVzEh4KGldFQkhPT0tfU1RBVFVTX1VOU1BFQ0lGSUVEEAASHQoZV0VCSE9PS19TVEFUVVNfVU5WRVJJRklFRBABEhkKFVdFQkhPT0tfU1RBVFVTX0FDVElWRRACEhkKFVdFQkhPT0tfU1RBVFVTX1BBVVNFRBADEhsKF1dFQkhPT0tfU1RBVFVTX0RJU0FCTEVEEAQqngEKDVdlYmhvb2tGb3JtYXQSHgoaV0VCSE9PS19GT1JNQVRfVU5TUEVDSUZJRUQQABIbChdXRUJIT09LX0ZPUk1BVF9TVEFOREFSRBABEikKJVdFQkhPT0tfRk9STUFUX0NMT1VERVZFTlRTX1NUUlVDVFVSRUQQAhIlCiFXRUJIT09LX0ZPUk1BVF9DTE9VREVWRU5UU19CSU5BUlkQAyqiAQoSVmVyaWZpY2F0aW9uTWV0aG9kEiMKH1ZFUklGSUNBVElPTl9NRVRIT0RfVU5TUEVDSUZJRUQQABIhCh1WRVJJRklDQVRJT05fTUVUSE9EX0NIQUxMRU5HRRABEiMKH1ZFUklGSUNBVElPTl9NRVRIT0RfQ0xPVURFVkVOVFMQAhIfChtWRVJJRklDQVRJT05fTUVUSE9EX1ZPVUNIRUQQA2IGcHJvdG8z", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Chl0ZWxsd2lyZS92MS93ZWJob29rLnByb3RvEgt0ZWxsd2lyZS52MSLKCwoHV2ViaG9vaxLbAQoCaWQYASABKAlCzgHgQQO6SMcBugHAAQoKd2ViaG9va19pZBI4bXVzdCBiZSBhIHdlYmhvb2sgaWQ6IHdoXyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeHRoaXMubWF0Y2hlcygnXndoX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQnKSB8fCB0aGlzLm1hdGNoZXMoJ15bMC05YS1mQS1GXXs4fSgtWzAtOWEtZkEtRl17NH0pezN9LVswLTlhLWZBLUZdezEyfSQnKdgBARL1AQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQtsB4EEFukjUAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcp2AEBEigKC3Byb2plY3RfaWRzGAMgAygJQhO6SBCSAQ0QZBgBIgdyBRABGIABEhYKBG5hbWUYBCABKAlCCLpIBXIDGIABEh0KC2Rlc2NyaXB0aW9uGAUgASgJQgi6SAVyAxiACBIbCgN1cmwYBiABKAlCDuBBArpICMgBAXIDGIAQEvoBCgtldmVudF90eXBlcxgHIAMoCULkAeBBArpI3QGSAdkBCAEQyAEYASLPAboBxgEKEmV2ZW50X3R5cGVfcGF0dGVybhJrbXVzdCBiZSBhbiBldmVudCB0eXBlIChsZXR0ZXJzLCBkaWdpdHMsIF8gYW5kIC0sIGluIHBhcnRzIGpvaW5lZCBieSBkb3RzKSwgc3VjaCBhIG5hbWUgZm9sbG93ZWQgYnkgLiosIG9yICoaQ3RoaXMubWF0Y2hlcygnXihbQS1aYS16MC05Xy1dKyhbLl1bQS1aYS16MC05Xy1dKykqKFsuXVsqXSk/fFsqXSkkJylyAxiAARIvCgZzdGF0dXMYCCABKA4yGi50ZWxsd2lyZS52MS5XZWJob29rU3RhdHVzQgPgQQMSGgoNc3RhdHVzX3JlYXNvbhgJIAEoCUID4EEDEjQKBmZvcm1hdBgKIAEoDjIaLnRlbGx3aXJlLnYxLldlYmhvb2tGb3JtYXRCCLpIBYIBAhABEjwKB2hlYWRlcnMYCyADKAsyIS50ZWxsd2lyZS52MS5XZWJob29rLkhlYWRlcnNFbnRyeUIIukgFmgECEBQSLgoMcmV0cnlfcG9saWN5GAwgASgLMhgudGVsbHdpcmUudjEuUmV0cnlQb2xpY3kSLwoMdmVyaWZpY2F0aW9uGA0gASgLMhkudGVsbHdpcmUudjEuVmVyaWZpY2F0aW9uEhsKDnNpZ25pbmdfc2VjcmV0GA4gASgJQgPgQQQSLwoGaGVhbHRoGA8gASgLMhoudGVsbHdpcmUudjEuV2ViaG9va0hlYWx0aEID4EEDEjQKC2NyZWF0ZV90aW1lGBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEjQKC3VwZGF0ZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEgwKBGV0YWcYEiABKAkSJwoGY29uZmlnGBMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIrChdkaXNhYmxlX2FmdGVyX2V4aGF1c3RlZBgUIAEoBUIKukgHGgUY6AcoABouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK0AQoLUmV0cnlQb2xpY3kSRQoGZGVsYXlzGAEgAygLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhq6SBeSARQQMiIQqgENIgQIgPUkMgUQgMLXLxIfCgxtYXhfYXR0ZW1wdHMYAiABKAVCCbpIBhoEGDMoABI9Cgd0aW1lb3V0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiAgg8MgUQgMLXLyJ/CgxWZXJpZmljYXRpb24SOQoGbWV0aG9kGAEgASgOMh8udGVsbHdpcmUudjEuVmVyaWZpY2F0aW9uTWV0aG9kQgi6SAWCAQIQARI0Cgt2ZXJpZnlfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAyKvAQoNV2ViaG9va0hlYWx0aBI1ChFsYXN0X3N1Y2Nlc3NfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRbGFzdF9mYWlsdXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKFGNvbnNlY3V0aXZlX2ZhaWx1cmVzGAMgASgFEhIKCmxhc3RfZXJyb3IYBCABKAkqoQEKDVdlYmhvb2tTdGF0dXMSHgoaV0VCSE9PS19TVEFUVVNfVU5TUEVDSUZJRUQQABIdChlXRUJIT09LX1NUQVRVU19VTlZFUklGSUVEEAESGQoVV0VCSE9PS19TVEFUVVNfQUNUSVZFEAISGQoVV0VCSE9PS19TVEFUVVNfUEFVU0VEEAMSGwoXV0VCSE9PS19TVEFUVVNfRElTQUJMRUQQBCrUAgoNV2ViaG9va0Zvcm1hdBIeChpXRUJIT09LX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhsKF1dFQkhPT0tfRk9STUFUX1NUQU5EQVJEEAESKQolV0VCSE9PS19GT1JNQVRfQ0xPVURFVkVOVFNfU1RSVUNUVVJFRBACEiUKIVdFQkhPT0tfRk9STUFUX0NMT1VERVZFTlRTX0JJTkFSWRADEiMKH1dFQkhPT0tfRk9STUFUX0xBWUVSX1BSRVJFTEVBU0UQBBIcChhXRUJIT09LX0ZPUk1BVF9MQVlFUl8xXzAQBRIcChhXRUJIT09LX0ZPUk1BVF9MQVlFUl8yXzAQBhIcChhXRUJIT09LX0ZPUk1BVF9MQVlFUl8zXzAQBxIaChZXRUJIT09LX0ZPUk1BVF9WRVJJRklLEAgSGQoVV0VCSE9PS19GT1JNQVRfTEFZRVJTEAkqwAEKElZlcmlmaWNhdGlvbk1ldGhvZBIjCh9WRVJJRklDQVRJT05fTUVUSE9EX1VOU1BFQ0lGSUVEEAASIQodVkVSSUZJQ0FUSU9OX01FVEhPRF9DSEFMTEVOR0UQARIjCh9WRVJJRklDQVRJT05fTUVUSE9EX0NMT1VERVZFTlRTEAISHwobVkVSSUZJQ0FUSU9OX01FVEhPRF9WT1VDSEVEEAMSHAoYVkVSSUZJQ0FUSU9OX01FVEhPRF9OT05FEARiBnByb3RvMw", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A subscription: the events that an organization wants, and the address that gets them.
@@ -152,6 +152,20 @@ export type Webhook = Message<"tellwire.v1.Webhook"> & {
    * @generated from field: string etag = 18;
    */
   etag: string;
+
+  /**
+   * Sent with each event in the LAYER formats, as the member `config` of the body. At most 16 KiB as JSON.
+   *
+   * @generated from field: google.protobuf.Struct config = 19;
+   */
+  config?: JsonObject | undefined;
+
+  /**
+   * After how many deliveries in a row were given up (EXHAUSTED) the webhook is disabled. 0: never.
+   *
+   * @generated from field: int32 disable_after_exhausted = 20;
+   */
+  disableAfterExhausted: number;
 };
 
 /**
@@ -356,6 +370,48 @@ export const WebhookFormat = {
    * @generated from enum value: WEBHOOK_FORMAT_CLOUDEVENTS_BINARY = 3;
    */
   CLOUDEVENTS_BINARY: 3,
+
+  /**
+   * Layer webhooks before 1.0: flat metadata, signed by HMAC-SHA1 in layer-webhook-signature.
+   *
+   * @generated from enum value: WEBHOOK_FORMAT_LAYER_PRERELEASE = 4;
+   */
+  LAYER_PRERELEASE: 4,
+
+  /**
+   * Layer webhooks 1.0, signed by HMAC-SHA1 in layer-webhook-signature.
+   *
+   * @generated from enum value: WEBHOOK_FORMAT_LAYER_1_0 = 5;
+   */
+  LAYER_1_0: 5,
+
+  /**
+   * Layer webhooks 2.0.
+   *
+   * @generated from enum value: WEBHOOK_FORMAT_LAYER_2_0 = 6;
+   */
+  LAYER_2_0: 6,
+
+  /**
+   * Layer webhooks 3.0.
+   *
+   * @generated from enum value: WEBHOOK_FORMAT_LAYER_3_0 = 7;
+   */
+  LAYER_3_0: 7,
+
+  /**
+   * Verifik webhooks: `{"id":…,"type":…,"data":…}`, signed by HMAC-SHA256 in X-Verifik-Signature.
+   *
+   * @generated from enum value: WEBHOOK_FORMAT_VERIFIK = 8;
+   */
+  VERIFIK: 8,
+
+  /**
+   * Layers webhooks: `{"id":…,"type":…,"createdAt":…,"apiVersion":"v1","data":…}`, signed with a timestamp in X-Layers-Signature.
+   *
+   * @generated from enum value: WEBHOOK_FORMAT_LAYERS = 9;
+   */
+  LAYERS: 9,
 } as const;
 
 /**
@@ -405,6 +461,13 @@ export const VerificationMethod = {
    * @generated from enum value: VERIFICATION_METHOD_VOUCHED = 3;
    */
   VOUCHED: 3,
+
+  /**
+   * No proof, because the system that the format comes from asks for none. Only for the formats VERIFIK and LAYERS.
+   *
+   * @generated from enum value: VERIFICATION_METHOD_NONE = 4;
+   */
+  NONE: 4,
 } as const;
 
 /**

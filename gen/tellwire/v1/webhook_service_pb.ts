@@ -210,7 +210,8 @@ export type UpdateWebhookRequest = Message<"tellwire.v1.UpdateWebhookRequest"> &
   webhook?: Webhook | undefined;
 
   /**
-   * The fields to change, among: project_ids, name, description, url, event_types, format, headers, retry_policy, verification.
+   * The fields to change, among: project_ids, name, description, url, event_types, format, headers, retry_policy, verification,
+   * config, disable_after_exhausted.
    * Left out: every field that is set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;

@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type RetryPolicy,
   VerificationMethod,
@@ -27,6 +27,8 @@ export function webhookMessage({ webhook, health, etag }: WebhookRecord): Webhoo
     statusReason: webhook.statusReason,
     format: WebhookFormat[webhook.format],
     headers: webhook.headers,
+    ...(webhook.config ? { config: webhook.config as JsonObject } : {}),
+    disableAfterExhausted: webhook.disableAfterExhausted ?? 0,
     ...retryPolicyOf(webhook),
     verification: {
       method: VerificationMethod[webhook.verificationMethod],
@@ -59,6 +61,8 @@ export function webhookFieldsOf(message: Webhook): WebhookFields {
     eventTypes,
     format: enumName(WebhookFormat, message.format) ?? "STANDARD",
     headers,
+    config: message.config ?? null,
+    disableAfterExhausted: message.disableAfterExhausted || null,
     retry: retrySettingsOf(retryPolicy),
     verificationMethod: enumName(VerificationMethod, message.verification?.method ?? 0) ?? "CHALLENGE",
   };

@@ -48,6 +48,8 @@ const fieldOf = {
   headers: "headers",
   retry_policy: "retry",
   verification: "verificationMethod",
+  config: "config",
+  disable_after_exhausted: "disableAfterExhausted",
 } as const satisfies Record<string, keyof WebhookFields>;
 
 type ChangeablePath = keyof typeof fieldOf;
@@ -64,6 +66,8 @@ const isSet: Record<ChangeablePath, (webhook: Webhook) => boolean> = {
   headers: ({ headers }) => Object.keys(headers).length > 0,
   retry_policy: ({ retryPolicy }) => retryPolicy !== undefined,
   verification: ({ verification }) => verification !== undefined,
+  config: ({ config }) => config !== undefined,
+  disable_after_exhausted: ({ disableAfterExhausted }) => disableAfterExhausted !== 0,
 };
 
 function secretHint(unknown: readonly string[]): string {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
+import { answerClientErrors } from "./client-errors.ts";
 import { trackConnections } from "./connections.ts";
 import type { HealthSource } from "./health-source.ts";
 import { type ListenAddress, listen } from "./listen.ts";
@@ -13,6 +14,8 @@ import {
   type TlsIdentity,
 } from "./node-server.ts";
 import { createProbes, type ProbesOptions } from "./probes.ts";
+import { findOversize, sendRefusal } from "./refusal.ts";
+import { defaultRequestLimits, type RequestLimits } from "./request-limits.ts";
 import { isGrpcRequest, sendError, sendGrpcUnimplemented } from "./responses.ts";
 import { createRpcHandler, type RpcHandlerOptions } from "./rpc-handler.ts";
 import { createServingState } from "./serving-state.ts";
@@ -27,6 +30,8 @@ export interface ServersOptions
   tls?: TlsIdentity | undefined;
   /** Answers every request on the HTTP port that is neither for an RPC nor for a probe. */
   gateway?: ((request: NodeRequest, response: NodeResponse) => Promise<void> | void) | undefined;
+  /** Where one is left out, the default holds. */
+  limits?: Partial<RequestLimits>;
   health: HealthSource;
   metrics?: ProbesOptions["metrics"];
   log: Pick<Logger, "debug" | "warn" | "error">;
@@ -50,21 +55,30 @@ export function createServers(options: ServersOptions): Servers {
   const { tls, log } = options;
   const serving = createServingState({ source: options.health });
   const shutdown = new AbortController();
-  const handleRpc = createRpcHandler({ ...options, serving, shutdownSignal: shutdown.signal });
+  const limits = { ...defaultRequestLimits, ...options.limits };
+  const { bodyTimeoutMs } = limits;
+  const handleRpc = createRpcHandler({ ...options, bodyTimeoutMs, serving, shutdownSignal: shutdown.signal });
   const handleProbe = createProbes({ serving, metrics: options.metrics, log });
 
-  const http = createWebServer(tls, (request, response) => {
-    if (handleRpc(request, response) || handleProbe(request, response)) return;
+  const http = createWebServer(tls, limits, (request, response) => {
+    if (isRefused(request, response) || handleRpc(request, response) || handleProbe(request, response)) return;
     if (isGrpcRequest(request)) sendGrpcUnimplemented(request, response);
     else void passOn(request, response, options);
   });
-  const grpc = createGrpcServer(tls, (request, response) => {
-    if (handleRpc(request, response)) return;
+  const grpc = createGrpcServer(tls, limits, (request, response) => {
+    if (isRefused(request, response) || handleRpc(request, response)) return;
     if (isGrpcRequest(request)) sendGrpcUnimplemented(request, response);
     else sendError(request, response, 404, "NOT_FOUND", "this port serves RPCs alone: REST is on the HTTP port");
   });
+  answerClientErrors(http, limits);
   const connections = [http, grpc].map(trackConnections);
   let closing: Promise<void> | undefined;
+
+  function isRefused(request: NodeRequest, response: NodeResponse): boolean {
+    const refusal = findOversize(request, limits);
+    if (refusal !== undefined) sendRefusal(request, response, refusal);
+    return refusal !== undefined;
+  }
 
   async function close(graceMs: number): Promise<void> {
     serving.stop();

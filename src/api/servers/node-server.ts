@@ -9,6 +9,7 @@ import {
 } from "node:http2";
 import type { universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { TellwireError } from "../../errors.ts";
+import { maxParsedHeaderBytes, type RequestLimits } from "./request-limits.ts";
 
 /** A request of HTTP/1.1 or HTTP/2, as Node.js has it. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -26,54 +27,69 @@ export interface TlsIdentity {
   key: string;
 }
 
-/**
- * What a client may ask of a connection. The time for a request is the time in which it has to arrive whole, not the time for its answer;
- * over HTTP/1.1 only, since a stream over HTTP/2 may stay open.
- */
-const connectionLimits = {
-  maxHeaderBytes: 16 * 1024,
-  headersTimeoutMs: 15_000,
-  requestTimeoutMs: 60_000,
-  /** Longer than the 60 s after which common load balancers let go of an idle connection: the side that reuses it closes it first. */
-  keepAliveTimeoutMs: 65_000,
-  maxConcurrentStreams: 256,
-  /** After this much silence the kernel asks whether the other side is still there. */
-  tcpKeepAliveMs: 30_000,
-} as const;
+/** Longer than the 60 s after which common load balancers let go of an idle connection: the side that reuses it closes it first. */
+const keepAliveTimeoutMs = 65_000;
+
+/** After this much silence the kernel asks whether the other side is still there. */
+const tcpKeepAliveMs = 30_000;
+
+/** How late a timeout of HTTP/1.1 may be noticed, as a part of it. */
+const timeoutAccuracy = 1 / 8;
 
 /** A server of HTTP/1.1; with TLS of HTTP/2 too, as the client prefers (ALPN). Throws CONFIG_INVALID for a bad certificate or key. */
-export function createWebServer(tls: TlsIdentity | undefined, listener: NodeListener): NodeServer {
+export function createWebServer(
+  tls: TlsIdentity | undefined,
+  limits: RequestLimits,
+  listener: NodeListener,
+): NodeServer {
+  const { headersTimeoutMs, bodyTimeoutMs } = limits;
   const options = {
-    maxHeaderSize: connectionLimits.maxHeaderBytes,
-    headersTimeout: connectionLimits.headersTimeoutMs,
-    requestTimeout: connectionLimits.requestTimeoutMs,
-    keepAliveTimeout: connectionLimits.keepAliveTimeoutMs,
+    maxHeaderSize: maxParsedHeaderBytes(limits),
+    headersTimeout: headersTimeoutMs,
+    // Whoever reads the body answers earlier; this is for bodies that nobody reads.
+    requestTimeout: headersTimeoutMs + bodyTimeoutMs,
+    connectionsCheckingInterval: Math.ceil(headersTimeoutMs * timeoutAccuracy),
+    keepAliveTimeout: keepAliveTimeoutMs,
   };
   const server =
     tls === undefined
       ? createHttp1Server(options, listener)
-      : createTlsServer({ ...options, ...tls, allowHTTP1: true }, listener);
-  return withTcpKeepAlive(server);
+      : createTlsServer({ ...options, ...tls, allowHTTP1: true }, limits, listener);
+  // By default headers beyond the 2000th are dropped in silence. Their size is limited as it is.
+  (server as Server).maxHeadersCount = 0;
+  return prepare(server, limits);
 }
 
 /** A server of HTTP/2 alone: with TLS, or in the clear with prior knowledge (h2c). Throws CONFIG_INVALID for a bad certificate or key. */
-export function createGrpcServer(tls: TlsIdentity | undefined, listener: NodeListener): NodeServer {
-  const server = tls === undefined ? createHttp2Server(http2Options, listener) : createTlsServer(tls, listener);
-  return withTcpKeepAlive(server);
+export function createGrpcServer(
+  tls: TlsIdentity | undefined,
+  limits: RequestLimits,
+  listener: NodeListener,
+): NodeServer {
+  const server =
+    tls === undefined ? createHttp2Server(http2Options(limits), listener) : createTlsServer(tls, limits, listener);
+  return prepare(server, limits);
 }
 
-const http2Options = {
-  settings: {
-    maxConcurrentStreams: connectionLimits.maxConcurrentStreams,
-    maxHeaderListSize: connectionLimits.maxHeaderBytes,
-  },
-  // In MB, for all streams of a connection together: as many streams as allowed may each have a full window (64 KiB) waiting.
-  maxSessionMemory: 32,
-};
+function http2Options(limits: RequestLimits) {
+  return {
+    settings: {
+      maxConcurrentStreams: limits.maxConcurrentStreams,
+      maxHeaderListSize: maxParsedHeaderBytes(limits),
+    },
+    // In MB, for all streams of a connection together: as many streams as allowed may each have a full window (64 KiB) waiting.
+    maxSessionMemory: 32,
+  };
+}
 
-function createTlsServer(options: SecureServerOptions, listener: NodeListener): Http2SecureServer {
+function createTlsServer(
+  options: SecureServerOptions,
+  limits: RequestLimits,
+  listener: NodeListener,
+): Http2SecureServer {
+  const protocol = { minVersion: "TLSv1.2", handshakeTimeout: limits.headersTimeoutMs } as const;
   try {
-    return createSecureServer({ ...http2Options, ...options, minVersion: "TLSv1.2" }, listener);
+    return createSecureServer({ ...http2Options(limits), ...options, ...protocol }, listener);
   } catch (cause) {
     const detail = cause instanceof Error ? cause.message : String(cause);
     throw new TellwireError(
@@ -84,8 +100,15 @@ function createTlsServer(options: SecureServerOptions, listener: NodeListener): 
   }
 }
 
-function withTcpKeepAlive<S extends NodeServer>(server: S): S {
-  // The overloads of `on` differ between the servers; all of them emit this event of net.Server.
-  (server as Server).on("connection", (socket) => socket.setKeepAlive(true, connectionLimits.tcpKeepAliveMs));
+function prepare(server: NodeServer, { headersTimeoutMs }: RequestLimits): NodeServer {
+  // The overloads of `on` differ between the servers. A server emits those of these events that it has.
+  const events = server as Server & Pick<Http2Server, "on">;
+  events.on("connection", (socket) => socket.setKeepAlive(true, tcpKeepAliveMs));
+  events.on("session", (session) => {
+    // A connection of HTTP/2 on which nothing is ever asked, or not even HTTP/2 spoken.
+    const timer = setTimeout(() => session.close(), headersTimeoutMs);
+    session.once("stream", () => clearTimeout(timer));
+    session.once("close", () => clearTimeout(timer));
+  });
   return server;
 }

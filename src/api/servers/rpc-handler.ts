@@ -7,21 +7,19 @@ import {
   type Interceptor,
 } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
-import {
-  compressionBrotli,
-  compressionGzip,
-  universalRequestFromNodeRequest,
-  universalResponseToNodeResponse,
-} from "@connectrpc/connect-node";
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { closingSignalKey } from "./closing-signal.ts";
+import { compressions } from "./compressions.ts";
 import { withReadableMessage } from "./grpc-message.ts";
 import { createHealthService } from "./health-service.ts";
+import { isEnveloped, limitBody } from "./limited-body.ts";
 import type { NodeRequest, NodeResponse } from "./node-server.ts";
 import { createReflectionService } from "./reflection-service.ts";
 import { reflectionV1Alpha } from "./reflection-v1alpha.ts";
+import { closeAfterAnswer, sendRefusal } from "./refusal.ts";
 import { requestPath, sendError } from "./responses.ts";
 import type { ServingState } from "./serving-state.ts";
 
@@ -30,6 +28,8 @@ export interface RpcHandlerOptions {
   interceptors: readonly Interceptor[];
   /** The most that one message may have, in bytes, before and after decompression. */
   maxBodyBytes: number;
+  /** In which the message of a unary call must have arrived whole, in milliseconds. */
+  bodyTimeoutMs: number;
   serving: ServingState;
   healthPollMs?: number | undefined;
   /** Aborts the signal in the context of every call that still runs. */
@@ -59,7 +59,7 @@ function createHandlers(options: RpcHandlerOptions): UniversalHandler[] {
   const router = createConnectRouter({
     interceptors: [...interceptors],
     readMaxBytes: maxBodyBytes,
-    acceptCompression: [compressionGzip, compressionBrotli],
+    acceptCompression: [...compressions],
     shutdownSignal,
   });
   routes(router);
@@ -79,13 +79,20 @@ async function run(
   handler: UniversalHandler,
   request: NodeRequest,
   response: NodeResponse,
-  { serving, log }: RpcHandlerOptions,
+  options: RpcHandlerOptions,
 ): Promise<void> {
+  const { serving, log, maxBodyBytes } = options;
   const universal = toUniversalRequest(request, response, serving);
   if (universal === undefined) {
     sendError(request, response, 400, "INVALID_ARGUMENT", "Host: is missing, or no host name");
     return;
   }
+  if (announcesTooMuch(request, maxBodyBytes)) {
+    const message = `the message is larger than ${maxBodyBytes} bytes`;
+    sendRefusal(request, response, { reason: "BODY_TOO_LARGE", httpStatus: 413, message });
+    return;
+  }
+  limitRequest(universal, handler, request, response, options);
   try {
     await universalResponseToNodeResponse(withReadableMessage(await handler(universal)), response);
   } catch (error) {
@@ -98,6 +105,29 @@ async function run(
     if (response.headersSent) response.destroy();
     else sendError(request, response, 500, "INTERNAL", "internal error");
   }
+}
+
+/** Where the body is the message alone, its length is known before it is read. */
+function announcesTooMuch({ headers }: NodeRequest, maxBytes: number): boolean {
+  return !isEnveloped(headers["content-type"] ?? "") && Number(headers["content-length"] ?? 0) > maxBytes;
+}
+
+function limitRequest(
+  universal: UniversalServerRequest,
+  { method }: UniversalHandler,
+  request: NodeRequest,
+  response: NodeResponse,
+  { maxBodyBytes, bodyTimeoutMs }: RpcHandlerOptions,
+): void {
+  const { body } = universal;
+  if (typeof body !== "object" || body === null || !(Symbol.asyncIterator in body)) return;
+  const isOneMessage = method.methodKind === "unary" || method.methodKind === "server_streaming";
+  universal.body = limitBody(body, {
+    contentType: request.headers["content-type"] ?? "",
+    maxMessageBytes: maxBodyBytes,
+    timeoutMs: isOneMessage ? bodyTimeoutMs : undefined,
+    onTimeout: () => closeAfterAnswer(request, response),
+  });
 }
 
 /** Undefined for a request whose Host header is missing, or fits into no URL. */

@@ -1,11 +1,16 @@
 import { cloudEventsAttributes } from "./cloudevents-attributes.ts";
+import type { Format } from "./format.ts";
 import type { EncodedPayload, PayloadEvent } from "./payload.ts";
+import { standardSigning } from "./standard.ts";
+
+/** CloudEvents 1.0 in binary mode, signed as Standard Webhooks. */
+export const cloudEventsBinary: Format = { ...standardSigning, encode: encodeCloudEventsBinary };
 
 /**
  * A CloudEvent in binary mode: the data alone as the body, the attributes as `ce-` headers (CloudEvents 1.0, HTTP binding, section 3.1).
  * `datacontenttype` is the content type, and no header of its own.
  */
-export function encodeCloudEventsBinary(event: PayloadEvent): EncodedPayload {
+function encodeCloudEventsBinary(event: PayloadEvent): EncodedPayload {
   const headers: Record<string, string> = {};
   for (const [name, value] of cloudEventsAttributes(event)) headers[`ce-${name}`] = percentEncode(value);
   return { contentType: "application/json", body: Buffer.from(event.dataJson), headers };

@@ -1,19 +1,43 @@
-import { encodeCloudEventsBinary } from "./cloudevents-binary.ts";
-import { encodeCloudEventsStructured } from "./cloudevents-structured.ts";
+import type { KeyObject } from "node:crypto";
+import type { ParsedKey } from "../signing-key.ts";
 import type { EncodedPayload, PayloadEvent } from "./payload.ts";
-import { encodeStandard } from "./standard.ts";
 
-/** How an event is written into a request, as stored; the contract's names are these with `WEBHOOK_FORMAT_` before them. */
-export type WebhookFormat = "STANDARD" | "CLOUDEVENTS_STRUCTURED" | "CLOUDEVENTS_BINARY";
+/** How events are written for receivers of one kind, and how they are signed. Pure: the time and the keys are passed in. */
+export interface Format {
+  /** Writes an event. The result serves every attempt, and every webhook with the same format and configuration. */
+  encode(event: PayloadEvent, configJson: string | null): EncodedPayload;
+  /** What an attempt adds to the payload's headers, in lower case: signatures above all. */
+  sign(request: UnsignedRequest): Readonly<Record<string, string>>;
+  /** Reads a signing secret of this format, or says why a text is none. */
+  parseSecret(text: string): ParsedKey;
+  /** Makes a secret. `randomBytes` must be cryptographically strong. */
+  generateSecret(randomBytes: (size: number) => Uint8Array): string;
+  verification: VerificationRules;
+  /** Whether a 410 means that the receiver wants no more requests (Standard Webhooks), or is a failure like any other. */
+  honoursGone: boolean;
+}
 
-/** Writes an event in a format. Pure, so that one result serves every webhook of that format and every attempt. */
-export function encodePayload(format: WebhookFormat, event: PayloadEvent): EncodedPayload {
-  switch (format) {
-    case "STANDARD":
-      return encodeStandard(event);
-    case "CLOUDEVENTS_STRUCTURED":
-      return encodeCloudEventsStructured(event);
-    case "CLOUDEVENTS_BINARY":
-      return encodeCloudEventsBinary(event);
-  }
+/** What an attempt is about. */
+export interface UnsignedRequest {
+  payload: EncodedPayload;
+  /** `evt_…`. */
+  eventId: string;
+  eventType: string;
+  /** UUIDs. */
+  deliveryId: string;
+  webhookId: string;
+  /** The time of the attempt, in milliseconds since the epoch. */
+  now: number;
+  /** Newest first; during a rotation the old ones follow. */
+  keys: readonly KeyObject[];
+}
+
+/** How receivers of this kind prove that they want to be called. */
+export interface VerificationRules {
+  /** Whether webhooks may have no verification at all, as the system that they come from has it. */
+  optional: boolean;
+  /** What becomes of a webhook whose verification failed. */
+  afterFailure: "UNVERIFIED" | "DISABLED";
+  /** How long a verification may take at most, in milliseconds. */
+  maxTimeoutMs: number;
 }

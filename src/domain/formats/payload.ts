@@ -2,6 +2,8 @@
 export interface PayloadEvent {
   /** `evt_…`. */
   id: string;
+  /** The same id as a bare UUID. */
+  uuid: string;
   type: string;
   occurredAt: Date;
   /** The data as JSON text; it goes into the body as it stands. */
@@ -13,6 +15,8 @@ export interface PayloadEvent {
   source?: string | undefined;
   /** The publisher's own id of the event. */
   externalId?: string | undefined;
+  /** The UUID of the delivery that this event sends once more, in formats that tell. */
+  replayOf?: string | undefined;
 }
 
 /** One event in one format: the same bytes for each webhook that has the format. */

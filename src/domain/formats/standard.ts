@@ -1,10 +1,27 @@
+import { signatureHeaders } from "../signature.ts";
+import { generateSecret, parseSecret } from "../signing-key.ts";
+import type { Format } from "./format.ts";
 import type { EncodedPayload, PayloadEvent } from "./payload.ts";
+
+/** What formats that are signed as Standard Webhooks 1.0 asks have in common. */
+export const standardSigning = {
+  sign: ({ eventId, now, payload, keys }) => ({
+    ...signatureHeaders({ id: eventId, timestampSeconds: Math.floor(now / 1000), body: payload.body, keys }),
+  }),
+  parseSecret,
+  generateSecret,
+  verification: { optional: false, afterFailure: "UNVERIFIED", maxTimeoutMs: 10_000 },
+  honoursGone: true,
+} as const satisfies Omit<Format, "encode">;
+
+/** Standard Webhooks 1.0 (https://github.com/standard-webhooks/standard-webhooks). */
+export const standard: Format = { ...standardSigning, encode: encodeStandard };
 
 /**
  * The payload that Standard Webhooks 1.0 recommends: `{"type":…,"timestamp":…,"data":…}`, the timestamp being when the event happened.
  * The data's text stands in it unchanged: numbers beyond a double, key order and spaces survive.
  */
-export function encodeStandard(event: PayloadEvent): EncodedPayload {
+function encodeStandard(event: PayloadEvent): EncodedPayload {
   const head = `{"type":${JSON.stringify(event.type)},"timestamp":"${event.occurredAt.toISOString()}","data":`;
   return { contentType: "application/json", body: Buffer.from(`${head}${event.dataJson}}`), headers: {} };
 }

@@ -16,6 +16,8 @@ export const EventEntity = defineEntity({
     projectId: p.text().nullable(),
     orderingKey: p.text().nullable(),
     traceparent: p.text().nullable(),
+    /** The delivery that this event sends once more, to its webhook alone. */
+    replayOf: p.uuid().nullable(),
     occurredAt: p.datetime(),
     receivedAt: p.datetime(),
   },

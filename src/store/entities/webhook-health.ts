@@ -10,6 +10,10 @@ export const WebhookHealthEntity = defineEntity({
     lastFailureAt: p.datetime().nullable(),
     consecutiveFailures: p.integer(),
     lastError: p.text(),
+    totalAttempts: p.bigint("number"),
+    failedAttempts: p.bigint("number"),
+    /** Deliveries that were given up since the last one that arrived. */
+    consecutiveExhausted: p.integer(),
   },
 });
 

@@ -1,5 +1,5 @@
 import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
-import type { WebhookFormat } from "../../domain/formats/format.ts";
+import type { WebhookFormat } from "../../domain/formats/catalogue.ts";
 import type { VerificationMethod, WebhookStatus } from "../../domain/webhook.ts";
 
 /** A subscription. Its secrets and its health stand in tables of their own. */
@@ -18,10 +18,14 @@ export const WebhookEntity = defineEntity({
     statusReason: p.text(),
     format: p.text().$type<WebhookFormat>(),
     headers: p.json<Record<string, string>>(),
+    /** Sent with each event in formats that have a place for it. */
+    config: p.json<Record<string, unknown>>().nullable(),
     /** Milliseconds before the second, third, … attempt; null: the server's schedule. */
     retryDelaysMs: p.json<number[]>().nullable(),
     maxAttempts: p.integer().nullable(),
     timeoutMs: p.integer().nullable(),
+    /** After how many exhausted deliveries in a row the webhook is disabled; null: never. */
+    disableAfterExhausted: p.integer().nullable(),
     verificationMethod: p.text().$type<VerificationMethod>(),
     verifiedAt: p.datetime().nullable(),
     /** When the verification that starts by itself is due; null: none is. */

@@ -41,10 +41,12 @@ const statements = [
     status_reason text not null,
     format text not null,
     headers jsonb not null,
+    config jsonb,
     retry_delays_ms jsonb,
     max_attempts integer,
     timeout_ms integer,
-    verification_method text not null check (verification_method in ('CHALLENGE', 'CLOUDEVENTS', 'VOUCHED')),
+    disable_after_exhausted integer,
+    verification_method text not null check (verification_method in ('CHALLENGE', 'CLOUDEVENTS', 'VOUCHED', 'NONE')),
     verified_at timestamptz,
     verification_due_at timestamptz,
     active_since timestamptz,
@@ -71,7 +73,10 @@ const statements = [
     last_success_at timestamptz,
     last_failure_at timestamptz,
     consecutive_failures integer not null,
-    last_error text not null
+    last_error text not null,
+    total_attempts bigint not null default 0,
+    failed_attempts bigint not null default 0,
+    consecutive_exhausted integer not null default 0
   ) with (fillfactor = 50)`,
 
   // The id comes first, so that it can be looked up alone; the organization makes it safe against ids that another one chose.
@@ -86,6 +91,7 @@ const statements = [
     project_id text,
     ordering_key text,
     traceparent text,
+    replay_of uuid,
     occurred_at timestamptz not null,
     received_at timestamptz not null,
     primary key (id, organization_id)

@@ -42,6 +42,7 @@ export interface DueDelivery {
   externalId: string | null;
   source: string | null;
   subject: string | null;
+  replayOf: string | null;
   occurredAt: number | null;
 }
 
@@ -120,6 +121,7 @@ const due = {
            d.attempt_count as "attemptCount", d.manual_retry as "manualRetry",
            (extract(epoch from d.created_at) * 1000)::float8 as "createdAt",
            e.data_json as "dataJson", e.external_id as "externalId", e.source, e.subject,
+           e.replay_of as "replayOf",
            (extract(epoch from e.occurred_at) * 1000)::float8 as "occurredAt"
     from delivery d
     left join event e on e.id = d.event_id and e.organization_id = d.organization_id

@@ -1,4 +1,4 @@
-import type { WebhookFormat } from "../../domain/formats/format.ts";
+import type { WebhookFormat } from "../../domain/formats/catalogue.ts";
 import type { VerificationMethod, WebhookStatus } from "../../domain/webhook.ts";
 import type { Sql } from "../sql.ts";
 
@@ -11,6 +11,9 @@ export interface SubscriptionRow {
   status: WebhookStatus;
   format: WebhookFormat;
   headers: Record<string, string>;
+  /** JSON text. */
+  config: string | null;
+  disable_after_exhausted: number | null;
   retry_delays_ms: number[] | null;
   max_attempts: number | null;
   timeout_ms: number | null;
@@ -35,7 +38,8 @@ export async function loadSubscriptions(sql: Sql, organizationId: string): Promi
 const statement = {
   name: "load-subscriptions",
   text: `
-    select w.id, w.project_ids, w.url, w.event_types, w.status, w.format, w.headers, w.retry_delays_ms, w.max_attempts, w.timeout_ms,
+    select w.id, w.project_ids, w.url, w.event_types, w.status, w.format, w.headers, w.config::text as config,
+           w.disable_after_exhausted, w.retry_delays_ms, w.max_attempts, w.timeout_ms,
            w.verification_method, (extract(epoch from w.active_since) * 1000)::float8 as active_since,
            array(select s.sealed from webhook_secret s where s.webhook_id = w.id order by s.created_at desc, s.id desc) as secrets,
            array(select (extract(epoch from s.expires_at) * 1000)::float8 from webhook_secret s where s.webhook_id = w.id

@@ -33,11 +33,13 @@ export interface AttemptRecord {
   url: string;
 }
 
-/** A webhook that its receiver does not want any more. */
+/** A webhook that is to be disabled. */
 export interface Disabling {
   webhookId: string;
   organizationId: string;
   reason: string;
+  /** Only if this many deliveries, the newest finished ones, are all exhausted. 0 or 1: in any case. */
+  afterExhausted: number;
 }
 
 export interface OutcomeBatch {
@@ -53,8 +55,8 @@ export async function recordOutcomes(sql: Sql, batch: OutcomeBatch): Promise<voi
     await writeDeliveries(transaction, batch.deliveries);
     await writeAttempts(transaction, batch.attempts);
     await writeLanes(transaction, batch.deliveries);
-    for (const { webhookId, organizationId, reason } of batch.disablings) {
-      await transaction.query(disableWebhook, [webhookId, reason, organizationId]);
+    for (const { webhookId, organizationId, reason, afterExhausted } of batch.disablings) {
+      await transaction.query(disableWebhook, [webhookId, reason, organizationId, afterExhausted]);
     }
   });
 }
@@ -155,13 +157,21 @@ const upsertLanes = {
     on conflict (webhook_id) do update set due_at = excluded.due_at where excluded.due_at < l.due_at`,
 };
 
-// One row by its key; the engine of every process hears of it. The lane becomes due, and cancels what waits.
+// One row by its key, and as many entries of delivery_webhook as the count asks for. The engine of every process hears of it. The lane
+// becomes due, and cancels what waits. Deliveries from before the webhook was last activated do not count.
 const disableWebhook = {
   name: "disable-webhook",
   text: `
     with disabled as (
       update webhook set status = 'DISABLED', status_reason = $2, version = version + 1, updated_at = now()
-      where id = $1 and status = 'ACTIVE'
+      where id = $1 and status = 'ACTIVE' and ($4::integer <= 1 or $4::integer = (
+        select count(*) filter (where newest.status = 'EXHAUSTED') from (
+          select d.status from delivery d
+          where d.webhook_id = $1 and d.status in ('DELIVERED', 'EXHAUSTED') and d.completed_at >= webhook.active_since
+          order by d.created_at desc, d.id desc
+          limit $4::integer
+        ) newest
+      ))
       returning id
     ), woken as (
       update lane set due_at = now() where webhook_id in (select id from disabled)

@@ -143,7 +143,7 @@ test("the gRPC port tells its clients how many calls one connection may have ope
   const session = connectHttp2(grpcUrl);
   onTestFinished(() => session.destroy());
   const [settings] = await once(session, "remoteSettings");
-  expect(settings).toMatchObject({ maxConcurrentStreams: 256, maxHeaderListSize: 16 * 1024 });
+  expect(settings).toMatchObject({ maxConcurrentStreams: 256, maxHeaderListSize: 32 * 1024 });
 });
 
 test("a client that speaks HTTP/1.1 to the gRPC port gets no answer from it, and the port goes on", async () => {

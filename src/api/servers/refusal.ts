@@ -1,0 +1,116 @@
+import { type Code, ConnectError } from "@connectrpc/connect";
+import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { Code as RpcCode } from "../../../gen/google/rpc/code_pb.ts";
+import { type Reason, TellwireError } from "../../errors.ts";
+import { errorDetails } from "../messages/error-details.ts";
+import { encodeMessage } from "./grpc-message.ts";
+import type { NodeRequest, NodeResponse } from "./node-server.ts";
+import type { RequestLimits } from "./request-limits.ts";
+import { requestPath, sendText } from "./responses.ts";
+
+/** A request that goes no further, because it is beyond a limit or no HTTP: why, and the status of HTTP. */
+export interface Refusal {
+  reason: Extract<
+    Reason,
+    "BODY_TOO_LARGE" | "HEADERS_TOO_LARGE" | "URL_TOO_LONG" | "REQUEST_TIMEOUT" | "MALFORMED_REQUEST"
+  >;
+  httpStatus: number;
+  message: string;
+}
+
+/** What is wrong with the size of a request's first line or headers; undefined where nothing is. */
+export function findOversize(request: NodeRequest, limits: RequestLimits): Refusal | undefined {
+  const { url = "", rawHeaders } = request;
+  if (url.length > limits.maxUrlBytes) return urlTooLong(limits);
+  let bytes = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? "";
+    // The pseudo headers of HTTP/2 are the first line of HTTP/1.1. Every other one is written with a colon, a space and a line break.
+    if (!name.startsWith(":")) bytes += name.length + (rawHeaders[index + 1] ?? "").length + 4;
+  }
+  return bytes > limits.maxHeaderBytes ? headersTooLarge(limits) : undefined;
+}
+
+export function urlTooLong({ maxUrlBytes }: RequestLimits): Refusal {
+  const message = `the URL is longer than ${maxUrlBytes} bytes: send what is long in the body`;
+  return { reason: "URL_TOO_LONG", httpStatus: 414, message };
+}
+
+export function headersTooLarge({ maxHeaderBytes }: RequestLimits): Refusal {
+  const message = `the headers are larger than ${maxHeaderBytes} bytes together`;
+  return { reason: "HEADERS_TOO_LARGE", httpStatus: 431, message };
+}
+
+/** The refusal as an error of Connect and gRPC, with its reason as a detail. */
+export function refusalError({ reason, message }: Pick<Refusal, "reason" | "message">): ConnectError {
+  const error = new TellwireError(reason, message);
+  // Connect numbers its codes as google.rpc.Code does.
+  return new ConnectError(message, RpcCode[error.code] as number as Code, undefined, errorDetails(error), error);
+}
+
+/** The JSON of AIP-193 for a refusal. */
+export function refusalJson({ reason, httpStatus, message }: Refusal): string {
+  const { code } = new TellwireError(reason, message);
+  const info = { "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason, domain: "tellwire" };
+  return `${JSON.stringify({ error: { code: httpStatus, status: code, message, details: [info] } })}\n`;
+}
+
+/** Answers a request, whose body was not read yet, with a refusal in the protocol that it speaks. */
+export function sendRefusal(request: NodeRequest, response: NodeResponse, refusal: Refusal): void {
+  discardBody(request);
+  const type = request.headers["content-type"] ?? "";
+  if (/^application\/grpc/i.test(type)) {
+    sendGrpcStatus(response, type, refusal);
+  } else if (speaksConnect(request)) {
+    const text = Buffer.from(errorToJsonBytes(refusalError(refusal), undefined)).toString();
+    sendText(request, response, { status: refusal.httpStatus, type: "application/json", text });
+  } else {
+    sendText(request, response, { status: refusal.httpStatus, type: "application/json", text: refusalJson(refusal) });
+  }
+}
+
+/** Takes no more of a request after its answer: its connection closes, or over HTTP/2 its stream. */
+export function closeAfterAnswer(request: NodeRequest, response: NodeResponse): void {
+  if ("stream" in request) {
+    const { stream } = request;
+    // RFC 9113, section 8.1: NO_ERROR after a complete answer asks the client to stop sending.
+    response.once("finish", () => stream.close());
+  } else if (!response.headersSent) {
+    response.setHeader("connection", "close");
+  }
+}
+
+/**
+ * How much of a refused body is read, so that a client that sends all of it before it listens gets its answer, and its next request the same
+ * connection. After that much the connection, or the stream of HTTP/2, is cut.
+ */
+export const maxDiscardedBytes = 16 * 1024 * 1024;
+
+function discardBody(request: NodeRequest): void {
+  let discarded = 0;
+  request.on("data", (chunk: Buffer) => {
+    discarded += chunk.length;
+    if (discarded > maxDiscardedBytes) request.destroy();
+  });
+}
+
+/** gRPC takes its status from the headers where there is no body ("Trailers-Only"), and gRPC-Web does too. */
+function sendGrpcStatus(response: NodeResponse, contentType: string, refusal: Refusal): void {
+  const status = new Headers();
+  setTrailerStatus(status, refusalError(refusal));
+  status.set("grpc-message", encodeMessage(refusal.message));
+  response.statusCode = 200;
+  response.setHeader("content-type", contentType);
+  for (const [name, value] of status) response.setHeader(name, value);
+  response.end();
+}
+
+function speaksConnect(request: NodeRequest): boolean {
+  const { headers, url = "" } = request;
+  if (headers["connect-protocol-version"] !== undefined) return true;
+  return (
+    /^application\/connect\+/i.test(headers["content-type"] ?? "") ||
+    /[?&]connect=v1(?:&|$)/.test(url.slice(requestPath(request).length))
+  );
+}

@@ -1,0 +1,118 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { TellwireError } from "../errors.ts";
+import type { Principal } from "../usecases/access.ts";
+import { type Dialect, type DialectAnswer, type DialectFailure, DialectFailureError } from "./dialect.ts";
+import { createDialectRoutes } from "./dialect-routes.ts";
+import { readJsonBody } from "./read-json-body.ts";
+
+type Request = IncomingMessage | Http2ServerRequest;
+type Response = ServerResponse | Http2ServerResponse;
+
+export interface DialectHandlerOptions {
+  /** Throws KEY_INVALID. */
+  authenticate: (keyText: string) => Promise<Principal>;
+  maxBodyBytes: number;
+  newRequestId: () => string;
+  /** Told of what failed because of us; the answer has the request's id and nothing else of it. */
+  onServerError: (failure: { requestId: string; method: string; error: unknown }) => void;
+}
+
+/** Serves a dialect. Returns false, and leaves the request alone, where the path is not the dialect's. */
+export function createDialectHandler(
+  dialect: Dialect,
+  options: DialectHandlerOptions,
+): (request: Request, response: Response) => Promise<boolean> {
+  const routes = createDialectRoutes(dialect.routes);
+
+  async function answerTo(request: Request, target: Target): Promise<DialectAnswer> {
+    const { method, path, query, requestId } = target;
+    const match = routes(method, path);
+    if (match.kind !== "found") {
+      throw new DialectFailureError(match);
+    }
+    const header = headerReader(request);
+    const principal = await authenticate(dialect.keyOf(header));
+    const asked = { principal, method, path, params: match.params, query, header, body: undefined, requestId };
+    const failure = dialect.precondition?.(asked);
+    if (failure !== undefined) {
+      throw new DialectFailureError(failure);
+    }
+    const { value: body } = await readJsonBody(request, options.maxBodyBytes);
+    return await match.route.handle({ ...asked, body });
+  }
+
+  async function authenticate(key: string | undefined): Promise<Principal> {
+    if (key === undefined || key === "") {
+      throw new DialectFailureError({ kind: "unauthenticated", message: "the request carries no key" });
+    }
+    return await options.authenticate(key);
+  }
+
+  return async (request, response) => {
+    const [path = "/", query = ""] = (request.url ?? "/").split("?", 2);
+    if (!dialect.claims(path)) {
+      return false;
+    }
+    const requestId = options.newRequestId();
+    const method = request.method ?? "GET";
+    const target = { method, path, query: new URLSearchParams(query), requestId };
+    let answer: DialectAnswer;
+    try {
+      answer = await answerTo(request, target);
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure.kind === "internal") {
+        options.onServerError({ requestId, method: `${dialect.name} ${method} ${path}`, error });
+      }
+      answer = dialect.describe(failure, target);
+    }
+    send(request, response, answer);
+    return true;
+  };
+}
+
+interface Target {
+  method: string;
+  path: string;
+  query: URLSearchParams;
+  requestId: string;
+}
+
+function headerReader({ headers }: Request): (name: string) => string | undefined {
+  return (name) => {
+    const value = headers[name.toLowerCase()];
+    return Array.isArray(value) ? value[0] : value;
+  };
+}
+
+function failureOf(error: unknown): DialectFailure {
+  if (error instanceof DialectFailureError) {
+    return error.failure;
+  }
+  if (!(error instanceof TellwireError) || error.code === "INTERNAL") {
+    return { kind: "internal" };
+  }
+  return error.code === "UNAUTHENTICATED"
+    ? { kind: "unauthenticated", message: error.message }
+    : { kind: "refused", error };
+}
+
+function send(request: Request, response: Response, { status, headers = {}, body }: DialectAnswer): void {
+  // A client that is still sending what we refused to read would get a reset in place of the answer.
+  request.resume();
+  const text = body === undefined ? "" : JSON.stringify(body);
+  response.statusCode = status;
+  for (const [name, value] of Object.entries(headers)) {
+    response.setHeader(name, value);
+  }
+  if (body !== undefined) {
+    response.setHeader("content-type", "application/json");
+    response.setHeader("content-length", Buffer.byteLength(text));
+  }
+  if (request.method === "HEAD") {
+    response.end();
+  } else {
+    response.end(text);
+  }
+}

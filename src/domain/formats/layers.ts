@@ -1,0 +1,48 @@
+import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
+import { generateSecret, type ParsedKey } from "../signing-key.ts";
+import type { Format } from "./format.ts";
+import type { EncodedPayload, PayloadEvent } from "./payload.ts";
+
+/**
+ * What Layers' receivers get: `X-Layers-Signature: t=<Unix seconds>,v1=<hex>`, HMAC-SHA256 over `t.body` with the whole `whsec_…` text as
+ * the key. During a rotation there is one `v1=` for each key, the newest first.
+ */
+export const layers: Format = {
+  encode,
+  sign({ payload, now, keys }) {
+    const seconds = Math.floor(now / 1000);
+    const signatures = keys.map((key) => `v1=${signature(key, seconds, payload)}`);
+    return { "x-layers-signature": [`t=${seconds}`, ...signatures].join(",") };
+  },
+  parseSecret,
+  generateSecret,
+  verification: { optional: true, afterFailure: "UNVERIFIED", maxTimeoutMs: 10_000 },
+  honoursGone: false,
+};
+
+function encode(event: PayloadEvent): EncodedPayload {
+  const members = [
+    `"id":"${event.id}"`,
+    `"type":${JSON.stringify(event.type)}`,
+    `"createdAt":"${event.occurredAt.toISOString()}"`,
+    '"apiVersion":"v1"',
+    `"data":${event.dataJson}`,
+  ];
+  if (event.replayOf !== undefined) members.push(`"replayOf":"${event.replayOf}"`);
+  return {
+    contentType: "application/json",
+    body: Buffer.from(`{${members.join(",")}}`),
+    headers: { "x-layers-event-id": event.id },
+  };
+}
+
+function signature(key: KeyObject, seconds: number, { body }: EncodedPayload): string {
+  return createHmac("sha256", key).update(`${seconds}.`).update(body).digest("hex");
+}
+
+function parseSecret(text: string): ParsedKey {
+  if (!/^whsec_[\x21-\x7e]{1,250}$/.test(text)) {
+    return { kind: "refused", reason: "must be whsec_ and 1 to 250 visible ASCII characters" };
+  }
+  return { kind: "key", key: createSecretKey(Buffer.from(text, "utf8")) };
+}

@@ -1,0 +1,46 @@
+import { createFileRegistry, type DescService, fromBinary, type JsonObject } from "@bufbuild/protobuf";
+import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import { createOpenApiDocument } from "../openapi-document.ts";
+import { errorReasons } from "./error-reasons.ts";
+import { examples } from "./examples.ts";
+import { errorHeaders, introduction, securitySchemes } from "./introduction.ts";
+import { sentRequests, sentSchemas, sentTag } from "./sent-requests.ts";
+
+/**
+ * The OpenAPI document of this service, from the compiled contract: a google.protobuf.FileDescriptorSet with source information, as
+ * `buf build` writes it.
+ */
+export function tellwireDocument(image: Uint8Array, version: string): JsonObject {
+  const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, image));
+  const message = (typeName: string) => registry.getMessage(typeName) ?? missing(typeName);
+  const document = createOpenApiDocument({
+    files: [...registry.files],
+    services: services.map(({ typeName, tag }) => {
+      const service: DescService = registry.getService(typeName) ?? missing(typeName);
+      return { service, tag };
+    }),
+    info: introduction(version),
+    securitySchemes,
+    errors: {
+      reasons: errorReasons(),
+      details: ["google.rpc.ErrorInfo", "google.rpc.BadRequest", "google.rpc.RetryInfo"].map(message),
+      domain: "tellwire",
+      headers: errorHeaders,
+    },
+    examples: examples(),
+    webhooks: sentRequests,
+    schemas: sentSchemas,
+  });
+  return { ...document, tags: [...(document.tags as JsonObject[]), sentTag] };
+}
+
+const services = [
+  { typeName: "tellwire.v1.WebhookService", tag: "Webhooks" },
+  { typeName: "tellwire.v1.EventService", tag: "Events" },
+  { typeName: "tellwire.v1.DeliveryService", tag: "Deliveries" },
+  { typeName: "tellwire.v1.OrganizationService", tag: "Organizations" },
+];
+
+function missing(typeName: string): never {
+  throw new Error(`the contract has no ${typeName}`);
+}

@@ -1,0 +1,146 @@
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { createRegistry } from "@bufbuild/protobuf";
+import { toErrorResponse } from "../gateway/error-response.ts";
+import { GatewayError } from "../gateway/gateway-error.ts";
+import type { HttpRequest, HttpResponse } from "../gateway/http-exchange.ts";
+import { splitTarget } from "../gateway/raw-path.ts";
+import { loadReferenceAssets } from "./reference-assets.ts";
+import { referencePage, referencePolicy, referenceStarter } from "./reference-page.ts";
+import { createStaticPage, hashOf, type StaticPage } from "./static-page.ts";
+
+/**
+ * Serves the OpenAPI document at `/openapi.json` and its reference page at `/docs`, with all that the page needs, to GET and HEAD and without a
+ * key. The handler answers a request for one of these; every other one it leaves alone, and gives undefined.
+ */
+export async function createDocsHandler({ title, log, errorDomain }: DocsHandlerOptions): Promise<DocsHandler> {
+  const pages = new Map<string, StaticPage | Missing>([
+    ...(await documentPages(log)),
+    ...(await referencePages(title, log)),
+  ]);
+
+  return (request, response) => {
+    const { path } = splitTarget(request.url ?? "/");
+    const page = pages.get(path);
+    return page && answer(path, page, request, response);
+  };
+
+  async function answer(
+    path: string,
+    page: StaticPage | Missing,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): Promise<void> {
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      const message = `${path} is only read: use GET or HEAD`;
+      const error = new GatewayError("METHOD_NOT_ALLOWED", message, { headers: { allow: "GET, HEAD" } });
+      sendError(request, response, error, errorDomain);
+    } else if ("missing" in page) {
+      sendError(request, response, new GatewayError("ROUTE_NOT_FOUND", page.missing), errorDomain);
+    } else {
+      await page(request, response);
+    }
+  }
+}
+
+export interface DocsHandlerOptions {
+  /** Of the page. */
+  readonly title: string;
+  /** The `domain` of errors (AIP-193). */
+  readonly errorDomain: string;
+  /** Told at the start of what is missing. The service runs without it. */
+  readonly log: { warn(message: string): void };
+}
+
+export type DocsHandler = (request: HttpRequest, response: HttpResponse) => Promise<void> | undefined;
+
+/** A page that cannot be served, and what to do about it. */
+interface Missing {
+  readonly missing: string;
+}
+
+/** The generated document: below gen/ in the sources, and there in the build too. */
+const documentFile = fileURLToPath(new URL("../../gen/openapi.json", import.meta.url));
+
+/** A file whose name changes with its bytes never changes. */
+const forever = "public, max-age=31536000, immutable";
+/** Kept, but asked for each time whether it is still the same. */
+const revalidated = "no-cache";
+
+async function documentPages(log: DocsHandlerOptions["log"]): Promise<[string, StaticPage | Missing][]> {
+  const path = "/openapi.json";
+  try {
+    const bytes = await readFile(documentFile);
+    return [[path, createStaticPage({ bytes, type: "application/json", cacheControl: revalidated })]];
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return [[path, missing(log, `the OpenAPI document is missing: run \`npm run generate\` (${reason})`)]];
+  }
+}
+
+async function referencePages(
+  title: string,
+  log: DocsHandlerOptions["log"],
+): Promise<[string, StaticPage | Missing][]> {
+  const assets = await loadReferenceAssets();
+  if (assets === undefined) {
+    const what =
+      "the files of the reference page are missing: run `npm install` with development dependencies, or `npm run build`";
+    return [["/docs", missing(log, what)]];
+  }
+  const files = {
+    script: asset("swagger-ui", "js", "text/javascript; charset=utf-8", assets.script),
+    style: asset("swagger-ui", "css", "text/css; charset=utf-8", assets.style),
+    icon: asset("favicon", "png", "image/png", assets.icon),
+    starter: asset("start", "js", "text/javascript; charset=utf-8", Buffer.from(referenceStarter)),
+  };
+  // Relative names, so that they hold behind a proxy that puts a prefix before every path.
+  const { script, style, icon, starter } = files;
+  const html = referencePage({
+    title,
+    document: "openapi.json",
+    script: `docs/${script.name}`,
+    style: `docs/${style.name}`,
+    icon: `docs/${icon.name}`,
+    starter: `docs/${starter.name}`,
+  });
+  const page = createStaticPage({
+    bytes: Buffer.from(html),
+    type: "text/html; charset=utf-8",
+    cacheControl: revalidated,
+    headers: { "content-security-policy": referencePolicy, "referrer-policy": "no-referrer" },
+  });
+  const redirect: StaticPage = async (_request, response) => {
+    response.setHeader("location", "../docs");
+    response.writeHead(308);
+    response.end();
+  };
+  return [
+    ["/docs", page],
+    ["/docs/", redirect],
+    ...Object.values(files).map(({ name, page: file }): [string, StaticPage] => [`/docs/${name}`, file]),
+  ];
+}
+
+function asset(name: string, extension: string, type: string, bytes: Uint8Array): { name: string; page: StaticPage } {
+  const page = createStaticPage({ bytes, type, cacheControl: forever });
+  return { name: `${name}.${hashOf(bytes)}.${extension}`, page };
+}
+
+function missing(log: DocsHandlerOptions["log"], what: string): Missing {
+  log.warn(what);
+  return { missing: what };
+}
+
+const registry = createRegistry();
+
+function sendError({ method }: HttpRequest, response: HttpResponse, error: GatewayError, errorDomain: string): void {
+  const { httpStatus, header, body } = toErrorResponse(error, { errorDomain, registry });
+  header.forEach((value, name) => {
+    response.setHeader(name, value);
+  });
+  response.setHeader("content-type", "application/json");
+  response.writeHead(httpStatus);
+  if (method === "HEAD") response.end();
+  else response.end(JSON.stringify(body));
+}
