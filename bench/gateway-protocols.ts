@@ -16,7 +16,7 @@ export async function measureProtocols({ profile }: { profile: boolean }): Promi
   try {
     const results: CallResult[] = [];
     for (const call of calls) results.push(await measureCall(call, server, pool));
-    return { rounds, connections, calls: results };
+    return { rounds, connections, calls: results, floorMicros: await measureFloor(server, pool) };
   } finally {
     await pool.close();
     await server.stop();
@@ -27,6 +27,8 @@ export interface ProtocolsResult {
   rounds: number;
   connections: number;
   calls: CallResult[];
+  /** A fixed answer without a call, from the same server: what HTTP itself costs in each of the numbers. */
+  floorMicros: number;
 }
 
 export interface CallResult {
@@ -44,7 +46,7 @@ export interface CallResult {
 const connections = 16;
 const rounds = 9;
 /** A round ends with whichever comes first. */
-const roundCalls = 20_000;
+const roundCalls = 10_000;
 const roundMs = 4_000;
 
 interface Request {
@@ -112,6 +114,16 @@ async function measureCall({ name, rest, connect }: Call, server: Server, pool: 
     ratios,
     requests,
   };
+}
+
+async function measureFloor(server: Server, pool: Pool): Promise<number> {
+  const request: Request = { method: "GET", path: "/healthz", headers: {} };
+  const micros: number[] = [];
+  for (let round = 0; round <= rounds; round++) {
+    const { done, cpuMicros } = await measureRound(request, server, pool);
+    if (round > 0) micros.push(cpuMicros / done);
+  }
+  return median(micros);
 }
 
 /** Both ways must give the same answer, or their costs cannot be compared. REST may show the one resource alone (`response_body`). */

@@ -8,7 +8,7 @@ const documentScript = "scripts/generate-openapi.ts";
 const fresh = mkdtempSync(join(tmpdir(), "tellwire-gen-"));
 try {
   // `clean` empties the folder that the template names, put below the given one: the committed code stays untouched.
-  if (run("buf", ["generate", "--output", fresh]) && run("node", [documentScript, join(fresh, "gen/openapi.json")])) {
+  if (run("buf", ["generate", "--output", fresh]) && run("node", [documentScript, join(fresh, "gen")])) {
     compare();
   } else {
     console.error("generating failed, see above");

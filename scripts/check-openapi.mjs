@@ -1,9 +1,11 @@
-// Lints gen/openapi.json by the rules of redocly.yaml: neither errors nor warnings are accepted.
+// Lints the documents in gen/ by the rules of redocly.yaml: neither errors nor warnings are accepted.
 import { spawnSync } from "node:child_process";
 
 const offline = { REDOCLY_TELEMETRY: "off", REDOCLY_SUPPRESS_UPDATE_NOTICE: "true" };
 
-const { stdout, stderr, status } = spawnSync("redocly", ["lint", "gen/openapi.json", "--format=json"], {
+const documents = ["gen/openapi.json", ...["layer", "verifik", "layers"].map((name) => `gen/openapi/${name}.json`)];
+
+const { stdout, stderr, status } = spawnSync("redocly", ["lint", ...documents, "--format=json"], {
   encoding: "utf8",
   env: { ...process.env, ...offline },
   shell: process.platform === "win32",
@@ -14,11 +16,13 @@ if (result === undefined) {
   process.exitCode = 1;
 } else if (result.problems.length > 0) {
   for (const { severity, ruleId, message, location = [] } of result.problems) {
-    console.error(`${severity} ${ruleId}: ${message}\n  at ${location[0]?.pointer ?? "the document"}`);
+    console.error(
+      `${severity} ${ruleId}: ${message}\n  at ${location[0]?.source?.ref ?? ""} ${location[0]?.pointer ?? "the document"}`,
+    );
   }
   process.exitCode = 1;
 } else {
-  console.log("gen/openapi.json is a valid OpenAPI document without warnings");
+  console.log(`valid OpenAPI without warnings: ${documents.join(", ")}`);
 }
 
 function parse(text) {

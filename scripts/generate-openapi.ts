@@ -1,15 +1,27 @@
-// Writes the OpenAPI document of the contract: `node scripts/generate-openapi.ts [file]`, gen/openapi.json where none is named.
+// Writes the OpenAPI documents of the contract and of the dialects: `node scripts/generate-openapi.ts [folder]`, gen where none is named.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
+import { layerDocument } from "../src/dialects/layer/openapi.ts";
+import { layersDocument } from "../src/dialects/layers/openapi.ts";
+import { verifikDocument } from "../src/dialects/verifik/openapi.ts";
 import { tellwireDocument } from "../src/openapi/content/tellwire-document.ts";
 import { version } from "../src/version.ts";
 
-const [path = "gen/openapi.json"] = process.argv.slice(2);
+const [folder = "gen"] = process.argv.slice(2);
 // Generated code has no comments; what the compiler writes has.
 const image = execFileSync("buf", ["build", "--output", "-#format=binpb"], {
   maxBuffer: 64 * 1024 * 1024,
   shell: process.platform === "win32",
 });
-mkdirSync(dirname(path), { recursive: true });
-writeFileSync(path, `${JSON.stringify(tellwireDocument(image, version), undefined, 2)}\n`);
+const documents = {
+  "openapi.json": tellwireDocument(image, version),
+  "openapi/layer.json": layerDocument(version),
+  "openapi/verifik.json": verifikDocument(version),
+  "openapi/layers.json": layersDocument(version),
+};
+for (const [name, document] of Object.entries(documents)) {
+  const path = join(folder, name);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${JSON.stringify(document, undefined, 2)}\n`);
+}

@@ -16,7 +16,12 @@ import { openJetStream } from "./broker/jetstream.ts";
 import { openPostgresBroker } from "./broker/postgres.ts";
 import type { Config } from "./config.ts";
 import { createEngine } from "./delivery/engine.ts";
+import { createDialectHandler } from "./dialects/dialect-handler.ts";
+import { createLayerDialect } from "./dialects/layer/layer-dialect.ts";
+import { createLayersDialect } from "./dialects/layers/layers-dialect.ts";
+import { createVerifikDialect } from "./dialects/verifik/verifik-dialect.ts";
 import type { IdSource } from "./domain/ids.ts";
+import type { RetryPolicy } from "./domain/retry.ts";
 import { createSecretBox } from "./domain/secret-box.ts";
 import { observeEngine } from "./engine-observer.ts";
 import { TellwireError } from "./errors.ts";
@@ -101,11 +106,7 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
     client: httpClient,
     ids,
     random: Math.random,
-    defaultPolicy: {
-      delaysMs: config.retryDelaysMs,
-      maxAttempts: config.retryDelaysMs.length + 1,
-      timeoutMs: config.deliveryTimeoutMs,
-    },
+    defaultPolicy: defaultPolicyOf(config),
     requestOrigin,
     maxPayloadBytes: config.maxPayloadBytes,
     maxPerWebhook: config.concurrencyPerWebhook,
@@ -132,6 +133,8 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
   await engine.start();
   useCases.verificationWorker.start();
   onClose((graceMs) => useCases.verificationWorker.stop({ graceMs }));
+  useCases.idempotencyCleaner.start();
+  onClose(() => useCases.idempotencyCleaner.stop());
   const urls = await servers.listen();
   onClose((graceMs) => servers.close({ graceMs }));
   return urls;
@@ -179,13 +182,18 @@ async function openBroker(config: Config, database: Database, log: Log): Promise
       });
 }
 
+/** What webhooks that set nothing get. */
+function defaultPolicyOf({ retryDelaysMs, deliveryTimeoutMs }: Config): RetryPolicy {
+  return { delaysMs: retryDelaysMs, maxAttempts: retryDelaysMs.length + 1, timeoutMs: deliveryTimeoutMs };
+}
+
 interface FrontDoorParts extends AppOptions {
   useCases: UseCases;
   database: Database;
   broker: Broker;
 }
 
-/** Connect, gRPC-Web, gRPC and REST: the same handlers behind the same interceptors. */
+/** Connect, gRPC-Web, gRPC and REST: the same handlers behind the same interceptors. The dialects stand on the same use cases. */
 async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<Servers> {
   const { log, metrics, useCases, database, broker } = parts;
   const { maxBodyBytes } = config;
@@ -210,6 +218,21 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
     errorDomain: "tellwire",
     onInternalError: (error) => log.error({ err: error }, "a REST call failed because of us"),
   });
+  const dialects = [
+    createLayerDialect(useCases, { publicUrl: config.publicUrl, scheme: config.tls === undefined ? "http" : "https" }),
+    createVerifikDialect(useCases, { defaultPolicy: defaultPolicyOf(config) }),
+    createLayersDialect(useCases),
+  ];
+  const dialectHandlers = dialects.map((dialect) =>
+    createDialectHandler(dialect, {
+      authenticate: useCases.keys.authenticate,
+      runIdempotently: useCases.runIdempotently,
+      maxBodyBytes,
+      newRequestId,
+      onServerError,
+      onRefusal: (refusal) => log.info(refusal, "a request was refused"),
+    }),
+  );
   const handleDocs = await createDocsHandler({ title: "Tellwire API", errorDomain: "tellwire", log });
   return createServers({
     routes,
@@ -218,7 +241,12 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
     grpc: listenAddress(config.grpcAddress),
     tls: await readTls(config),
     maxBodyBytes,
-    gateway: (request, response) => handleDocs(request, response) ?? gateway.handle(request, response),
+    gateway: async (request, response) => {
+      for (const handle of dialectHandlers) {
+        if (await handle(request, response)) return;
+      }
+      await (handleDocs(request, response) ?? gateway.handle(request, response));
+    },
     health: createHealthSource({ checks: { database: database.ping, broker: broker.ping }, log }),
     metrics: metrics.registry,
     log,

@@ -1,5 +1,6 @@
+import type { DescService } from "@bufbuild/protobuf";
 import type { Validator } from "@bufbuild/protovalidate";
-import type { ConnectRouter } from "@connectrpc/connect";
+import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
 import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
 import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
@@ -7,6 +8,7 @@ import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
 import type { UseCases } from "../usecases/use-cases.ts";
 import { createDeliveryHandlers } from "./handlers/delivery-handlers.ts";
 import { createEventHandlers } from "./handlers/event-handlers.ts";
+import { withIdempotencyKeys } from "./handlers/idempotency-keys.ts";
 import { createOrganizationHandlers } from "./handlers/organization-handlers.ts";
 import { createWebhookHandlers } from "./handlers/webhook-handlers.ts";
 import type { OnServerError } from "./interceptors/error-interceptor.ts";
@@ -14,10 +16,13 @@ import type { OnServerError } from "./interceptors/error-interceptor.ts";
 /** The services of tellwire.v1 on the use cases. They need the interceptors of createInterceptors before them. */
 export function createRoutes(useCases: UseCases, options: RouteOptions): (router: ConnectRouter) => void {
   return (router) => {
-    router.service(WebhookService, createWebhookHandlers(useCases, options));
-    router.service(EventService, createEventHandlers(useCases, options));
-    router.service(DeliveryService, createDeliveryHandlers(useCases));
-    router.service(OrganizationService, createOrganizationHandlers(useCases));
+    const register = <Service extends DescService>(service: Service, handlers: ServiceImpl<Service>): void => {
+      router.service(service, withIdempotencyKeys(service, handlers, useCases.runIdempotently));
+    };
+    register(WebhookService, createWebhookHandlers(useCases, options));
+    register(EventService, createEventHandlers(useCases, options));
+    register(DeliveryService, createDeliveryHandlers(useCases));
+    register(OrganizationService, createOrganizationHandlers(useCases));
   };
 }
 

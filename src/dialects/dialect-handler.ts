@@ -2,20 +2,40 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { TellwireError } from "../errors.ts";
 import type { Principal } from "../usecases/access.ts";
+import { isDatabaseUnavailable } from "../usecases/database-failure.ts";
+import type { RunIdempotently } from "../usecases/idempotency.ts";
+import { answerOnce } from "./answer-once.ts";
 import { type Dialect, type DialectAnswer, type DialectFailure, DialectFailureError } from "./dialect.ts";
 import { createDialectRoutes } from "./dialect-routes.ts";
 import { readJsonBody } from "./read-json-body.ts";
 
 type Request = IncomingMessage | Http2ServerRequest;
-type Response = ServerResponse | Http2ServerResponse;
+/** What is used of a response, so that whoever wraps one may pass it on. */
+type Response =
+  | Pick<ServerResponse, "statusCode" | "setHeader" | "end">
+  | Pick<Http2ServerResponse, "statusCode" | "setHeader" | "end">;
 
 export interface DialectHandlerOptions {
   /** Throws KEY_INVALID. */
   authenticate: (keyText: string) => Promise<Principal>;
+  /** What routes that are idempotent run in where a request has an Idempotency-Key. */
+  runIdempotently: RunIdempotently;
   maxBodyBytes: number;
   newRequestId: () => string;
   /** Told of what failed because of us; the answer has the request's id and nothing else of it. */
   onServerError: (failure: { requestId: string; method: string; error: unknown }) => void;
+  /** Told of each request that was answered with a failure, so that the id in the answer leads somewhere. */
+  onRefusal?: (refusal: DialectRefusal) => void;
+}
+
+/** A request that was answered with a failure. */
+export interface DialectRefusal {
+  requestId: string;
+  /** With the dialect's name and the path. */
+  method: string;
+  status: number;
+  /** What kind of failure it was, or the reason from the catalogue. */
+  reason: string;
 }
 
 /** Serves a dialect. Returns false, and leaves the request alone, where the path is not the dialect's. */
@@ -38,8 +58,12 @@ export function createDialectHandler(
     if (failure !== undefined) {
       throw new DialectFailureError(failure);
     }
-    const { value: body } = await readJsonBody(request, options.maxBodyBytes);
-    return await match.route.handle({ ...asked, body });
+    const { value: body, bytes: bodyBytes } = await readJsonBody(request, options.maxBodyBytes);
+    const key = header("idempotency-key");
+    const { route } = match;
+    return route.idempotent && key !== undefined
+      ? await answerOnce(options.runIdempotently, { route, request: { ...asked, body }, key, bodyBytes })
+      : await route.handle({ ...asked, body });
   }
 
   async function authenticate(key: string | undefined): Promise<Principal> {
@@ -50,7 +74,7 @@ export function createDialectHandler(
   }
 
   return async (request, response) => {
-    const [path = "/", query = ""] = (request.url ?? "/").split("?", 2);
+    const { path, query } = splitTarget(request.url ?? "/");
     if (!dialect.claims(path)) {
       return false;
     }
@@ -62,10 +86,12 @@ export function createDialectHandler(
       answer = await answerTo(request, target);
     } catch (error) {
       const failure = failureOf(error);
-      if (failure.kind === "internal") {
+      if (isOurs(failure)) {
         options.onServerError({ requestId, method: `${dialect.name} ${method} ${path}`, error });
       }
       answer = dialect.describe(failure, target);
+      const reason = failure.kind === "refused" ? failure.error.reason : failure.kind;
+      options.onRefusal?.({ requestId, method: `${dialect.name} ${method} ${path}`, status: answer.status, reason });
     }
     send(request, response, answer);
     return true;
@@ -79,6 +105,11 @@ interface Target {
   requestId: string;
 }
 
+function splitTarget(url: string): { path: string; query: string } {
+  const at = url.indexOf("?");
+  return at === -1 ? { path: url, query: "" } : { path: url.slice(0, at), query: url.slice(at + 1) };
+}
+
 function headerReader({ headers }: Request): (name: string) => string | undefined {
   return (name) => {
     const value = headers[name.toLowerCase()];
@@ -90,12 +121,25 @@ function failureOf(error: unknown): DialectFailure {
   if (error instanceof DialectFailureError) {
     return error.failure;
   }
-  if (!(error instanceof TellwireError) || error.code === "INTERNAL") {
+  if (!(error instanceof TellwireError)) {
+    return isDatabaseUnavailable(error) ? { kind: "refused", error: databaseAway(error) } : { kind: "internal" };
+  }
+  if (error.code === "INTERNAL") {
     return { kind: "internal" };
   }
   return error.code === "UNAUTHENTICATED"
     ? { kind: "unauthenticated", message: error.message }
     : { kind: "refused", error };
+}
+
+function databaseAway(cause: unknown): TellwireError {
+  const message = "the database cannot be reached: try again soon";
+  return new TellwireError("DATABASE_UNAVAILABLE", message, { cause, retryAfterMs: 1_000 });
+}
+
+/** What whoever runs the server has to hear of. */
+function isOurs(failure: DialectFailure): boolean {
+  return failure.kind === "internal" || (failure.kind === "refused" && failure.error.code === "UNAVAILABLE");
 }
 
 function send(request: Request, response: Response, { status, headers = {}, body }: DialectAnswer): void {

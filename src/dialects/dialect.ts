@@ -20,7 +20,10 @@ export interface DialectRoute {
   method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** `/apps/{app}/webhooks/{webhook}`: literal segments and parameters of one segment each. */
   path: string;
-  /** Whether the same Idempotency-Key answers again what was answered first. */
+  /**
+   * Whether an Idempotency-Key counts: what the route answered first is answered again for 24 hours. A failure that the handler throws is not
+   * kept.
+   */
   idempotent?: boolean;
   handle(request: DialectRequest): Promise<DialectAnswer>;
 }

@@ -1,8 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import { DialectFailureError } from "./dialect.ts";
+import { findUnstorableValue } from "./unstorable-value.ts";
 
-/** Reads a JSON body; undefined where there is none. Throws a DialectFailureError for one that is too large, not JSON, or encoded. */
+/**
+ * Reads a JSON body; undefined where there is none. Throws a DialectFailureError for one that is too large, not JSON, or encoded, and for
+ * one with a value that cannot be stored.
+ */
 export async function readJsonBody(
   request: IncomingMessage | Http2ServerRequest,
   maxBytes: number,
@@ -18,8 +22,17 @@ export async function readJsonBody(
       contentType: [contentType, request.headers["content-encoding"] ?? ""].join(" ").trim(),
     });
   }
+  const value = parseJson(bytes);
+  const unstorable = findUnstorableValue(value);
+  if (unstorable !== undefined) {
+    throw new DialectFailureError({ kind: "invalid", violations: [unstorable] });
+  }
+  return { bytes, value };
+}
+
+function parseJson(bytes: Buffer): unknown {
   try {
-    return { bytes, value: JSON.parse(utf8.decode(bytes)) as unknown };
+    return JSON.parse(utf8.decode(bytes)) as unknown;
   } catch (error) {
     const message = error instanceof Error ? error.message : "not UTF-8";
     throw new DialectFailureError({ kind: "malformed JSON", message });

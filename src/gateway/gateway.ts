@@ -211,7 +211,7 @@ async function respondError({ request, response }: Exchange, error: ErrorRespons
   // A body that is too large or too slow is not read to its end: what it came on cannot be used again.
   if (isHttp2(request)) {
     // NO_ERROR asks a client to stop sending (RFC 9113, section 8.1). One that still sends fast is let run out, in discardRest.
-    if (error.httpStatus === 408) request.stream.once("finish", () => request.stream.close());
+    if (error.httpStatus === 408) request.stream.once("wantTrailers", () => setImmediate(() => request.stream.close()));
   } else if (error.httpStatus === 413 || error.httpStatus === 408) {
     response.setHeader("connection", "close");
   }

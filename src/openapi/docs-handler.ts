@@ -10,8 +10,8 @@ import { referencePage, referencePolicy, referenceStarter } from "./reference-pa
 import { createStaticPage, hashOf, type StaticPage } from "./static-page.ts";
 
 /**
- * Serves the OpenAPI document at `/openapi.json` and its reference page at `/docs`, with all that the page needs, to GET and HEAD and without a
- * key. The handler answers a request for one of these; every other one it leaves alone, and gives undefined.
+ * Serves the OpenAPI document at `/openapi.json` and its reference page at `/docs`, those of the dialects at `/openapi/<name>.json` and
+ * `/docs/<name>`, with all that the pages need, to GET and HEAD and without a key. The handler answers a request for one of these; every other one it leaves alone, and gives undefined.
  */
 export async function createDocsHandler({ title, log, errorDomain }: DocsHandlerOptions): Promise<DocsHandler> {
   const pages = new Map<string, StaticPage | Missing>([
@@ -59,8 +59,20 @@ interface Missing {
   readonly missing: string;
 }
 
-/** The generated document: below gen/ in the sources, and there in the build too. */
-const documentFile = fileURLToPath(new URL("../../gen/openapi.json", import.meta.url));
+/** The documents, by their paths: the native API's first. The files are generated, below gen/ in the sources, and there in the build too. */
+const documents: readonly ApiDocument[] = [
+  { label: "Tellwire", path: "/openapi.json", page: "/docs" },
+  { label: "Layer", path: "/openapi/layer.json", page: "/docs/layer" },
+  { label: "Verifik", path: "/openapi/verifik.json", page: "/docs/verifik" },
+  { label: "Layers", path: "/openapi/layers.json", page: "/docs/layers" },
+];
+
+interface ApiDocument {
+  /** What the links between the pages call it. */
+  readonly label: string;
+  readonly path: string;
+  readonly page: string;
+}
 
 /** A file whose name changes with its bytes never changes. */
 const forever = "public, max-age=31536000, immutable";
@@ -68,14 +80,17 @@ const forever = "public, max-age=31536000, immutable";
 const revalidated = "no-cache";
 
 async function documentPages(log: DocsHandlerOptions["log"]): Promise<[string, StaticPage | Missing][]> {
-  const path = "/openapi.json";
-  try {
-    const bytes = await readFile(documentFile);
-    return [[path, createStaticPage({ bytes, type: "application/json", cacheControl: revalidated })]];
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return [[path, missing(log, `the OpenAPI document is missing: run \`npm run generate\` (${reason})`)]];
-  }
+  return await Promise.all(
+    documents.map(async ({ path }): Promise<[string, StaticPage | Missing]> => {
+      try {
+        const bytes = await readFile(fileURLToPath(new URL(`../../gen${path}`, import.meta.url)));
+        return [path, createStaticPage({ bytes, type: "application/json", cacheControl: revalidated })];
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        return [path, missing(log, `the OpenAPI document ${path} is missing: run \`npm run generate\` (${reason})`)];
+      }
+    }),
+  );
 }
 
 async function referencePages(
@@ -86,7 +101,8 @@ async function referencePages(
   if (assets === undefined) {
     const what =
       "the files of the reference page are missing: run `npm install` with development dependencies, or `npm run build`";
-    return [["/docs", missing(log, what)]];
+    const lost = missing(log, what);
+    return documents.map(({ page }) => [page, lost]);
   }
   const files = {
     script: asset("swagger-ui", "js", "text/javascript; charset=utf-8", assets.script),
@@ -94,21 +110,26 @@ async function referencePages(
     icon: asset("favicon", "png", "image/png", assets.icon),
     starter: asset("start", "js", "text/javascript; charset=utf-8", Buffer.from(referenceStarter)),
   };
-  // Relative names, so that they hold behind a proxy that puts a prefix before every path.
   const { script, style, icon, starter } = files;
-  const html = referencePage({
-    title,
-    document: "openapi.json",
-    script: `docs/${script.name}`,
-    style: `docs/${style.name}`,
-    icon: `docs/${icon.name}`,
-    starter: `docs/${starter.name}`,
-  });
-  const page = createStaticPage({
-    bytes: Buffer.from(html),
-    type: "text/html; charset=utf-8",
-    cacheControl: revalidated,
-    headers: { "content-security-policy": referencePolicy, "referrer-policy": "no-referrer" },
+  const pages = documents.map((document): [string, StaticPage] => {
+    // Relative names, so that they hold behind a proxy that puts a prefix before every path.
+    const root = document.page === "/docs" ? "" : "../";
+    const html = referencePage({
+      title: document.label === title ? title : `${title}: ${document.label}`,
+      document: root + document.path.slice(1),
+      links: documents.map(({ label, page }) => ({ label, url: root + page.slice(1), isHere: page === document.page })),
+      script: `${root}docs/${script.name}`,
+      style: `${root}docs/${style.name}`,
+      icon: `${root}docs/${icon.name}`,
+      starter: `${root}docs/${starter.name}`,
+    });
+    const page = createStaticPage({
+      bytes: Buffer.from(html),
+      type: "text/html; charset=utf-8",
+      cacheControl: revalidated,
+      headers: { "content-security-policy": referencePolicy, "referrer-policy": "no-referrer" },
+    });
+    return [document.page, page];
   });
   const redirect: StaticPage = async (_request, response) => {
     response.setHeader("location", "../docs");
@@ -116,7 +137,7 @@ async function referencePages(
     response.end();
   };
   return [
-    ["/docs", page],
+    ...pages,
     ["/docs/", redirect],
     ...Object.values(files).map(({ name, page: file }): [string, StaticPage] => [`/docs/${name}`, file]),
   ];

@@ -23,11 +23,13 @@ export interface ReferenceAssets {
   readonly icon: Uint8Array;
 }
 
+const require = createRequire(import.meta.url);
+
 function findFolder(): string | undefined {
   const built = fileURLToPath(new URL("../../assets/swagger-ui", import.meta.url));
   if (existsSync(built)) return built;
   try {
-    return dirname(createRequire(import.meta.url).resolve("swagger-ui-dist/package.json"));
+    return dirname(require.resolve("swagger-ui-dist/package.json"));
   } catch {
     return undefined;
   }

@@ -1,5 +1,8 @@
 /** The page that shows an OpenAPI document with Swagger UI. Names are URLs, relative to the page's. */
-export function referencePage({ title, document, style, script, starter, icon }: ReferencePageNames): string {
+export function referencePage({ title, document, links, style, script, starter, icon }: ReferencePageNames): string {
+  const navigation = links.map(({ label, url, isHere }) =>
+    isHere ? `<a href="${url}" aria-current="page"><b>${label}</b></a>` : `<a href="${url}">${label}</a>`,
+  );
   return `<!doctype html>
 <html lang="en">
   <head>
@@ -12,6 +15,7 @@ export function referencePage({ title, document, style, script, starter, icon }:
     <script src="${starter}" defer></script>
   </head>
   <body>
+    <nav class="swagger-ui"><div class="wrapper"><p>${navigation.join(" · ")}</p></div></nav>
     <div id="reference" data-document="${document}"></div>
     <noscript>This page needs JavaScript. The document itself is <a href="${document}">${document}</a>.</noscript>
   </body>
@@ -22,6 +26,8 @@ export function referencePage({ title, document, style, script, starter, icon }:
 export interface ReferencePageNames {
   readonly title: string;
   readonly document: string;
+  /** To the pages of all documents. */
+  readonly links: readonly { readonly label: string; readonly url: string; readonly isHere: boolean }[];
   readonly style: string;
   readonly script: string;
   readonly starter: string;

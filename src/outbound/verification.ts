@@ -6,19 +6,22 @@ export type VerificationOutcome = { verified: true } | { verified: false; failur
 
 /**
  * Sends a GET with a random `verification_challenge` added to the URL's query. The receiver agrees by answering with a 2xx and the value as
- * the whole body; one line break after it is forgiven. `randomBytes` must be cryptographically strong.
+ * the whole body; one line break after it is forgiven. With `exact`, only a 200 with the bare value will do. `randomBytes` must be
+ * cryptographically strong.
  */
 export async function verifyByChallenge(input: ChallengeInput, client: HttpClient): Promise<VerificationOutcome> {
   const challenge = Buffer.from(input.randomBytes(24)).toString("base64url");
   const url = withQueryParameter(input.url, "verification_challenge", challenge);
-  const { timeoutMs } = input;
+  const { timeoutMs, exact = false } = input;
   const answer = await client.send(
     { method: "GET", url, headers: {}, timeoutMs, maxResponseBytes: 1024 },
     input.signal,
   );
-  const failure = failureOf(answer);
+  const failure = failureOf(answer, exact);
   if (failure !== undefined) return { verified: false, failure: `${CHALLENGE}${failure}` };
-  if (answer.kind === "response" && !answer.truncated && isEcho(answer.body, challenge)) return { verified: true };
+  if (answer.kind === "response" && !answer.truncated && isEcho(answer.body, challenge, exact)) {
+    return { verified: true };
+  }
   return {
     verified: false,
     failure: `${CHALLENGE}the response's body must be the value of the query parameter verification_challenge, and nothing else`,
@@ -29,6 +32,8 @@ export interface ChallengeInput {
   url: string;
   timeoutMs: number;
   randomBytes: (size: number) => Uint8Array;
+  /** As receivers of Layer's webhooks are asked; left out: false. */
+  exact?: boolean;
   signal?: AbortSignal | undefined;
 }
 
@@ -46,7 +51,7 @@ export async function verifyByCloudEvents(input: CloudEventsInput, client: HttpC
     { method: "OPTIONS", url, headers, timeoutMs, maxResponseBytes: 1024 },
     input.signal,
   );
-  const failure = failureOf(answer);
+  const failure = failureOf(answer, false);
   if (failure !== undefined) return { verified: false, failure: `${HANDSHAKE}${failure}` };
   const allowedOrigin = headerOf(answer, "webhook-allowed-origin");
   if (allowedOrigin === undefined) {
@@ -81,17 +86,18 @@ export type CloudEventsOutcome =
 const CHALLENGE = "the verification challenge (GET) failed: ";
 const HANDSHAKE = "the CloudEvents handshake (OPTIONS) failed: ";
 
-function failureOf(answer: Exchange): string | undefined {
+function failureOf(answer: Exchange, exact: boolean): string | undefined {
   if (answer.kind === "failure") return answer.message;
-  if (answer.status >= 200 && answer.status < 300) return undefined;
+  if (exact ? answer.status === 200 : answer.status >= 200 && answer.status < 300) return undefined;
   if (answer.status >= 300 && answer.status < 400) {
     return `the receiver answered ${answer.status}, and redirects are not followed`;
   }
-  return `the receiver answered ${answer.status} instead of a 2xx`;
+  return `the receiver answered ${answer.status} instead of a ${exact ? "200" : "2xx"}`;
 }
 
-function isEcho(body: Buffer, challenge: string): boolean {
-  return body.toString("latin1").replace(/\r?\n$/, "") === challenge;
+function isEcho(body: Buffer, challenge: string, exact: boolean): boolean {
+  const text = body.toString("latin1");
+  return (exact ? text : text.replace(/\r?\n$/, "")) === challenge;
 }
 
 /** The query that the customer wrote is part of the URL's identity: it is extended, and not written anew. */

@@ -14,7 +14,7 @@ export interface Sql {
   listen(channel: string, onNotification: (payload: string) => void, onGap: () => void): Promise<StopListening>;
 }
 
-/** Statements with a name are prepared once for each connection. */
+/** A statement with a name is parsed once for each connection, and planned at each execution; one with an empty name is not kept at all. */
 export interface Statement {
   name: string;
   text: string;

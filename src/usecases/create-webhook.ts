@@ -6,7 +6,7 @@ import { type Principal, requiredOrganizationOf } from "./access.ts";
 import type { Transact } from "./changes.ts";
 import type { Dependencies } from "./dependencies.ts";
 import type { Organizations } from "./organizations.ts";
-import { initialActivation } from "./webhook-activation.ts";
+import { disabledActivation, initialActivation } from "./webhook-activation.ts";
 import {
   checkSigningSecret,
   checkVerificationMethod,
@@ -21,11 +21,13 @@ export interface NewWebhook extends WebhookFields {
   organizationId: string | undefined;
   /** Empty: one is made. */
   signingSecret: string;
+  /** Why it starts DISABLED; left out: it does not. */
+  disabledReason?: string;
 }
 
 /**
- * Creates a webhook. It starts UNVERIFIED, and its verification begins by itself without being waited for; one that an operator vouches for
- * starts ACTIVE. The answer is the only one with the secret.
+ * Creates a webhook. It starts UNVERIFIED, and its verification begins by itself without being waited for; one that an operator vouches for,
+ * or that needs no proof, starts ACTIVE. With a `disabledReason` it starts DISABLED. The answer is the only one with the secret.
  */
 export type CreateWebhook = (
   principal: Principal,
@@ -36,9 +38,10 @@ export function createCreateWebhook(
   { secretBox, targetPolicy, ids }: Dependencies,
   { organizations, transact, wakeVerification }: CreateWebhookParts,
 ): CreateWebhook {
-  return async (principal, { organizationId: requested, signingSecret: given, ...fields }) => {
+  return async (principal, { organizationId: requested, signingSecret: given, disabledReason, ...fields }) => {
     const organizationId = requiredOrganizationOf(principal, requested, "webhook.organization_id");
     await organizations.require(organizationId);
+    await organizations.requireProjects(organizationId, fields.projectIds);
     checkWebhookFields(principal, fields, targetPolicy);
     checkVerificationMethod(fields);
     if (given !== "") checkSigningSecret(fields.format, given, "webhook.signing_secret");
@@ -52,7 +55,9 @@ export function createCreateWebhook(
           id,
           organizationId,
           ...webhookColumns(fields),
-          ...initialActivation(fields.verificationMethod, now),
+          ...(disabledReason === undefined
+            ? initialActivation(fields.verificationMethod, now)
+            : disabledActivation(disabledReason)),
           version: 1,
           createdAt: now,
           updatedAt: now,

@@ -1,5 +1,7 @@
+import { UniqueConstraintViolationException } from "@mikro-orm/core";
 import { LRUCache } from "lru-cache";
-import { type IdSource, newUuid } from "../domain/ids.ts";
+import { type IdSource, newUuid, publicId } from "../domain/ids.ts";
+import { TellwireError } from "../errors.ts";
 import type { Database } from "../store/database.ts";
 import { type Organization, OrganizationEntity } from "../store/entities/organization.ts";
 import { organizationNotFound, organizationOf, type Principal, requireOperator } from "./access.ts";
@@ -11,14 +13,24 @@ export type OrganizationRecord = Organization;
 
 /** Tenants. Only operators create and change them; a key of an organization sees its own. */
 export interface Organizations {
-  create(principal: Principal, input: { name: string }): Promise<OrganizationRecord>;
+  /** `id`: a UUID that the organization brings from elsewhere; left out, one is made. Throws ORGANIZATION_EXISTS. */
+  create(
+    principal: Principal,
+    input: { id?: string | undefined; name: string; projectIds?: string[] },
+  ): Promise<OrganizationRecord>;
   /** Throws ORGANIZATION_NOT_FOUND. */
   get(principal: Principal, id: string): Promise<OrganizationRecord>;
   /** Newest first. */
   list(principal: Principal, request: PageRequest): Promise<Page<OrganizationRecord>>;
-  update(principal: Principal, input: { id: string; name: string }): Promise<OrganizationRecord>;
+  /** What is left out stays. */
+  update(
+    principal: Principal,
+    input: { id: string; name?: string; projectIds?: string[] },
+  ): Promise<OrganizationRecord>;
   /** Throws ORGANIZATION_NOT_FOUND where there is none. Cheap enough for each event: what exists is remembered. */
   require(id: string): Promise<void>;
+  /** Throws PROJECT_NOT_FOUND where the organization lists its projects, and one of these is not among them. */
+  requireProjects(id: string, projectIds: readonly string[]): Promise<void>;
 }
 
 export function createOrganizations({ database, ids }: { database: Database; ids: IdSource }): Organizations {
@@ -33,11 +45,15 @@ export function createOrganizations({ database, ids }: { database: Database; ids
   }
 
   return {
-    async create(principal, { name }) {
+    async create(principal, { id = newUuid(ids), name, projectIds = [] }) {
       requireOperator(principal, "creating an organization");
       const now = new Date(ids.now());
-      const organization = { id: newUuid(ids), name, createdAt: now, updatedAt: now };
-      await database.em().insert(OrganizationEntity, organization);
+      const organization = { id, name, projectIds, createdAt: now, updatedAt: now };
+      try {
+        await database.em().insert(OrganizationEntity, organization);
+      } catch (error) {
+        throw error instanceof UniqueConstraintViolationException ? organizationExists(id, error) : error;
+      }
       return organization;
     },
 
@@ -58,13 +74,14 @@ export function createOrganizations({ database, ids }: { database: Database; ids
       return pageById(rows, { request, filters, toItem: (row) => row });
     },
 
-    async update(principal, { id, name }) {
+    async update(principal, { id, name, projectIds }) {
       organizationOf(principal, id);
       requireOperator(principal, "changing an organization");
       const em = database.em();
       const row = await em.findOne(OrganizationEntity, { id });
       if (row === null) throw organizationNotFound(id);
-      row.name = name;
+      if (name !== undefined) row.name = name;
+      if (projectIds !== undefined) row.projectIds = projectIds;
       row.updatedAt = new Date(ids.now());
       await em.flush();
       return row;
@@ -73,5 +90,26 @@ export function createOrganizations({ database, ids }: { database: Database; ids
     async require(id) {
       if (!known.has(id)) await find(id);
     },
+
+    async requireProjects(id, projectIds) {
+      if (projectIds.length === 0) return;
+      const { projectIds: registered } = await find(id);
+      const foreign = projectIds.find((projectId) => !registered.includes(projectId));
+      if (registered.length > 0 && foreign !== undefined) throw projectNotFound(foreign);
+    },
   };
+}
+
+function organizationExists(organizationId: string, cause: unknown): TellwireError {
+  const id = publicId("organization", organizationId);
+  return new TellwireError("ORGANIZATION_EXISTS", `there is an organization ${id} already`, {
+    metadata: { organization_id: id },
+    cause,
+  });
+}
+
+function projectNotFound(projectId: string): TellwireError {
+  return new TellwireError("PROJECT_NOT_FOUND", `the organization has no project ${JSON.stringify(projectId)}`, {
+    metadata: { project_id: projectId },
+  });
 }

@@ -1,3 +1,4 @@
+import type { WebhookFormat } from "../domain/formats/catalogue.ts";
 import type { WebhookStatus } from "../domain/webhook.ts";
 import { WebhookEntity } from "../store/entities/webhook.ts";
 import { organizationOf, type Principal } from "./access.ts";
@@ -19,6 +20,8 @@ export interface WebhookFilters {
   statuses: readonly WebhookStatus[];
   /** Only webhooks that name this project; empty: all. */
   projectId: string;
+  /** Left out or empty: all. */
+  formats?: readonly WebhookFormat[];
 }
 
 export interface ReadWebhooks {
@@ -35,10 +38,10 @@ export function createReadWebhooks({ database }: Dependencies, organizations: Or
       return await webhookRecord(em, await findWebhook(em, principal, target, { lock: false }));
     },
 
-    async list(principal, { organizationId: requested, statuses, projectId }, request) {
+    async list(principal, { organizationId: requested, statuses, projectId, formats = [] }, request) {
       const organizationId = organizationOf(principal, requested);
       if (organizationId !== undefined) await organizations.require(organizationId);
-      const filters = { list: "webhook", organizationId, statuses, projectId };
+      const filters = { list: "webhook", organizationId, statuses, projectId, formats };
       const after = decodePageToken(filters, request.pageToken);
       const em = database.em();
       const rows = await em.find(
@@ -47,6 +50,7 @@ export function createReadWebhooks({ database }: Dependencies, organizations: Or
           ...(organizationId === undefined ? {} : { organizationId }),
           ...(after === undefined ? {} : { id: { $lt: after.id } }),
           ...(statuses.length === 0 ? {} : { status: { $in: [...statuses] } }),
+          ...(formats.length === 0 ? {} : { format: { $in: [...formats] } }),
           ...(projectId === "" ? {} : { projectIds: { $contains: [projectId] } }),
         },
         { orderBy: { id: "desc" }, limit: pageSizeOf(request) + 1 },

@@ -6,6 +6,7 @@ import { WebhookEntity } from "../store/entities/webhook.ts";
 import type { Principal } from "./access.ts";
 import type { Transact } from "./changes.ts";
 import { type DeliveryRecord, type DeliveryTarget, findDelivery } from "./delivery-record.ts";
+import { makeLaneDue } from "./make-lane-due.ts";
 import { webhookNotFound } from "./webhook-record.ts";
 
 /**
@@ -31,12 +32,7 @@ export function createRetryDelivery({ transact, now }: { transact: Transact; now
         completedAt: null,
       });
       await em.flush();
-      await em.execute(
-        `insert into lane (webhook_id, due_at) values (?, now())
-         on conflict (webhook_id) do update set due_at = least(lane.due_at, excluded.due_at)`,
-        [delivery.webhookId],
-      );
-      marks.lanesDue();
+      await makeLaneDue(em, delivery.webhookId, marks);
       return delivery;
     });
 }
@@ -53,9 +49,13 @@ async function requireActiveWebhook(em: SqlEntityManager, { webhookId }: Deliver
 }
 
 async function requirePayload(em: SqlEntityManager, { eventId, organizationId }: DeliveryRecord): Promise<void> {
-  if ((await em.count(EventEntity, { id: eventId, organizationId })) > 0) return;
+  if ((await em.count(EventEntity, { id: eventId, organizationId })) === 0) throw payloadExpired(eventId);
+}
+
+/** PAYLOAD_EXPIRED for an event's UUID. */
+export function payloadExpired(eventId: string): TellwireError {
   const id = publicId("event", eventId);
-  throw new TellwireError(
+  return new TellwireError(
     "PAYLOAD_EXPIRED",
     `the event ${id} is no longer kept, so it cannot be sent again: publish it again instead`,
     { metadata: { event_id: id } },

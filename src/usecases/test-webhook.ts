@@ -8,7 +8,7 @@ import type { Webhook } from "../store/entities/webhook.ts";
 import type { Principal } from "./access.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { checkPayload } from "./new-event.ts";
-import { webhookUnverified } from "./resume-webhook.ts";
+import { owesProof, webhookUnverified } from "./resume-webhook.ts";
 import { signingKeysOf } from "./signing-keys.ts";
 import { findWebhook, type WebhookTarget } from "./webhook-record.ts";
 
@@ -40,7 +40,7 @@ export function createTestWebhook(dependencies: Dependencies): TestWebhook {
   return async (principal, { eventType, dataJson = greeting, ...target }) => {
     const em = database.em();
     const webhook = await findWebhook(em, principal, target, { lock: false });
-    if (webhook.status === "UNVERIFIED") throw webhookUnverified(webhook.id, "tested");
+    if (owesProof(webhook)) throw webhookUnverified(webhook.id, "tested");
     checkPayload(dataJson, { field: "data", maxPayloadBytes });
 
     const now = new Date(ids.now());

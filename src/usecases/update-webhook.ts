@@ -2,11 +2,13 @@ import type { SqlEntityManager } from "@mikro-orm/sql";
 import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
 import { invalidFields } from "../errors.ts";
+import type { Webhook } from "../store/entities/webhook.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 import { type Principal, requireOperator } from "./access.ts";
 import type { Transact } from "./changes.ts";
 import type { Dependencies } from "./dependencies.ts";
-import { initialActivation, wakeLane } from "./webhook-activation.ts";
+import type { Organizations } from "./organizations.ts";
+import { dropWaiting, initialActivation, wakeLane } from "./webhook-activation.ts";
 import {
   checkVerificationMethod,
   checkWebhookFields,
@@ -26,13 +28,13 @@ export interface WebhookChange extends WebhookTarget {
 
 /**
  * Changes a webhook. A new URL or verification method makes it UNVERIFIED and starts its verification; where an operator vouches for it,
- * it stays ACTIVE. Throws ETAG_MISMATCH, WEBHOOK_NAME_TAKEN, INVALID_FIELDS, OPERATOR_REQUIRED.
+ * it is ACTIVE, and where no proof was needed or is needed now, its status stays. Throws ETAG_MISMATCH, WEBHOOK_NAME_TAKEN, INVALID_FIELDS, PROJECT_NOT_FOUND, OPERATOR_REQUIRED.
  */
 export type UpdateWebhook = (principal: Principal, change: WebhookChange) => Promise<WebhookRecord>;
 
 export function createUpdateWebhook(
   { targetPolicy, secretBox, ids }: Dependencies,
-  { transact, wakeVerification }: { transact: Transact; wakeVerification: () => void },
+  { organizations, transact, wakeVerification }: UpdateWebhookParts,
 ): UpdateWebhook {
   return async (principal, { patch, etag, ...target }) => {
     try {
@@ -42,9 +44,12 @@ export function createUpdateWebhook(
         const before = webhookFields(webhook);
         checkWebhookFields(principal, withoutKept(patch, before), targetPolicy);
         const fields = { ...before, ...patch };
+        await organizations.requireProjects(webhook.organizationId, patch.projectIds ?? []);
         checkVerificationMethod(fields);
-        if (fields.format !== before.format)
+        if (fields.format !== before.format) {
+          checkSecretsStayHidden(before.format, fields.format);
           await checkSecretsFit(em, secretBox, { id: webhook.id, format: fields.format });
+        }
         const now = new Date(ids.now());
         const isNewTarget = fields.url !== before.url || fields.verificationMethod !== before.verificationMethod;
         if (isNewTarget && fields.verificationMethod === "VOUCHED") {
@@ -52,9 +57,7 @@ export function createUpdateWebhook(
           requireOperator(principal, "changing the URL of a webhook that an operator vouched for");
         }
         Object.assign(webhook, webhookColumns(fields), { updatedAt: now });
-        if (isNewTarget) {
-          Object.assign(webhook, initialActivation(fields.verificationMethod, now));
-        }
+        if (isNewTarget && !needsNoProof(before, fields)) await startAnew(em, webhook, now);
         await em.flush();
         if (isNewTarget && webhook.status === "ACTIVE") await wakeLane(em, webhook.id, marks);
         marks.webhookChanged(webhook.organizationId);
@@ -66,6 +69,31 @@ export function createUpdateWebhook(
       throw nameTakenOr(error, patch.name);
     }
   };
+}
+
+export interface UpdateWebhookParts {
+  organizations: Organizations;
+  transact: Transact;
+  /** Starts what is due at once, instead of at the next look. */
+  wakeVerification: () => void;
+}
+
+/** The new receiver owes its proof. What waited for a webhook that was switched off is not for it. */
+async function startAnew(em: SqlEntityManager, webhook: Webhook, now: Date): Promise<void> {
+  if (webhook.status === "DISABLED") await dropWaiting(em, webhook.id, now);
+  Object.assign(webhook, initialActivation(webhook.verificationMethod, now));
+}
+
+/** A receiver that proved nothing before has nothing to prove at its new address: one that is switched off stays so. */
+function needsNoProof(before: WebhookFields, after: WebhookFields): boolean {
+  return before.verificationMethod === "NONE" && after.verificationMethod === "NONE";
+}
+
+/** Else a secret that is shown once could be read again by way of another format. */
+function checkSecretsStayHidden(before: WebhookFormat, after: WebhookFormat): void {
+  if (formatOf(before).showsSecret || !formatOf(after).showsSecret) return;
+  const description = `${after} shows a webhook's secret to its callers, and ${before} promised not to: create another webhook`;
+  throw invalidFields({ field: "webhook.format", description });
 }
 
 /** A webhook keeps its secrets when its format changes: they have to be secrets of the new one too. */

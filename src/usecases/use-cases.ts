@@ -1,18 +1,28 @@
+import { type ActivateWebhook, createActivateWebhook } from "./activate-webhook.ts";
 import { type CancelDelivery, createCancelDelivery } from "./cancel-delivery.ts";
 import { createTransact } from "./changes.ts";
 import { type CreateWebhook, createCreateWebhook } from "./create-webhook.ts";
 import { createDeleteWebhook, type DeleteWebhook } from "./delete-webhook.ts";
 import type { Dependencies } from "./dependencies.ts";
+import { createDisableWebhook, type DisableWebhook } from "./disable-webhook.ts";
+import { createRunIdempotently, type RunIdempotently } from "./idempotency.ts";
+import { createIdempotencyCleaner, type IdempotencyCleaner } from "./idempotency-cleaner.ts";
+import { createImportWebhook, type ImportWebhook } from "./import-webhook.ts";
 import { createKeys, type Keys } from "./keys.ts";
+import { createListWebhooksByOffset, type ListWebhooksByOffset } from "./list-webhooks-by-offset.ts";
 import { createOrganizations, type Organizations } from "./organizations.ts";
 import { createPauseWebhook, type PauseWebhook } from "./pause-webhook.ts";
 import { createPublishEvents, type PublishEvents } from "./publish-events.ts";
 import { createReadDeliveries, type ReadDeliveries } from "./read-deliveries.ts";
+import { createReadDeliveryLog, type ReadDeliveryLog } from "./read-delivery-log.ts";
 import { createReadEvents, type ReadEvents } from "./read-events.ts";
+import { createReadSecret, type ReadSecret } from "./read-secret.ts";
 import { createReadWebhooks, type ReadWebhooks } from "./read-webhooks.ts";
 import { createResumeWebhook, type ResumeWebhook } from "./resume-webhook.ts";
 import { createRetryDelivery, type RetryDelivery } from "./retry-delivery.ts";
 import { createRotateSecret, type RotateSecret } from "./rotate-secret.ts";
+import { createSendToWebhook, type SendToWebhook } from "./send-to-webhook.ts";
+import { createSetWebhookStatus, type SetWebhookStatus } from "./set-webhook-status.ts";
 import { createTestWebhook, type TestWebhook } from "./test-webhook.ts";
 import { createUpdateWebhook, type UpdateWebhook } from "./update-webhook.ts";
 import { createVerificationWorker, type VerificationWorker } from "./verification-worker.ts";
@@ -27,13 +37,29 @@ export interface UseCases {
     update: UpdateWebhook;
     delete: DeleteWebhook;
     rotateSecret: RotateSecret;
+    readSecret: ReadSecret;
+    listByOffset: ListWebhooksByOffset;
     test: TestWebhook;
     verify: VerifyWebhook["verify"];
     pause: PauseWebhook;
     resume: ResumeWebhook;
+    disable: DisableWebhook;
+    activate: ActivateWebhook;
+    import: ImportWebhook;
+    setStatus: SetWebhookStatus;
+    send: SendToWebhook["send"];
   };
   events: ReadEvents & { publish: PublishEvents };
-  deliveries: ReadDeliveries & { retry: RetryDelivery; cancel: CancelDelivery };
+  deliveries: ReadDeliveries & {
+    retry: RetryDelivery;
+    cancel: CancelDelivery;
+    replay: SendToWebhook["replay"];
+    log: ReadDeliveryLog;
+  };
+  /** What front doors run the work of a call with an idempotency key in. */
+  runIdempotently: RunIdempotently;
+  /** Whoever runs the process starts and stops it. */
+  idempotencyCleaner: IdempotencyCleaner;
   /** Makes the verifications that start by themselves; whoever runs the process starts and stops it. */
   verificationWorker: VerificationWorker;
 }
@@ -46,19 +72,27 @@ export function createUseCases(dependencies: Dependencies): UseCases {
   const verifyWebhook = createVerifyWebhook(dependencies, { transact });
   const verificationWorker = createVerificationWorker(dependencies, verifyWebhook);
   const wakeVerification = verificationWorker.wake;
+  const sendToWebhook = createSendToWebhook(dependencies, { transact });
   return {
     keys: createKeys({ database, organizations, ids, operatorKey }),
     organizations,
     webhooks: {
       ...createReadWebhooks(dependencies, organizations),
       create: createCreateWebhook(dependencies, { organizations, transact, wakeVerification }),
-      update: createUpdateWebhook(dependencies, { transact, wakeVerification }),
+      update: createUpdateWebhook(dependencies, { organizations, transact, wakeVerification }),
       delete: createDeleteWebhook(inTransaction),
       rotateSecret: createRotateSecret(dependencies, { transact }),
+      readSecret: createReadSecret(dependencies),
+      listByOffset: createListWebhooksByOffset(dependencies, organizations),
       test: createTestWebhook(dependencies),
       verify: verifyWebhook.verify,
       pause: createPauseWebhook(inTransaction),
       resume: createResumeWebhook(inTransaction),
+      disable: createDisableWebhook(inTransaction),
+      activate: createActivateWebhook({ ...inTransaction, wakeVerification }),
+      import: createImportWebhook(dependencies, { organizations, transact, wakeVerification }),
+      setStatus: createSetWebhookStatus(inTransaction),
+      send: sendToWebhook.send,
     },
     events: {
       ...createReadEvents(dependencies, organizations),
@@ -68,7 +102,11 @@ export function createUseCases(dependencies: Dependencies): UseCases {
       ...createReadDeliveries(dependencies, organizations),
       retry: createRetryDelivery(inTransaction),
       cancel: createCancelDelivery(inTransaction),
+      replay: sendToWebhook.replay,
+      log: createReadDeliveryLog(dependencies),
     },
+    runIdempotently: createRunIdempotently(dependencies),
+    idempotencyCleaner: createIdempotencyCleaner(dependencies),
     verificationWorker,
   };
 }

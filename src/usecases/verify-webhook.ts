@@ -86,10 +86,11 @@ async function askReceiver(
   { url, method, format }: VerificationTarget,
   signal?: AbortSignal,
 ): Promise<VerificationOutcome> {
-  const timeoutMs = Math.min(verification.timeoutMs, formatOf(format).verification.maxTimeoutMs);
+  const { maxTimeoutMs, exactEcho: exact } = formatOf(format).verification;
+  const timeoutMs = Math.min(verification.timeoutMs, maxTimeoutMs);
   switch (method) {
     case "CHALLENGE":
-      return await verifyByChallenge({ url, timeoutMs, randomBytes: ids.randomBytes, signal }, httpClient);
+      return await verifyByChallenge({ url, timeoutMs, randomBytes: ids.randomBytes, exact, signal }, httpClient);
     case "CLOUDEVENTS":
       return await verifyByCloudEvents({ url, timeoutMs, origin: requestOrigin, signal }, httpClient);
     case "VOUCHED":

@@ -27,8 +27,34 @@ export function verifiedActivation(now: Date): Activation {
   return { status: "ACTIVE", statusReason: "", verifiedAt: now, verificationDueAt: null, activeSince: now };
 }
 
+/** A webhook that starts switched off: nobody is asked for a proof before somebody switches it on. */
+export function disabledActivation(statusReason: string): Activation {
+  return { status: "DISABLED", statusReason, verifiedAt: null, verificationDueAt: null, activeSince: null };
+}
+
+/**
+ * Cancels everything that waits for a webhook, in one statement for however much that is (index delivery_due). Whoever disables a webhook does
+ * it; whoever takes it out of DISABLED does it again, for what was under way in between: none of it is for the webhook any more.
+ */
+export async function dropWaiting(em: SqlEntityManager, webhookId: string, now: Date): Promise<void> {
+  await em.execute(
+    `update delivery set status = 'CANCELLED', status_reason = 'the webhook was disabled', completed_at = ?,
+       next_attempt_at = null, manual_retry = null
+     where webhook_id = ? and status = 'SCHEDULED'`,
+    [now, webhookId],
+  );
+}
+
 /** What waits for a webhook that has become ACTIVE again may start at once. */
 export async function wakeLane(em: SqlEntityManager, webhookId: string, marks: ChangeMarks): Promise<void> {
   await em.execute("update lane set due_at = now() where webhook_id = ?", [webhookId]);
   marks.lanesDue();
+}
+
+/** Counts the deliveries that are given up from zero: those before the time do not disable the webhook any more. */
+export async function resetExhausted(em: SqlEntityManager, webhookId: string, since: Date): Promise<void> {
+  await em.execute("update webhook_health set consecutive_exhausted = 0, exhausted_since = ? where webhook_id = ?", [
+    since,
+    webhookId,
+  ]);
 }

@@ -95,7 +95,7 @@ const questions: Record<string, Record<string, (clients: Clients, ids: Ids) => P
 };
 
 /** These touch nothing of another organization by their request; each has a test of its own. */
-const withoutQuestion = ["CreateOrganization", "ListOrganizations", "PublishEventStream"];
+const withoutQuestion = ["CreateOrganization", "ImportWebhooks", "ListOrganizations", "PublishEventStream"];
 
 const services: DescService[] = [WebhookService, EventService, DeliveryService, OrganizationService];
 const methods = services.flatMap((service) =>

@@ -39,6 +39,17 @@ test("any 2xx will do for the echo", async () => {
 });
 
 test.each([
+  ["a 202", 202, ""],
+  ["a line feed", 200, "\n"],
+])("where the echo must be exact, %s is not forgiven", async (_what, status, end) => {
+  const answer: Answer = (received, response) => response.writeHead(status).end(challengeOf(received) + end);
+  const receiver = await startHttpReceiver(answer);
+  const input = { url: receiver.url, timeoutMs: 5_000, randomBytes, exact: true };
+  expect(await verifyByChallenge(input, startClient())).toMatchObject({ verified: false });
+  expect(await verifyByChallenge({ ...input, exact: false }, startClient())).toEqual({ verified: true });
+});
+
+test.each([
   ["?token=a%20b+c&flag", "/hook?token=a%20b+c&flag&verification_challenge="],
   ["", "/hook?verification_challenge="],
   ["?", "/hook?verification_challenge="],

@@ -20,7 +20,7 @@ afterAll(async () => {
   await testDatabase.drop();
 });
 
-const newWebhook = async (status: "ACTIVE" | "PAUSED" = "ACTIVE") =>
+const newWebhook = async (status: "ACTIVE" | "PAUSED" | "DISABLED" = "ACTIVE") =>
   (await addWebhook(database, organizationId, { url: "http://127.0.0.1:9/", status })).webhook.id;
 
 function scheduled(webhookId: string, nextAttemptAt: number): DeliveryRecord {
@@ -102,6 +102,15 @@ describe("lanes", () => {
     }
     expect((await laneRow(paused))?.dueAt).toBe(Number.POSITIVE_INFINITY);
     expect((await laneRow(active))?.dueAt).toBe(1_000);
+  });
+
+  test("the lane of a webhook that was disabled meanwhile is due at once, to be cancelled, however late its next attempt is", async () => {
+    const disabled = await newWebhook("DISABLED");
+    await schedule(scheduled(disabled, 1_000), scheduled(disabled, Date.now() + 3_600_000));
+    const lane = await claim(disabled, 1_000);
+    const dueAt = await releaseLane(database.sql, { webhookId: disabled, fence: lane?.fence ?? 0, hold: false });
+    expect(dueAt).toBeLessThanOrEqual(Date.now());
+    expect(await claim(disabled, Date.now())).toMatchObject({ status: "DISABLED" });
   });
 
   test("a delivery that is scheduled while its lane is given back is never forgotten", async () => {

@@ -11,7 +11,9 @@ let api: TestApi;
 beforeAll(async () => {
   api = await startApi();
   for (const id of [one, two]) {
-    await api.database.em().execute("insert into organization values (?, 'x', now(), now())", [id]);
+    await api.database
+      .em()
+      .execute("insert into organization (id, name, created_at, updated_at) values (?, 'x', now(), now())", [id]);
   }
 });
 afterAll(() => api.close());

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tellwire/v1/organization.proto.
  */
 export const file_tellwire_v1_organization: GenFile = /*@__PURE__*/
-  fileDesc("Ch50ZWxsd2lyZS92MS9vcmdhbml6YXRpb24ucHJvdG8SC3RlbGx3aXJlLnYxIoIDCgxPcmdhbml6YXRpb24S6AEKAmlkGAEgASgJQtsB4EEDukjUAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcp2AEBEhsKBG5hbWUYAiABKAlCDeBBArpIB3IFEAEYgAESNAoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSNAoLdXBkYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMigQIKBkFwaUtleRIPCgJpZBgBIAEoCUID4EEDEhwKD29yZ2FuaXphdGlvbl9pZBgCIAEoCUID4EEDEhYKBG5hbWUYAyABKAlCCLpIBXIDGIABEhMKBnByZWZpeBgEIAEoCUID4EEDEjQKC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0CgtyZXZva2VfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBA2IGcHJvdG8z", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_timestamp]);
+  fileDesc("Ch50ZWxsd2lyZS92MS9vcmdhbml6YXRpb24ucHJvdG8SC3RlbGx3aXJlLnYxIsADCgxPcmdhbml6YXRpb24S6AEKAmlkGAEgASgJQtsB4EEFukjUAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcp2AEBEh4KBG5hbWUYAiABKAlCEOBBArpICtgBAXIFEAEYgAESNAoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSNAoLdXBkYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSOQoLcHJvamVjdF9pZHMYBSADKAlCJLpIIZIBHhDoBxgBIhdyFRABGIABMg5eW1x4MjEtXHg3ZV0qJCKBAgoGQXBpS2V5Eg8KAmlkGAEgASgJQgPgQQMSHAoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgPgQQMSFgoEbmFtZRgDIAEoCUIIukgFcgMYgAESEwoGcHJlZml4GAQgASgJQgPgQQMSNAoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKC3Jldm9rZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDYgZwcm90bzM", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_timestamp]);
 
 /**
  * A tenant: it owns webhooks, events, deliveries and keys.
@@ -23,7 +23,7 @@ export const file_tellwire_v1_organization: GenFile = /*@__PURE__*/
  */
 export type Organization = Message<"tellwire.v1.Organization"> & {
   /**
-   * The organization's id, `org_…`.
+   * The organization's id, `org_…`. An organization that moves here from another system may bring its UUID; left out, one is made.
    *
    * @generated from field: string id = 1;
    */
@@ -49,6 +49,13 @@ export type Organization = Message<"tellwire.v1.Organization"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 4;
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * The projects that the organization's webhooks may name. Empty: any.
+   *
+   * @generated from field: repeated string project_ids = 5;
+   */
+  projectIds: string[];
 };
 
 /**

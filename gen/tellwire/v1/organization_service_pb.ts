@@ -166,14 +166,14 @@ export const ListOrganizationsResponseSchema: GenMessage<ListOrganizationsRespon
  */
 export type UpdateOrganizationRequest = Message<"tellwire.v1.UpdateOrganizationRequest"> & {
   /**
-   * The organization's id and its new name.
+   * The organization's id and its new values.
    *
    * @generated from field: tellwire.v1.Organization organization = 1;
    */
   organization?: Organization | undefined;
 
   /**
-   * The fields to change: name is the only one. Left out: name.
+   * The fields to change, among: name, project_ids. Left out: every field that is set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
@@ -378,7 +378,7 @@ export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@_
  */
 export const OrganizationService: GenService<{
   /**
-   * Creates an organization. Operators only.
+   * Creates an organization. Operators only. An id that exists already is refused with the reason ORGANIZATION_EXISTS.
    *
    * @generated from rpc tellwire.v1.OrganizationService.CreateOrganization
    */
@@ -408,7 +408,7 @@ export const OrganizationService: GenService<{
     output: typeof ListOrganizationsResponseSchema;
   },
   /**
-   * Changes an organization's name. Operators only.
+   * Changes an organization's name, or the list of its projects. Operators only.
    *
    * @generated from rpc tellwire.v1.OrganizationService.UpdateOrganization
    */

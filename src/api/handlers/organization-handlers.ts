@@ -5,14 +5,19 @@ import { invalidFields } from "../../errors.ts";
 import type { UseCases } from "../../usecases/use-cases.ts";
 import { principalOf } from "../interceptors/auth-interceptor.ts";
 import { apiKeyMessage, organizationMessage } from "../messages/organization-message.ts";
-import { dateOf, uuidOf } from "../messages/wire-values.ts";
+import { dateOf, optionalUuidOf, uuidOf } from "../messages/wire-values.ts";
 
 /** OrganizationService on the use cases. */
 export function createOrganizationHandlers({ organizations, keys }: UseCases): ServiceImpl<typeof OrganizationService> {
   return {
     async createOrganization({ organization }, context) {
-      const { name } = required(organization);
-      return { organization: organizationMessage(await organizations.create(principalOf(context), { name })) };
+      const given = required(organization);
+      const input = {
+        id: optionalUuidOf("organization", given.id, "organization.id"),
+        name: requiredName(given),
+        projectIds: given.projectIds,
+      };
+      return { organization: organizationMessage(await organizations.create(principalOf(context), input)) };
     },
 
     async getOrganization({ id }, context) {
@@ -26,13 +31,10 @@ export function createOrganizationHandlers({ organizations, keys }: UseCases): S
     },
 
     async updateOrganization({ organization, updateMask }, context) {
-      const { id: publicId, name } = required(organization);
-      const id = uuidOf("organization", publicId, "organization.id");
-      const unknown = (updateMask?.paths ?? []).filter((path) => path !== "name");
-      if (unknown.length > 0) {
-        throw invalidFields({ field: "update_mask", description: `${unknown.join(", ")}: only name can be changed` });
-      }
-      return { organization: organizationMessage(await organizations.update(principalOf(context), { id, name })) };
+      const given = required(organization);
+      const id = uuidOf("organization", given.id, "organization.id");
+      const change = { id, ...organizationPatch(given, updateMask?.paths ?? []) };
+      return { organization: organizationMessage(await organizations.update(principalOf(context), change)) };
     },
 
     async createApiKey({ organizationId, apiKey: given }, context) {
@@ -63,4 +65,25 @@ export function createOrganizationHandlers({ organizations, keys }: UseCases): S
 function required(organization: Organization | undefined): Organization {
   if (organization !== undefined) return organization;
   throw invalidFields({ field: "organization", description: "value is required" });
+}
+
+/** The new values that the mask names; without one, those that are set. */
+function organizationPatch(given: Organization, paths: readonly string[]): { name?: string; projectIds?: string[] } {
+  const set = given.projectIds.length === 0 ? ["name"] : given.name === "" ? ["project_ids"] : ["name", "project_ids"];
+  const named = new Set(paths.length === 0 ? set : paths);
+  const unknown = [...named].filter((path) => path !== "name" && path !== "project_ids");
+  if (unknown.length > 0) {
+    const description = `${unknown.join(", ")}: only name and project_ids can be changed`;
+    throw invalidFields({ field: "update_mask", description });
+  }
+  return {
+    ...(named.has("name") ? { name: requiredName(given) } : {}),
+    ...(named.has("project_ids") ? { projectIds: given.projectIds } : {}),
+  };
+}
+
+/** The contract leaves this to the handlers, because a change of other fields need not send the name. */
+function requiredName({ name }: Organization): string {
+  if (name !== "") return name;
+  throw invalidFields({ field: "organization.name", description: "must have 1 to 128 characters" });
 }

@@ -15,12 +15,14 @@ import { attemptMessage } from "../messages/delivery-message.ts";
 import { newWebhook, webhookMessage } from "../messages/webhook-message.ts";
 import { changedPaths, webhookPatch } from "../messages/webhook-patch.ts";
 import { enumNames, jsonTextOf, millisecondsOf, optionalUuidOf, uuidOf } from "../messages/wire-values.ts";
+import { createImportWebhooks, type ImportWebhooksOptions } from "./import-webhooks.ts";
 
 /** WebhookService on the use cases. */
 export function createWebhookHandlers(
   { webhooks }: UseCases,
-  { validator }: { validator: Validator },
+  options: ImportWebhooksOptions,
 ): ServiceImpl<typeof WebhookService> {
+  const { validator } = options;
   return {
     async createWebhook({ webhook }, context) {
       const { record, signingSecret } = await webhooks.create(principalOf(context), newWebhook(required(webhook)));
@@ -96,6 +98,8 @@ export function createWebhookHandlers(
     async resumeWebhook(request, context) {
       return { webhook: webhookMessage(await webhooks.resume(principalOf(context), targetOf(request))) };
     },
+
+    importWebhooks: createImportWebhooks(webhooks.import, options),
   };
 }
 

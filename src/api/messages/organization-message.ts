@@ -11,10 +11,11 @@ import type { OrganizationRecord } from "../../usecases/organizations.ts";
 import { timestampOf } from "./wire-values.ts";
 
 /** An organization as answers show it. */
-export function organizationMessage({ id, name, createdAt, updatedAt }: OrganizationRecord): Organization {
+export function organizationMessage({ id, name, projectIds, createdAt, updatedAt }: OrganizationRecord): Organization {
   return create(OrganizationSchema, {
     id: publicId("organization", id),
     name,
+    projectIds,
     createTime: timestampOf(createdAt),
     updateTime: timestampOf(updatedAt),
   });

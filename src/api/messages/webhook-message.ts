@@ -95,5 +95,8 @@ function healthOf(health: NonNullable<WebhookRecord["health"]>) {
     lastFailureTime: timestampOf(health.lastFailureAt),
     consecutiveFailures: health.consecutiveFailures,
     lastError: health.lastError,
+    totalAttempts: BigInt(health.totalAttempts),
+    failedAttempts: BigInt(health.failedAttempts),
+    consecutiveExhausted: health.consecutiveExhausted,
   };
 }

@@ -22,8 +22,9 @@ export function answerClientErrors(nodeServer: NodeServer, limits: RequestLimits
     response.once("close", () => exchanges.delete(exchange));
   });
   server.on("clientError", (error: ClientError, socket: Socket) => {
-    if (!socket.writable || error.code === "ECONNRESET" || isAnsweringAnother(inFlight.get(socket))) socket.destroy();
-    else socket.end(rawAnswer(refusalOf(error, limits)), () => socket.destroySoon());
+    const refusal = socket.writable && !isAnsweringAnother(inFlight.get(socket)) && refusalOf(error, limits);
+    if (refusal) socket.end(rawAnswer(refusal), () => socket.destroySoon());
+    else socket.destroy();
   });
 }
 
@@ -44,10 +45,11 @@ function isAnsweringAnother(exchanges: ReadonlySet<Exchange> | undefined): boole
   return [...exchanges].some(({ request, response }) => request.complete || response.headersSent);
 }
 
-function refusalOf(error: ClientError, limits: RequestLimits): Refusal {
+/** Undefined for what is not a request's fault, such as a broken connection or a TLS handshake that fails: there is nobody to be told. */
+function refusalOf(error: ClientError, limits: RequestLimits): Refusal | undefined {
   switch (error.code) {
     case "HPE_HEADER_OVERFLOW":
-      return isFirstLine(error.rawPacket) ? urlTooLong(limits) : headersTooLarge(limits);
+      return isLongLine(error.rawPacket, limits.maxUrlBytes) ? urlTooLong(limits) : headersTooLarge(limits);
     case "ERR_HTTP_REQUEST_TIMEOUT": {
       const { headersTimeoutMs, bodyTimeoutMs } = limits;
       const message = `the request took too long to arrive: its headers have ${headersTimeoutMs} ms, its body ${bodyTimeoutMs} ms`;
@@ -60,13 +62,16 @@ function refusalOf(error: ClientError, limits: RequestLimits): Refusal {
         message: "the extensions of the body's chunks are too large",
       };
     default:
+      if (error.code?.startsWith("HPE_") !== true) return undefined;
       return { reason: "MALFORMED_REQUEST", httpStatus: 400, message: "this is no request of HTTP/1.1" };
   }
 }
 
-/** Whether the parser gave up within a request line. */
-function isFirstLine(packet: Buffer | undefined): boolean {
-  return packet !== undefined && /^[A-Z]+ /.test(packet.toString("latin1", 0, 16)) && !packet.includes("\n");
+/** Whether a request line is what is too long. One that comes in several packets is taken for headers. */
+function isLongLine(packet: Buffer | undefined, maxBytes: number): boolean {
+  if (packet === undefined || !/^[A-Z]+ /.test(packet.toString("latin1", 0, 16))) return false;
+  const end = packet.indexOf("\n");
+  return end < 0 || end > maxBytes;
 }
 
 function rawAnswer(refusal: Refusal): string {

@@ -19,6 +19,7 @@ import { defaultRequestLimits, type RequestLimits } from "./request-limits.ts";
 import { isGrpcRequest, sendError, sendGrpcUnimplemented } from "./responses.ts";
 import { createRpcHandler, type RpcHandlerOptions } from "./rpc-handler.ts";
 import { createServingState } from "./serving-state.ts";
+import { cutUnreadAnswer } from "./unread-answers.ts";
 
 export interface ServersOptions
   extends Pick<RpcHandlerOptions, "routes" | "interceptors" | "maxBodyBytes" | "healthPollMs"> {
@@ -61,12 +62,12 @@ export function createServers(options: ServersOptions): Servers {
   const handleProbe = createProbes({ serving, metrics: options.metrics, log });
 
   const http = createWebServer(tls, limits, (request, response) => {
-    if (isRefused(request, response) || handleRpc(request, response) || handleProbe(request, response)) return;
+    if (limitRequest(request, response) || handleRpc(request, response) || handleProbe(request, response)) return;
     if (isGrpcRequest(request)) sendGrpcUnimplemented(request, response);
     else void passOn(request, response, options);
   });
   const grpc = createGrpcServer(tls, limits, (request, response) => {
-    if (isRefused(request, response) || handleRpc(request, response)) return;
+    if (limitRequest(request, response) || handleRpc(request, response)) return;
     if (isGrpcRequest(request)) sendGrpcUnimplemented(request, response);
     else sendError(request, response, 404, "NOT_FOUND", "this port serves RPCs alone: REST is on the HTTP port");
   });
@@ -74,7 +75,9 @@ export function createServers(options: ServersOptions): Servers {
   const connections = [http, grpc].map(trackConnections);
   let closing: Promise<void> | undefined;
 
-  function isRefused(request: NodeRequest, response: NodeResponse): boolean {
+  /** Whether the request is answered with that. */
+  function limitRequest(request: NodeRequest, response: NodeResponse): boolean {
+    cutUnreadAnswer(request, response, limits.unreadTimeoutMs);
     const refusal = findOversize(request, limits);
     if (refusal !== undefined) sendRefusal(request, response, refusal);
     return refusal !== undefined;

@@ -74,8 +74,8 @@ export function sendRefusal(request: NodeRequest, response: NodeResponse, refusa
 export function closeAfterAnswer(request: NodeRequest, response: NodeResponse): void {
   if ("stream" in request) {
     const { stream } = request;
-    // RFC 9113, section 8.1: NO_ERROR after a complete answer asks the client to stop sending.
-    response.once("finish", () => stream.close());
+    // RFC 9113, section 8.1: NO_ERROR after a complete answer asks the client to stop sending. The trailers complete it, if only as its end.
+    stream.once("wantTrailers", () => setImmediate(() => stream.close()));
   } else if (!response.headersSent) {
     response.setHeader("connection", "close");
   }

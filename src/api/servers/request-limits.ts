@@ -8,6 +8,8 @@ export interface RequestLimits {
   headersTimeoutMs: number;
   /** In which a body must have arrived whole after its headers, in milliseconds. The messages of a client's stream may take as long as they like. */
   bodyTimeoutMs: number;
+  /** For which a client may take nothing of an answer that waits for it, in milliseconds. */
+  unreadTimeoutMs: number;
   /** How many requests one connection of HTTP/2 may have open. */
   maxConcurrentStreams: number;
 }
@@ -17,6 +19,7 @@ export const defaultRequestLimits: RequestLimits = {
   maxHeaderBytes: 16 * 1024,
   headersTimeoutMs: 15_000,
   bodyTimeoutMs: 60_000,
+  unreadTimeoutMs: 60_000,
   maxConcurrentStreams: 256,
 };
 

@@ -1,3 +1,4 @@
+import { createRegistry } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
@@ -9,6 +10,7 @@ import {
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
+import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { closingSignalKey } from "./closing-signal.ts";
@@ -60,6 +62,8 @@ function createHandlers(options: RpcHandlerOptions): UniversalHandler[] {
     interceptors: [...interceptors],
     readMaxBytes: maxBodyBytes,
     acceptCompression: [...compressions],
+    // PublishEventStream answers with the errors of single events as values, whose details are google.protobuf.Any.
+    jsonOptions: { registry: createRegistry(file_google_rpc_error_details) },
     shutdownSignal,
   });
   routes(router);

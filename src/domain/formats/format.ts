@@ -15,6 +15,8 @@ export interface Format {
   verification: VerificationRules;
   /** Whether a 410 means that the receiver wants no more requests (Standard Webhooks), or is a failure like any other. */
   honoursGone: boolean;
+  /** Whether the system that the format comes from shows its callers the secret again, after the creation too. */
+  showsSecret: boolean;
 }
 
 /** What an attempt is about. */
@@ -40,4 +42,6 @@ export interface VerificationRules {
   afterFailure: "UNVERIFIED" | "DISABLED";
   /** How long a verification may take at most, in milliseconds. */
   maxTimeoutMs: number;
+  /** Whether a challenge is echoed by a 200 with the value alone, and nothing else; otherwise a 2xx and a line break after it will do. */
+  exactEcho: boolean;
 }

@@ -27,39 +27,51 @@ export function layer(generation: LayerGeneration): Format {
     },
     parseSecret: parseTextSecret,
     generateSecret: generateTextSecret,
-    verification: { optional: false, afterFailure: "DISABLED", maxTimeoutMs: 1_000 },
+    verification: { optional: false, afterFailure: "DISABLED", maxTimeoutMs: 1_000, exactEcho: true },
     honoursGone: false,
+    showsSecret: false,
   };
 }
 
 /**
- * The body is written as JSON.stringify writes it, because receivers parse it and write it again before they compute the HMAC. The data's
- * members stand beside the event's; an `actor` among them is the event's own. Data that is no object stands under `data`.
+ * The body is written as JSON.stringify writes it, because receivers parse it and write it again before they compute the HMAC: numbers
+ * become doubles on the way. The data's members stand beside the event's; an `actor` among them is the event's own. Data that is no object
+ * stands under `data`, and so does, as it was published, data that is nested too deep to be written again.
  */
 function encode(generation: LayerGeneration, event: PayloadEvent, configJson: string | null): EncodedPayload {
   const { actor, ...members } = membersOf(JSON.parse(event.dataJson));
   const createdAt = event.occurredAt.toISOString();
-  const own =
+  const metadata = (by: Record<string, unknown>): Record<string, unknown> =>
     generation === "pre-release"
-      ? { event_timestamp: createdAt, event_type: event.type, event_id: event.uuid, ...optional({ actor }) }
-      : { event: { created_at: createdAt, type: event.type, id: event.uuid, ...optional({ actor }) } };
+      ? { event_timestamp: createdAt, event_type: event.type, event_id: event.uuid, ...by }
+      : { event: { created_at: createdAt, type: event.type, id: event.uuid, ...by } };
+  const own = metadata(actor === undefined ? {} : { actor });
   const config = configJson === null ? {} : { config: JSON.parse(configJson) as unknown };
+  const text =
+    stringify({ ...own, ...withoutOwn(members, { ...own, ...config }), ...config }) ??
+    `${JSON.stringify({ ...metadata({}), ...config }).slice(0, -1)},"data":${event.dataJson}}`;
   return {
     contentType:
       generation === "pre-release" ? "application/json" : `application/vnd.layer.webhooks+json; version=${generation}`,
-    body: Buffer.from(JSON.stringify({ ...own, ...withoutOwn(members, { ...own, ...config }), ...config })),
+    body: Buffer.from(text),
     headers: {},
   };
+}
+
+/** Undefined for what is nested some thousand levels deep: JSON.parse reads that, and JSON.stringify runs out of stack. */
+function stringify(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 function membersOf(data: unknown): Record<string, unknown> {
   return typeof data === "object" && data !== null && !Array.isArray(data)
     ? (data as Record<string, unknown>)
     : { data };
-}
-
-function optional(members: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 }
 
 /** What the format itself says wins over data of the same name. */

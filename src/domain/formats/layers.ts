@@ -16,8 +16,9 @@ export const layers: Format = {
   },
   parseSecret,
   generateSecret,
-  verification: { optional: true, afterFailure: "UNVERIFIED", maxTimeoutMs: 10_000 },
+  verification: { optional: true, afterFailure: "UNVERIFIED", maxTimeoutMs: 10_000, exactEcho: false },
   honoursGone: false,
+  showsSecret: false,
 };
 
 function encode(event: PayloadEvent): EncodedPayload {

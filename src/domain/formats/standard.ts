@@ -10,8 +10,9 @@ export const standardSigning = {
   }),
   parseSecret,
   generateSecret,
-  verification: { optional: false, afterFailure: "UNVERIFIED", maxTimeoutMs: 10_000 },
+  verification: { optional: false, afterFailure: "UNVERIFIED", maxTimeoutMs: 10_000, exactEcho: false },
   honoursGone: true,
+  showsSecret: false,
 } as const satisfies Omit<Format, "encode">;
 
 /** Standard Webhooks 1.0 (https://github.com/standard-webhooks/standard-webhooks). */

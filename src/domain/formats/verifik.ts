@@ -18,6 +18,7 @@ export const verifik: Format = {
       : { "x-verifik-signature": `sha256=${createHmac("sha256", key).update(payload.body).digest("hex")}` },
   parseSecret: parseTextSecret,
   generateSecret: generateTextSecret,
-  verification: { optional: true, afterFailure: "UNVERIFIED", maxTimeoutMs: 10_000 },
+  verification: { optional: true, afterFailure: "UNVERIFIED", maxTimeoutMs: 10_000, exactEcho: false },
   honoursGone: false,
+  showsSecret: true,
 };

@@ -44,8 +44,18 @@ const descriptions: Readonly<Record<Reason | GatewayReason, Described | undefine
   DELIVERY_NOT_FOUND: { description: "there is no such delivery, or it belongs to another organization" },
   ORGANIZATION_NOT_FOUND: { description: "there is no such organization, or the key belongs to another one" },
   API_KEY_NOT_FOUND: { description: "the organization has no such key" },
+  PROJECT_NOT_FOUND: { description: "the organization lists its projects, and this is none of them", only: "change" },
   NOT_ACCEPTABLE: { description: "the Accept header leaves out what the answer is" },
   WEBHOOK_NAME_TAKEN: { description: "another webhook of the organization has the name", only: "change" },
+  ORGANIZATION_EXISTS: { description: "there is an organization with this id already", only: "change" },
+  IDEMPOTENCY_CONFLICT: {
+    description: "the Idempotency-Key was used with another request: take a new one",
+    only: "change",
+  },
+  IDEMPOTENCY_IN_PROGRESS: {
+    description: "the first request with this Idempotency-Key is still under way: try again soon",
+    only: "change",
+  },
   ETAG_MISMATCH: { description: "somebody else changed the webhook: read it again, then try again", only: "change" },
   BODY_TOO_LARGE: { description: "the body is larger than the server takes", only: "body" },
   URL_TOO_LONG: { description: "the URL is longer than the server takes", httpStatus: 414 },
@@ -63,6 +73,11 @@ const descriptions: Readonly<Record<Reason | GatewayReason, Described | undefine
   METHOD_NOT_ALLOWED: undefined,
   // Nobody is there to read it.
   CLIENT_GONE: undefined,
+  // By the APIs of other systems alone.
+  SECRET_NOT_SHOWN: undefined,
+  // In the results of an import, which succeeds as a call.
+  WEBHOOK_ID_TAKEN: undefined,
+  WEBHOOK_CHANGED_HERE: undefined,
   // At the start of the server alone.
   CONFIG_INVALID: undefined,
   INCOMPATIBLE_STREAM: undefined,

@@ -40,6 +40,17 @@ export function examples(): Readonly<Record<string, Example>> {
       response: { ...webhook, status: "WEBHOOK_STATUS_PAUSED", statusReason: "maintenance until noon" },
     },
     WebhookService_ResumeWebhook: { request: {}, response: webhook },
+    WebhookService_ImportWebhooks: {
+      request: {
+        imports: [
+          {
+            webhook: { ...withoutEtag, updateTime: "2025-11-21T21:10:01Z", signingSecret: secret },
+            previousSecrets: [{ signingSecret: previousSecret, expireTime: "2025-11-22T22:00:00Z" }],
+          },
+        ],
+      },
+      response: { results: [{ webhookId: ids.webhook, outcome: "WEBHOOK_IMPORT_OUTCOME_IMPORTED" }] },
+    },
     EventService_PublishEvent: {
       request: { id: "order-1042-paid", type: "order.paid", data: { order: "A-1042", amount: 4200 } },
       response: { eventId: ids.event },
@@ -88,6 +99,8 @@ const ids = {
 /** Not a secret of anybody: 24 zero bytes. */
 const secret = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
+const previousSecret = "whsec_AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB";
+
 const organization: JsonObject = {
   id: ids.organization,
   name: "Example Shop",
@@ -119,6 +132,8 @@ const webhook = {
   updateTime: "2025-11-21T21:10:01Z",
   etag: "3f6c1a",
 } satisfies JsonObject;
+
+const { etag: _, ...withoutEtag } = webhook;
 
 const event: JsonObject = {
   id: ids.event,

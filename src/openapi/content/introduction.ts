@@ -14,7 +14,7 @@ export function introduction(version: string): JsonObject {
       "**JSON.** Fields with their default value (`0`, `false`, an empty text or list) are left out of answers. Unknown fields and parameters " +
         "are refused, naming them. Proto names (`event_types`) are taken beside JSON names (`eventTypes`).",
       "**Errors** have the form of AIP-193. `error.details[0].reason` is the one for programs; it never changes its meaning.",
-      "**Lists** are paged: `pageSize`, and as `pageToken` the `nextPageToken` of the page before. An empty one ends the list.",
+      "**Lists** are paged: `pageSize`, and as `pageToken` the `nextPageToken` of the page before. The last page has none.",
       "**Timeouts.** `X-Server-Timeout: <seconds>` says how long the client waits; later answers are `504`.",
     ].join("\n\n"),
     license: { name: "Apache-2.0", identifier: "Apache-2.0" },

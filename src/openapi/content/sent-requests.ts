@@ -8,7 +8,8 @@ export const sentRequests: JsonObject = {
       operationId: "Receiver_Event",
       description:
         "The format `WEBHOOK_FORMAT_STANDARD`. Verify the signature over the bytes as they came, answer with a 2xx, and do slow work afterwards. " +
-        "The same `webhook-id` can come twice: do nothing twice.",
+        "The same `webhook-id` can come twice: do nothing twice. The formats of other systems (`WEBHOOK_FORMAT_LAYER_…`, `…_VERIFIK`, " +
+        "`…_LAYERS`) are as those systems describe them.",
       parameters: signatureHeaders(),
       requestBody: {
         required: true,
@@ -157,7 +158,7 @@ export const sentSchemas: JsonObject = {
     description: "An event as a CloudEvent 1.0.",
     required: ["specversion", "id", "source", "type", "time", "datacontenttype", "data"],
     properties: {
-      specversion: { const: "1.0" },
+      specversion: { const: "1.0", description: "The version of CloudEvents." },
       id: { type: "string", description: "The publisher's own id of the event, or `evt_…`." },
       source: {
         type: "string",
@@ -167,20 +168,15 @@ export const sentSchemas: JsonObject = {
       type: { type: "string", description: "The event's type." },
       time: { type: "string", format: "date-time", description: "When it happened." },
       subject: { type: "string", description: "What the event is about, where the publisher said so." },
-      datacontenttype: { const: "application/json" },
+      datacontenttype: { const: "application/json", description: "What the data is." },
       data: { description: "The publisher's data, byte for byte." },
     },
   },
 };
 
-/** The group of the section's operations. */
-export const sentTag: JsonObject = {
-  name: "Receivers",
-  description: "What Tellwire sends to a webhook's URL. Receivers need no key: they check the signature.",
-};
-
 function sent(summary: string): JsonObject {
-  return { tags: ["Receivers"], summary, security: [] };
+  // Receivers need no key: they check the signature.
+  return { summary, security: [] };
 }
 
 function signatureHeaders(): JsonObject[] {

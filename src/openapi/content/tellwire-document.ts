@@ -4,7 +4,7 @@ import { createOpenApiDocument } from "../openapi-document.ts";
 import { errorReasons } from "./error-reasons.ts";
 import { examples } from "./examples.ts";
 import { errorHeaders, introduction, securitySchemes } from "./introduction.ts";
-import { sentRequests, sentSchemas, sentTag } from "./sent-requests.ts";
+import { sentRequests, sentSchemas } from "./sent-requests.ts";
 
 /**
  * The OpenAPI document of this service, from the compiled contract: a google.protobuf.FileDescriptorSet with source information, as
@@ -13,7 +13,7 @@ import { sentRequests, sentSchemas, sentTag } from "./sent-requests.ts";
 export function tellwireDocument(image: Uint8Array, version: string): JsonObject {
   const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, image));
   const message = (typeName: string) => registry.getMessage(typeName) ?? missing(typeName);
-  const document = createOpenApiDocument({
+  return createOpenApiDocument({
     files: [...registry.files],
     services: services.map(({ typeName, tag }) => {
       const service: DescService = registry.getService(typeName) ?? missing(typeName);
@@ -31,7 +31,6 @@ export function tellwireDocument(image: Uint8Array, version: string): JsonObject
     webhooks: sentRequests,
     schemas: sentSchemas,
   });
-  return { ...document, tags: [...(document.tags as JsonObject[]), sentTag] };
 }
 
 const services = [

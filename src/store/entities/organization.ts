@@ -7,6 +7,8 @@ export const OrganizationEntity = defineEntity({
   properties: {
     id: p.uuid().primary(),
     name: p.text(),
+    /** The projects that its webhooks may name; empty: any. */
+    projectIds: p.array().default([]),
     createdAt: p.datetime(),
     updatedAt: p.datetime(),
   },

@@ -14,6 +14,8 @@ export const WebhookHealthEntity = defineEntity({
     failedAttempts: p.bigint("number"),
     /** Deliveries that were given up since the last one that arrived. */
     consecutiveExhausted: p.integer(),
+    /** Deliveries given up before this time do not count for disabling the webhook; null: all since it was last active. */
+    exhaustedSince: p.datetime().nullable(),
   },
 });
 

@@ -13,6 +13,7 @@ const statements = [
   `create table organization (
     id uuid primary key,
     name text not null,
+    project_ids text[] not null default '{}',
     created_at timestamptz not null,
     updated_at timestamptz not null
   )`,
@@ -76,7 +77,8 @@ const statements = [
     last_error text not null,
     total_attempts bigint not null default 0,
     failed_attempts bigint not null default 0,
-    consecutive_exhausted integer not null default 0
+    consecutive_exhausted integer not null default 0,
+    exhausted_since timestamptz
   ) with (fillfactor = 50)`,
 
   // The id comes first, so that it can be looked up alone; the organization makes it safe against ids that another one chose.
@@ -143,6 +145,20 @@ const statements = [
     fence bigint not null default 0
   ) with (fillfactor = 50)`,
   `create index lane_due on lane (due_at)`,
+
+  // Who used which idempotency key. The fingerprint of the request and the answer are sealed: both may give away a secret.
+  `create table idempotency_key (
+    scope text not null,
+    key text not null,
+    owner uuid not null,
+    fingerprint bytea not null,
+    state text not null check (state in ('IN_PROGRESS', 'ANSWERED')),
+    answer bytea,
+    lease_expires_at timestamptz,
+    expires_at timestamptz not null,
+    primary key (scope, key)
+  )`,
+  `create index idempotency_key_expires on idempotency_key (expires_at)`,
 
   // The Postgres broker: messages that wait for their acknowledgement, and those that nobody could understand.
   `create table broker_message (

@@ -136,8 +136,9 @@ const lock = {
   text: "select webhook_id from lane where webhook_id = $1 and fence = $2 for update",
 };
 
-// Index: delivery_due, its first entry. A lane with nothing scheduled is due at -infinity, and removed by the next statement. The hold
-// counts only while the webhook is not active: it may have been resumed since the lane was claimed.
+// Index: delivery_due, its first entry. A lane with nothing scheduled is due at -infinity, and removed by the next statement. One whose
+// webhook was disabled since the lane was claimed is due at once, so that what waits is cancelled. The hold counts only while the webhook
+// is not active: it may have been resumed since the lane was claimed.
 const release = {
   name: "release-lane",
   text: `
@@ -145,6 +146,7 @@ const release = {
     set lease_owner = null, lease_expires_at = null,
         due_at = case
           when next.at is null then '-infinity'
+          when exists (select from webhook where id = $1 and status = 'DISABLED') then now()
           when $2::boolean and not exists (select from webhook where id = $1 and status = 'ACTIVE') then 'infinity'
           else next.at
         end

@@ -158,7 +158,7 @@ const upsertLanes = {
 };
 
 // One row by its key, and as many entries of delivery_webhook as the count asks for. The engine of every process hears of it. The lane
-// becomes due, and cancels what waits. Deliveries from before the webhook was last activated do not count.
+// becomes due, and cancels what waits. Deliveries from before the webhook was last activated, or its count set back, do not count.
 const disableWebhook = {
   name: "disable-webhook",
   text: `
@@ -167,7 +167,8 @@ const disableWebhook = {
       where id = $1 and status = 'ACTIVE' and ($4::integer <= 1 or $4::integer = (
         select count(*) filter (where newest.status = 'EXHAUSTED') from (
           select d.status from delivery d
-          where d.webhook_id = $1 and d.status in ('DELIVERED', 'EXHAUSTED') and d.completed_at >= webhook.active_since
+          where d.webhook_id = $1 and d.status in ('DELIVERED', 'EXHAUSTED') and d.completed_at >=
+            greatest(webhook.active_since, (select h.exhausted_since from webhook_health h where h.webhook_id = $1))
           order by d.created_at desc, d.id desc
           limit $4::integer
         ) newest

@@ -1,0 +1,45 @@
+import { TellwireError } from "../../errors.ts";
+import type { UseCases } from "../../usecases/use-cases.ts";
+import type { Dialect, HeaderReader } from "../dialect.ts";
+import { createLayersDeliveryHandlers } from "./layers-delivery-handlers.ts";
+import { createLayersEndpointHandlers } from "./layers-endpoint-handlers.ts";
+import { describeLayersFailure } from "./layers-failures.ts";
+
+/** The webhook API of Layers, `/v1/webhook-endpoints` and `/v1/webhook-deliveries`, on webhooks of the format LAYERS. */
+export function createLayersDialect(useCases: UseCases): Dialect {
+  const endpoints = createLayersEndpointHandlers(useCases);
+  const deliveries = createLayersDeliveryHandlers(useCases);
+  return {
+    name: "layers",
+    claims: (path) => /^\/v1\/webhook-(endpoints|deliveries)(\/|$)/.test(path),
+    routes: [
+      { method: "POST", path: collection, idempotent: true, handle: endpoints.create },
+      { method: "GET", path: collection, handle: endpoints.list },
+      { method: "GET", path: member, handle: endpoints.get },
+      { method: "PATCH", path: member, handle: endpoints.update },
+      { method: "DELETE", path: member, handle: endpoints.delete },
+      { method: "POST", path: `${member}/rotate-secret`, handle: endpoints.rotateSecret },
+      { method: "POST", path: `${member}/test`, handle: deliveries.test },
+      { method: "GET", path: `${member}/deliveries`, handle: deliveries.list },
+      { method: "POST", path: "/v1/webhook-deliveries/{deliveryId}/replay", handle: deliveries.replay },
+    ],
+    keyOf,
+    // Nothing in this system's requests names an organization: the key has to.
+    precondition: ({ principal }) =>
+      principal.kind === "operator"
+        ? {
+            kind: "refused",
+            error: new TellwireError("ORGANIZATION_REQUIRED", "an operator's key has no organization"),
+          }
+        : undefined,
+    describe: describeLayersFailure,
+  };
+}
+
+const collection = "/v1/webhook-endpoints";
+const member = `${collection}/{id}`;
+
+/** X-Api-Key wins where both are sent. */
+function keyOf(header: HeaderReader): string | undefined {
+  return header("x-api-key")?.trim() || /^Bearer +(\S+)$/i.exec(header("authorization")?.trim() ?? "")?.[1];
+}

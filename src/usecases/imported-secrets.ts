@@ -1,0 +1,56 @@
+import { isDeepStrictEqual } from "node:util";
+import type { SqlEntityManager } from "@mikro-orm/sql";
+import { type IdSource, newUuid } from "../domain/ids.ts";
+import type { SecretBox } from "../domain/secret-box.ts";
+import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
+import type { ImportedWebhook } from "./imported-webhook.ts";
+
+export interface SecretContext {
+  secretBox: SecretBox;
+  ids: IdSource;
+  now: Date;
+}
+
+/** Whether the secrets that sign for a webhook now, and until when each does, are those of its import. */
+export async function hasSecrets(
+  em: SqlEntityManager,
+  imported: ImportedWebhook,
+  { secretBox, now }: SecretContext,
+): Promise<boolean> {
+  const rows = await em.find(
+    WebhookSecretEntity,
+    { webhookId: imported.id, $or: [{ expiresAt: null }, { expiresAt: { $gt: now } }] },
+    { orderBy: { expiresAt: "desc nulls first" } },
+  );
+  const here = rows.map(({ sealed, expiresAt }) => ({
+    signingSecret: secretBox.open(sealed, imported.id),
+    expiresAt: expiresAt ?? null,
+  }));
+  return isDeepStrictEqual(here, secretsOf(imported, now));
+}
+
+/** Writes the secrets of an import, those left out that have expired. Written with the next flush. */
+export function writeSecrets(
+  em: SqlEntityManager,
+  imported: ImportedWebhook,
+  { secretBox, ids, now }: SecretContext,
+): void {
+  secretsOf(imported, now).forEach(({ signingSecret, expiresAt }, index) => {
+    em.create(WebhookSecretEntity, {
+      id: newUuid(ids),
+      webhookId: imported.id,
+      sealed: secretBox.seal(signingSecret, imported.id),
+      // Signatures stand in the order in which the secrets were made.
+      createdAt: new Date(now.getTime() - index),
+      expiresAt,
+    });
+  });
+}
+
+/** The current one first, then those that sign longest. */
+function secretsOf({ signingSecret, previousSecrets }: ImportedWebhook, now: Date) {
+  const previous = previousSecrets
+    .filter(({ expiresAt }) => expiresAt > now)
+    .sort((one, other) => other.expiresAt.getTime() - one.expiresAt.getTime());
+  return [{ signingSecret, expiresAt: null }, ...previous];
+}

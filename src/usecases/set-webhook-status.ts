@@ -1,0 +1,44 @@
+import type { Principal } from "./access.ts";
+import type { Transact } from "./changes.ts";
+import { webhookUnverified } from "./resume-webhook.ts";
+import { dropWaiting, resetExhausted, wakeLane } from "./webhook-activation.ts";
+import { findWebhook, type WebhookRecord, type WebhookTarget, webhookRecord } from "./webhook-record.ts";
+
+/**
+ * Makes a webhook ACTIVE or PAUSED, whichever of the two it was before, or DISABLED: for callers to whom a status is a field that they write.
+ * ACTIVE always counts the deliveries that are given up from zero again. Throws WEBHOOK_NOT_FOUND and WEBHOOK_UNVERIFIED.
+ */
+export type SetWebhookStatus = (
+  principal: Principal,
+  target: WebhookTarget & { status: WrittenStatus },
+) => Promise<WebhookRecord>;
+
+type WrittenStatus = "ACTIVE" | "PAUSED";
+
+export function createSetWebhookStatus({ transact, now }: { transact: Transact; now: () => number }): SetWebhookStatus {
+  return (principal, { status, ...target }) =>
+    transact(async (em, marks) => {
+      const webhook = await findWebhook(em, principal, target, { lock: true });
+      const before = webhook.status;
+      if (before === "UNVERIFIED") throw webhookUnverified(webhook.id, participles[status]);
+      const changedAt = new Date(now());
+      if (before !== status) {
+        Object.assign(webhook, { status, statusReason: reasons[status], updatedAt: changedAt });
+        // What was received while it was disabled is not for it.
+        if (before === "DISABLED") {
+          webhook.activeSince = changedAt;
+          await dropWaiting(em, webhook.id, changedAt);
+        }
+        await em.flush();
+        marks.webhookChanged(webhook.organizationId);
+      }
+      if (status === "ACTIVE") {
+        await resetExhausted(em, webhook.id, changedAt);
+        await wakeLane(em, webhook.id, marks);
+      }
+      return await webhookRecord(em, webhook);
+    });
+}
+
+const participles: Readonly<Record<WrittenStatus, string>> = { ACTIVE: "resumed", PAUSED: "paused" };
+const reasons: Readonly<Record<WrittenStatus, string>> = { ACTIVE: "", PAUSED: "it was paused by request" };

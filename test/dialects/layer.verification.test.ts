@@ -1,0 +1,155 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createLayerDialect } from "../../src/dialects/layer/layer-dialect.ts";
+import { parseId } from "../../src/domain/ids.ts";
+import { type Clients, errorOf, startApi, type TestApi } from "../api/start-api.ts";
+import { echoChallenge, type Receiver, type Respond, startReceiver } from "../support/receiver.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { type ServedDialect, serveDialect } from "./serve-dialect.ts";
+
+let api: TestApi;
+let layer: ServedDialect;
+let key: string;
+let path: string;
+let clients: Clients;
+const receivers: Receiver[] = [];
+beforeAll(async () => {
+  api = await startApi();
+  layer = await serveDialect(api, createLayerDialect(api.useCases, { publicUrl: undefined, scheme: "http" }));
+  api.useCases.verificationWorker.start();
+});
+beforeEach(async () => {
+  const organization = await api.addOrganization();
+  ({ key, clients } = organization);
+  path = `/apps/${parseId("organization", organization.id)}/webhooks`;
+});
+afterEach(async () => {
+  await Promise.all(receivers.splice(0).map((receiver) => receiver.close()));
+  expect(api.backgroundFailures).toEqual([]);
+});
+afterAll(async () => {
+  await layer.close();
+  await api.close();
+});
+
+async function receiverThat(respond: Respond): Promise<Receiver> {
+  const receiver = await startReceiver(respond);
+  receivers.push(receiver);
+  return receiver;
+}
+
+/** Registers a webhook, and answers with its own path. */
+async function register(target_url: string): Promise<string> {
+  const body = { version: "2.0", target_url, events: ["message.sent"], secret: "1697f925ec7b1697f925ec7b" };
+  const registered = await layer.call("POST", path, { key, body });
+  expect(registered).toMatchObject({ status: 201, body: { status: "unverified" } });
+  return new URL(registered.body.url).pathname;
+}
+
+/** The webhook as soon as its verification is over. */
+async function verified(own: string) {
+  return await waitFor(async () => {
+    const { body } = await layer.call("GET", own, { key });
+    return body.status === "unverified" ? undefined : body;
+  });
+}
+
+describe("a webhook verifies itself after its registration", () => {
+  it("a receiver that echoes the challenge ends active", async () => {
+    const receiver = await receiverThat(echoChallenge);
+    const webhook = await verified(await register(`${receiver.url}?room=1`));
+    expect(webhook.status).toBe("active");
+    expect(webhook).not.toHaveProperty("status_reason");
+    expect(receiver.requests).toMatchObject([{ method: "GET", body: "" }]);
+    expect(receiver.requests[0]?.path).toMatch(/^\/hook\?room=1&verification_challenge=[\w-]{16,}$/);
+  });
+
+  const echoed = (request: Parameters<Respond>[0]) => echoChallenge(request).body ?? "";
+  const refusals: [what: string, respond: Respond, reason: string][] = [
+    ["answers something else", () => ({ status: 200, body: "hello" }), "the value of the query parameter"],
+    ["answers nothing", () => ({ status: 200 }), "the value of the query parameter"],
+    ["adds to the challenge", (request) => ({ status: 200, body: `${echoed(request)}\n` }), "and nothing else"],
+    ["echoes with another status", (request) => ({ status: 201, body: echoed(request) }), "answered 201"],
+    ["fails", (request) => ({ status: 500, body: echoed(request) }), "answered 500"],
+    ["sends us elsewhere", () => ({ status: 302, headers: { location: "/other" } }), "redirects are not followed"],
+  ];
+  it.each(refusals)("a receiver that %s ends inactive with a reason", async (_what, respond, reason) => {
+    const receiver = await receiverThat(respond);
+    const own = await register(receiver.url);
+    expect(await verified(own)).toMatchObject({ status: "inactive", status_reason: expect.stringContaining(reason) });
+    expect(receiver.requests).toHaveLength(1);
+  });
+
+  it("a receiver that takes longer than a second ends inactive, and is not asked again", async () => {
+    const receiver = await receiverThat(async (request) => {
+      await delay(1_500);
+      return echoChallenge(request);
+    });
+    const started = performance.now();
+    const own = await register(receiver.url);
+    expect(performance.now() - started).toBeLessThan(900);
+    expect(await verified(own)).toMatchObject({
+      status: "inactive",
+      status_reason: expect.stringContaining("within 1000 ms"),
+    });
+    expect(receiver.requests).toHaveLength(1);
+  });
+
+  it("a receiver that nobody reaches ends inactive", async () => {
+    const receiver = await startReceiver();
+    await receiver.close();
+    expect(await verified(await register(receiver.url))).toMatchObject({ status: "inactive" });
+  });
+});
+
+describe("activating", () => {
+  it("starts a new verification of an inactive webhook, whatever made it inactive", async () => {
+    const receiver = await receiverThat(() => ({ status: 404 }));
+    const own = await register(receiver.url);
+    expect(await verified(own)).toMatchObject({ status: "inactive" });
+    receiver.respondWith(echoChallenge);
+    for (const rest of ["", "/deactivate"]) {
+      if (rest !== "") await layer.call("POST", `${own}${rest}`, { key });
+      const activated = await layer.call("POST", `${own}/activate`, { key });
+      expect(activated).toMatchObject({ status: 200, body: { status: "unverified" } });
+      expect(activated.body).not.toHaveProperty("status_reason");
+      expect(await verified(own)).toMatchObject({ status: "active" });
+    }
+    expect(receiver.requests).toHaveLength(3);
+  });
+
+  it("leaves an active webhook alone", async () => {
+    const receiver = await receiverThat(echoChallenge);
+    const own = await register(receiver.url);
+    const before = await verified(own);
+    expect(await layer.call("POST", `${own}/activate`, { key })).toMatchObject({ status: 200, body: before });
+    expect(receiver.requests).toHaveLength(1);
+  });
+
+  it("a new target_url is verified like that of a new webhook, and the same one again is not", async () => {
+    const [first, second] = [await receiverThat(echoChallenge), await receiverThat(() => ({ status: 400 }))];
+    const own = await register(first.url);
+    await verified(own);
+    const same = await layer.call("PATCH", own, { key, body: { target_url: first.url } });
+    expect(same.body.status).toBe("active");
+    const moved = await layer.call("PATCH", own, { key, body: { target_url: second.url } });
+    expect(moved.body.status).toBe("unverified");
+    expect(await verified(own)).toMatchObject({ status: "inactive", target_url: second.url });
+    expect([first.requests.length, second.requests.length]).toEqual([1, 1]);
+  });
+});
+
+it("a receiver that did not agree gets no event by way of the native API either", async () => {
+  const receiver = await receiverThat(() => ({ status: 404 }));
+  const own = await register(receiver.url);
+  await verified(own);
+  const id = own.split("/").at(-1) ?? "";
+  expect((await errorOf(clients.webhooks.resumeWebhook({ id }))).reason).toBe("WEBHOOK_UNVERIFIED");
+  expect((await errorOf(clients.webhooks.testWebhook({ id }))).reason).toBe("WEBHOOK_UNVERIFIED");
+  expect(receiver.requests).toHaveLength(1);
+
+  receiver.respondWith(echoChallenge);
+  expect((await clients.webhooks.verifyWebhook({ id })).verified).toBe(true);
+  await clients.webhooks.resumeWebhook({ id });
+  expect((await layer.call("GET", own, { key })).body.status).toBe("active");
+});
