@@ -11,6 +11,7 @@ import { createRoutes } from "./api/routes.ts";
 import { createServers, type Servers } from "./api/servers/create-servers.ts";
 import { createHealthSource } from "./api/servers/health-source.ts";
 import { openServices } from "./api/servers/open-services.ts";
+import { defaultRequestLimits } from "./api/servers/request-limits.ts";
 import type { Broker, BrokerLog } from "./broker/broker.ts";
 import { openJetStream } from "./broker/jetstream.ts";
 import { openPostgresBroker } from "./broker/postgres.ts";
@@ -215,6 +216,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
     services,
     caller: createConnectCaller({ routes, interceptors }),
     maxBodyBytes,
+    bodyTimeoutMs: defaultRequestLimits.bodyTimeoutMs,
     errorDomain: "tellwire",
     onInternalError: (error) => log.error({ err: error }, "a REST call failed because of us"),
   });

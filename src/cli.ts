@@ -4,6 +4,8 @@ import { type Command as ConfigCommand, readConfig } from "./config.ts";
 import { endWithParent } from "./dev/end-with-parent.ts";
 import { runDev } from "./dev.ts";
 import { failureText } from "./failure-text.ts";
+import { importLines, openImportFile } from "./import.ts";
+import { importTransport } from "./import-transport.ts";
 import { migrate } from "./migrate.ts";
 import { serve } from "./serve.ts";
 import { createLog } from "./telemetry/log.ts";
@@ -40,6 +42,28 @@ program
   .description("bring the tables of the database up to date")
   .action(async () => {
     await migrate(readConfig("migrate"), (text) => process.stdout.write(text));
+  });
+
+program
+  .command("import")
+  .description("take over organizations and webhooks of another system: lines of JSON, see docs/importing.md")
+  .argument("<file>", "the file; - is standard input")
+  .option("--url <url>", "where the API is (default: TELLWIRE_PUBLIC_URL, or this machine at TELLWIRE_HTTP_ADDR)")
+  .option(
+    "--key <key>",
+    "the operator's key (default: TELLWIRE_OPERATOR_KEY, which other users of this machine cannot see)",
+  )
+  .option("--dry-run", "only say what would come of it")
+  .action(async (file: string, options: { url?: string; key?: string; dryRun?: boolean }) => {
+    const transport = importTransport(readConfig("import"), options);
+    const print = (text: string) => process.stdout.write(text);
+    const refused = await importLines({
+      input: await openImportFile(file),
+      transport,
+      dryRun: options.dryRun ?? false,
+      print,
+    });
+    if (refused > 0) process.exitCode = 1;
   });
 
 try {

@@ -44,7 +44,7 @@ export interface Config {
 export type LogLevel = z.infer<(typeof variables)["TELLWIRE_LOG_LEVEL"]>;
 
 /** What the configuration is read for: `dev` has defaults of its own, and only `serve` needs a secrets key for a database server. */
-export type Command = "serve" | "dev" | "migrate";
+export type Command = "serve" | "dev" | "migrate" | "import";
 
 /** Variables as the process gets them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -109,6 +109,7 @@ const schema = z.strictObject(variables);
 const commandDefaults: Record<Command, Partial<Record<VariableName, string>>> = {
   serve: {},
   migrate: {},
+  import: {},
   dev: { TELLWIRE_ALLOW_HTTP: "true", TELLWIRE_AUTO_MIGRATE: "true", TELLWIRE_LOG_FORMAT: "pretty" },
 };
 

@@ -118,8 +118,10 @@ export function createEngine(options: EngineOptions): Engine {
     sql,
     lingerMs: 2,
     maxBatch: 500,
-    onCommit({ outcomes, firstDueAt }) {
+    onCommit({ outcomes, firstDueAt, disabledIn }) {
       observer.recorded(outcomes);
+      // Other processes hear of it by NOTIFY. Here the next event sees it, however late the notification comes.
+      for (const organizationId of disabledIn) subscriptions.invalidate(organizationId);
       if (firstDueAt !== undefined) {
         lanes.wake(firstDueAt);
       }

@@ -29,10 +29,18 @@ export interface RecorderOptions {
   sql: Sql;
   lingerMs: number;
   maxBatch: number;
-  /** After each committed batch: its size, and the time of the first attempt that is due because of it. */
-  onCommit: (batch: { outcomes: number; firstDueAt: number | undefined }) => void;
+  /** After each committed batch. */
+  onCommit: (batch: CommittedBatch) => void;
   /** The database failed; the batch is tried again after the delay. */
   onRetry: (error: unknown, delayMs: number) => void;
+}
+
+export interface CommittedBatch {
+  outcomes: number;
+  /** The time of the first attempt that is due because of it, in milliseconds since the epoch. */
+  firstDueAt: number | undefined;
+  /** The organizations of webhooks that it may have disabled. */
+  disabledIn: readonly string[];
 }
 
 export function createRecorder(options: RecorderOptions): Recorder {
@@ -96,7 +104,11 @@ async function commit(options: RecorderOptions, batch: readonly Pending[]): Prom
     try {
       const outcomes = batchOf(batch.map(({ outcome }) => outcome));
       await recordOutcomes(options.sql, outcomes);
-      options.onCommit({ outcomes: batch.length, firstDueAt: firstDueAt(outcomes.deliveries) });
+      options.onCommit({
+        outcomes: batch.length,
+        firstDueAt: firstDueAt(outcomes.deliveries),
+        disabledIn: outcomes.disablings.map(({ organizationId }) => organizationId),
+      });
       for (const { resolve } of batch) {
         resolve();
       }

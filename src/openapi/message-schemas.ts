@@ -16,9 +16,9 @@ import { nullable, scalarSchema, wellKnownSchema } from "./value-schema.ts";
 /**
  * Makes the JSON schemas of messages and enums in protobuf's JSON mapping, as answers write them. Messages and enums become components, once
  * each; the rest stands where it is used. Components get the name of their type without its package, or its full name where another type
- * took that.
+ * took that. `verbatimFields` are the full names of message fields in which the server takes as given what it sets elsewhere.
  */
-export function createMessageSchemas(prose: Prose): MessageSchemas {
+export function createMessageSchemas(prose: Prose, verbatimFields: ReadonlySet<string> = new Set()): MessageSchemas {
   const components = new Map<string, JsonObject>();
   const owners = new Map<string, string>();
 
@@ -33,10 +33,12 @@ export function createMessageSchemas(prose: Prose): MessageSchemas {
     return { $ref: `#/components/schemas/${name}` };
   }
 
-  function messageSchema(message: DescMessage): JsonObject {
+  function messageSchema(message: DescMessage, isVerbatim = false): JsonObject {
     const wellKnown = wellKnownSchema(message);
     if (wellKnown !== undefined) return wellKnown;
-    return component(message.typeName, namesOf(message), () => objectSchema(message));
+    if (!isVerbatim) return component(message.typeName, namesOf(message), () => objectSchema(message));
+    const names = namesOf(message).map((name) => `${name}AsGiven`);
+    return component(`${message.typeName} as given`, names, () => objectSchema(message, { isVerbatim }));
   }
 
   function enumSchema(descriptor: DescEnum): JsonObject {
@@ -51,7 +53,8 @@ export function createMessageSchemas(prose: Prose): MessageSchemas {
     });
   }
 
-  function objectSchema(message: DescMessage, { omit = [], isPatch = false }: Variant = {}): JsonObject {
+  function objectSchema(message: DescMessage, variant: Variant = {}): JsonObject {
+    const { omit = [], isPatch = false } = variant;
     const fields = message.fields.filter((field) => !omit.includes(field));
     const required = isPatch ? [] : fields.filter(isRequired).map(({ jsonName }) => jsonName);
     const rules = readMessageRules(message).map((rule) => asSentence(prose.rename(rule)));
@@ -62,31 +65,31 @@ export function createMessageSchemas(prose: Prose): MessageSchemas {
       type: "object",
       ...(description === "" ? {} : { description }),
       ...(required.length === 0 ? {} : { required }),
-      ...(fields.length === 0 ? {} : { properties: properties(fields, isPatch) }),
+      ...(fields.length === 0 ? {} : { properties: properties(fields, variant) }),
       ...(exclusive.length === 0 ? {} : { allOf: exclusive }),
     };
   }
 
-  function properties(fields: readonly DescField[], isPatch: boolean): JsonObject {
+  function properties(fields: readonly DescField[], { isPatch = false, isVerbatim = false }: Variant): JsonObject {
     const entries = fields.map((field): [string, JsonObject] => {
-      const schema = fieldSchema(field);
+      const schema = fieldSchema(field, isVerbatim);
       return [field.jsonName, isPatch && isClearable(field) ? nullable(schema) : schema];
     });
     return Object.fromEntries(entries);
   }
 
-  function fieldSchema(field: DescField): JsonObject {
+  function fieldSchema(field: DescField, isVerbatim = false): JsonObject {
     const behaviors = new Set(getOption(field, field_behavior));
     const description = describeField(field);
     return {
-      ...valueSchema(field),
+      ...valueSchema(field, isVerbatim || verbatimFields.has(`${field.parent.typeName}.${field.name}`)),
       ...(description === "" ? {} : { description }),
-      ...(behaviors.has(FieldBehavior.OUTPUT_ONLY) ? { readOnly: true } : {}),
+      ...(behaviors.has(FieldBehavior.OUTPUT_ONLY) && !isVerbatim ? { readOnly: true } : {}),
       ...(behaviors.has(FieldBehavior.INPUT_ONLY) ? { writeOnly: true } : {}),
     };
   }
 
-  function valueSchema(field: DescField): JsonObject {
+  function valueSchema(field: DescField, isVerbatim = false): JsonObject {
     const { keywords, itemKeywords, keyKeywords } = readFieldRules(field);
     switch (field.fieldKind) {
       case "scalar":
@@ -94,7 +97,7 @@ export function createMessageSchemas(prose: Prose): MessageSchemas {
       case "enum":
         return { ...enumSchema(field.enum), ...keywords };
       case "message":
-        return { ...messageSchema(field.message), ...keywords };
+        return { ...messageSchema(field.message, isVerbatim), ...keywords };
       case "list":
         return { type: "array", items: { ...elementSchema(field), ...itemKeywords }, ...keywords };
       case "map": {
@@ -166,6 +169,8 @@ export interface Variant {
   readonly omit?: readonly DescField[];
   /** Nothing is required, and null clears what is not required otherwise (AIP-134). */
   readonly isPatch?: boolean;
+  /** What only the server sets otherwise is taken as given, in messages inside it too. */
+  readonly isVerbatim?: boolean;
 }
 
 /** Whether a request without the field is refused. */

@@ -15,7 +15,7 @@ import { createProse } from "./prose.ts";
  */
 export function createOpenApiDocument(options: OpenApiOptions): JsonObject {
   const prose = createProse(options.files);
-  const schemas = createMessageSchemas(prose);
+  const schemas = createMessageSchemas(prose, new Set(options.verbatimFields));
   const errors = createErrorResponses(options.errors, schemas);
   const examples = new Map(Object.entries(options.examples ?? {}));
   const paths: Record<string, JsonObject> = {};
@@ -64,6 +64,8 @@ export interface OpenApiOptions {
   readonly webhooks?: JsonObject;
   /** Components beside those of the contract. */
   readonly schemas?: JsonObject;
+  /** Full names of message fields in which the server takes as given what it sets elsewhere: `package.Message.field`. */
+  readonly verbatimFields?: readonly string[];
 }
 
 interface Route {

@@ -17,12 +17,17 @@ export interface CliProcess {
 const cli = join(import.meta.dirname, "..", "..", "src", "cli.ts");
 
 /** Runs `tellwire` from the sources with these variables and no other `TELLWIRE_` ones. It ends with the test process at the latest. */
-export function startCli(parameters: readonly string[], variables: Readonly<Record<string, string>> = {}): CliProcess {
+export function startCli(
+  parameters: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+  input = "",
+): CliProcess {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("TELLWIRE_"));
   const child = spawn(process.execPath, [cli, ...parameters], {
     env: { ...Object.fromEntries(inherited), ...variables },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [input === "" ? "ignore" : "pipe", "pipe", "pipe"],
   });
+  child.stdin?.end(input);
   const stop = (): void => void child.kill("SIGKILL");
   process.once("exit", stop);
   const exitCode = new Promise<number | null>((resolve) => {
@@ -47,9 +52,13 @@ export function startCli(parameters: readonly string[], variables: Readonly<Reco
   };
 }
 
-/** Runs a command to its end. */
-export async function runCli(parameters: readonly string[], variables?: Readonly<Record<string, string>>) {
-  const cliProcess = startCli(parameters, variables);
+/** Runs a command to its end, with `input` as its standard input. */
+export async function runCli(
+  parameters: readonly string[],
+  variables?: Readonly<Record<string, string>>,
+  input?: string,
+) {
+  const cliProcess = startCli(parameters, variables, input);
   const exitCode = await cliProcess.exitCode;
   return { exitCode, stdout: cliProcess.stdout(), stderr: cliProcess.stderr() };
 }

@@ -19,7 +19,8 @@ describe("information", () => {
   it("--help names the commands, also where the configuration is wrong", async () => {
     const { exitCode, stdout } = await runCli(["--help"], { TELLWIRE_HTTP_ADDR: "wrong" });
     expect(exitCode).toBe(0);
-    for (const command of ["serve", "dev", "migrate"]) expect(stdout).toMatch(new RegExp(`^ +${command} `, "m"));
+    for (const command of ["serve", "dev", "migrate", "import"])
+      expect(stdout).toMatch(new RegExp(`^ +${command} `, "m"));
   });
 });
 

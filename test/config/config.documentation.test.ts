@@ -4,7 +4,7 @@ import { configDefaults, type VariableName, variables } from "../../src/config/v
 
 const documentation = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8");
 const rows = new Map(
-  [...documentation.matchAll(/^\| `(TELLWIRE_[A-Z_]+)` \| ([^|]+) \|/gm)].map(([, name, value]) => [
+  [...documentation.matchAll(/^\| `(TELLWIRE_[A-Z_]+)` +\| ([^|]+) \|/gm)].map(([, name, value]) => [
     name,
     value?.trim(),
   ]),

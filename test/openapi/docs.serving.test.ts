@@ -20,10 +20,10 @@ beforeAll(async () => {
 afterAll(() => new Promise((resolve) => server.close(resolve)));
 
 /** What the page names, as a browser would ask for it. */
-async function namesInPage(): Promise<string[]> {
-  const html = await (await fetch(`${origin}/docs`)).text();
+async function namesInPage(page = "/docs"): Promise<string[]> {
+  const html = await (await fetch(`${origin}${page}`)).text();
   return [...html.matchAll(/(?:src|href|data-document)="([^"]+)"/g)].map(
-    ([, name]) => new URL(name!, `${origin}/docs`).href,
+    ([, name]) => new URL(name!, `${origin}${page}`).href,
   );
 }
 
@@ -72,7 +72,7 @@ describe("the reference page", () => {
   });
 
   test("everything that it names is served from here, with its type, and never changes", async () => {
-    const names = (await namesInPage()).filter((name) => !name.endsWith("/openapi.json"));
+    const names = (await namesInPage()).filter((name) => /\.(js|css|png)$/.test(name));
     expect(names).toHaveLength(4);
     const types: Record<string, string> = {
       js: "text/javascript; charset=utf-8",
@@ -93,6 +93,20 @@ describe("the reference page", () => {
   test("shows the document that is served here", async () => {
     expect(await namesInPage()).toContain(`${origin}/openapi.json`);
   });
+
+  test.each(["layer", "verifik", "layers"])(
+    "of %s shows the dialect's document, and leads to the others",
+    async (name) => {
+      const names = await namesInPage(`/docs/${name}`);
+      const pages = ["/docs", "/docs/layer", "/docs/verifik", "/docs/layers"].map((path) => `${origin}${path}`);
+      expect(names).toEqual(expect.arrayContaining([`${origin}/openapi/${name}.json`, ...pages]));
+      for (const url of names) {
+        expect((await fetch(url)).status, url).toBe(200);
+      }
+      const document = await (await fetch(`${origin}/openapi/${name}.json`)).json();
+      expect(document).toMatchObject({ openapi: "3.1.0" });
+    },
+  );
 
   test("a slash at the end leads to it", async () => {
     const response = await fetch(`${origin}/docs/`);

@@ -59,8 +59,6 @@ export const listQuery = z.object({
   projectFlow: text(1, 128).optional().describe("Only webhooks that are linked to this project flow."),
 });
 
-export type ListQuery = z.output<typeof listQuery>;
-
 function wholeNumber(min: number, max: number) {
   const message = `must be a whole number from ${min} to ${max}`;
   return z.coerce.number(message).int(message).min(min, message).max(max, message);

@@ -30,6 +30,7 @@ export function tellwireDocument(image: Uint8Array, version: string): JsonObject
     examples: examples(),
     webhooks: sentRequests,
     schemas: sentSchemas,
+    verbatimFields: ["tellwire.v1.WebhookImport.webhook"],
   });
 }
 

@@ -1,4 +1,4 @@
-import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
+import { defineEntity, p } from "@mikro-orm/core";
 
 /** A signing secret, sealed. The newest one has no end; a replaced one signs until `expiresAt`. */
 export const WebhookSecretEntity = defineEntity({
@@ -12,5 +12,3 @@ export const WebhookSecretEntity = defineEntity({
     expiresAt: p.datetime().nullable(),
   },
 });
-
-export type WebhookSecret = InferEntity<typeof WebhookSecretEntity>;
