@@ -16,6 +16,7 @@ import type { Broker, BrokerLog } from "./broker/broker.ts";
 import { openJetStream } from "./broker/jetstream.ts";
 import { openPostgresBroker } from "./broker/postgres.ts";
 import type { Config } from "./config.ts";
+import { createCrossOrigin } from "./cross-origin.ts";
 import { createEngine } from "./delivery/engine.ts";
 import { createDialectHandler } from "./dialects/dialect-handler.ts";
 import { createLayerDialect } from "./dialects/layer/layer-dialect.ts";
@@ -243,6 +244,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
     grpc: listenAddress(config.grpcAddress),
     tls: await readTls(config),
     maxBodyBytes,
+    first: config.corsOrigins.length === 0 ? undefined : createCrossOrigin(config.corsOrigins),
     gateway: async (request, response) => {
       for (const handle of dialectHandlers) {
         if (await handle(request, response)) return;

@@ -24,6 +24,8 @@ export interface Config {
   readonly secretsKeys: readonly Uint8Array[];
   /** Where the API is reached from outside, without a slash at the end. */
   readonly publicUrl: string | undefined;
+  /** Whose pages may call the HTTP port from a browser; `*`: anybody's; empty: nobody's. */
+  readonly corsOrigins: "*" | readonly string[];
   readonly allowHttp: boolean;
   readonly allowAddresses: readonly string[];
   readonly denyAddresses: readonly string[];
@@ -88,6 +90,7 @@ export function describeConfig(config: Config): Record<VariableName, string> {
     TELLWIRE_OPERATOR_KEY: secret(config.operatorKey !== undefined),
     TELLWIRE_SECRETS_KEY: secret(config.secretsKeys.length > 0),
     TELLWIRE_PUBLIC_URL: text(config.publicUrl),
+    TELLWIRE_CORS_ORIGINS: config.corsOrigins === "*" ? "*" : list(config.corsOrigins),
     TELLWIRE_ALLOW_HTTP: text(config.allowHttp),
     TELLWIRE_ALLOW_ADDRESSES: list(config.allowAddresses),
     TELLWIRE_DENY_ADDRESSES: list(config.denyAddresses),
@@ -173,6 +176,7 @@ function toConfig(command: Command, values: z.infer<typeof schema>): Config {
     operatorKey: values.TELLWIRE_OPERATOR_KEY,
     secretsKeys: values.TELLWIRE_SECRETS_KEY ?? [],
     publicUrl: values.TELLWIRE_PUBLIC_URL,
+    corsOrigins: values.TELLWIRE_CORS_ORIGINS ?? [],
     allowHttp: values.TELLWIRE_ALLOW_HTTP,
     allowAddresses: [...(values.TELLWIRE_ALLOW_ADDRESSES ?? []), ...(command === "dev" ? loopback : [])],
     denyAddresses: values.TELLWIRE_DENY_ADDRESSES ?? [],

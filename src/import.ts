@@ -62,12 +62,14 @@ export async function importLines({ input, transport, dryRun, print }: ImportOpt
 
   async function take(text: string, line: number): Promise<void> {
     const read = readImportLine(text);
+    // Whatever comes between webhooks waits for those before it: an organization because they may be refused without it, a refusal so that
+    // the report is in the order of the lines.
     switch (read.kind) {
       case "unreadable":
+        await sendBatch();
         report.refuse("lines", { line, what: "", reason: read.reason });
         return;
       case "organization": {
-        // In the order of the lines: webhooks before it may be waiting for this organization, to be refused without it.
         await sendBatch();
         const { id } = read.organization;
         const imported = await importOrganization(organizations, read.organization, { dryRun, line });

@@ -72,6 +72,12 @@ export const ports = list((text): number => {
   throw new Refusal(`must be ports from 1 to 65535 joined by commas, such as 81,591; ${quote(text)} is none`);
 });
 
+/** `*`, or origins of web pages joined by commas. */
+export const corsOrigins = list((text): string => {
+  if (text === "*" || (/^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text)) return text;
+  throw new Refusal(`must be * or origins joined by commas, such as https://app.example.com; ${quote(text)} is none`);
+}).transform((origins): "*" | string[] => (origins.includes("*") ? "*" : origins));
+
 /** NATS servers joined by commas. What is wrong is not repeated: there may be a password in it. */
 export const natsServers = list((text): string => {
   if (/^(nats|tls):\/\/[^\s/]+\/?$/.test(text) && URL.canParse(text)) return text;

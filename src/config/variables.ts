@@ -1,6 +1,7 @@
 import { z } from "zod";
 import {
   addressRanges,
+  corsOrigins,
   durations,
   httpUrl,
   natsServers,
@@ -28,6 +29,7 @@ export const variables = {
   TELLWIRE_OPERATOR_KEY: operatorKey.optional(),
   TELLWIRE_SECRETS_KEY: secretsKeys.optional(),
   TELLWIRE_PUBLIC_URL: httpUrl.optional(),
+  TELLWIRE_CORS_ORIGINS: corsOrigins.optional(),
   TELLWIRE_ALLOW_HTTP: trueOrFalse,
   TELLWIRE_ALLOW_ADDRESSES: addressRanges.optional(),
   TELLWIRE_DENY_ADDRESSES: addressRanges.optional(),

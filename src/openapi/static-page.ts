@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { chooseCoding, encodeContent } from "../gateway/content-coding.ts";
 import { type HttpRequest, type HttpResponse, headerValue } from "../gateway/http-exchange.ts";
+import { addVary } from "../gateway/metadata-headers.ts";
 
 /**
  * Prepares bytes for being sent again and again: with an ETag, which answers 304 to who has them (RFC 9110, 13.1.2), and compressed once for each
@@ -18,8 +19,9 @@ export function createStaticPage({ bytes, type, cacheControl, headers = {} }: St
   };
 
   return async (request, response) => {
-    const allHeaders = { ...headers, etag, "cache-control": cacheControl, vary: "accept-encoding", ...sniffing };
+    const allHeaders = { ...headers, etag, "cache-control": cacheControl, ...sniffing };
     for (const [name, value] of Object.entries(allHeaders)) response.setHeader(name, value);
+    addVary(response, "accept-encoding");
     if (isKnown(etag, headerValue(request, "if-none-match"))) {
       response.writeHead(304);
       response.end();

@@ -1,5 +1,5 @@
 import { createHmac, randomUUID } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Webhook as StandardWebhook } from "standardwebhooks";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -114,26 +114,24 @@ it("each line that is refused is named with its number and the reason, the other
   ].join("\r\n");
   const { exitCode, stdout, stderr } = await importFile(file);
   expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: "" });
-  expect(stdout.split("\n").sort()).toEqual(
-    [
-      "",
-      "line 3: is not JSON",
-      expect.stringMatching(
-        `^line 4: ${publicId("webhook", wrong)}: webhook.url: must be an absolute URL .*; webhook.signing_secret: must begin with whsec_ \\(INVALID_FIELDS\\)$`,
-      ),
-      "line 5: Webhook.signing_secret is not what the contract says",
-      'line 6: "colour" is no known member',
-      "line 7: organization.id: value is required, as org_… or a UUID",
-      'line 8: must have either a member "organization" or a member "webhook"',
-      expect.stringMatching(`^line 9: ${publicId("webhook", homeless)}: .* \\(ORGANIZATION_NOT_FOUND\\)$`),
-      expect.stringMatching(`^line 10: ${organizationId}: organization.name: .* \\(INVALID_FIELDS\\)$`),
-      'line 11: "surplus" is no known member',
-      "line 12: must be a JSON object",
-      "lines that cannot be read: 6",
-      "organizations: 1 imported, 0 updated, 0 unchanged, 2 refused",
-      "webhooks: 1 imported, 0 updated, 0 unchanged, 2 refused",
-    ].sort((one, other) => (String(one) < String(other) ? -1 : 1)),
-  );
+  expect(stdout.split("\n")).toEqual([
+    "line 3: is not JSON",
+    expect.stringMatching(
+      `^line 4: ${publicId("webhook", wrong)}: webhook.url: must be an absolute URL .*; webhook.signing_secret: must begin with whsec_ \\(INVALID_FIELDS\\)$`,
+    ),
+    "line 5: Webhook.signing_secret is not what the contract says",
+    'line 6: "colour" is no known member',
+    "line 7: organization.id: value is required, as org_… or a UUID",
+    'line 8: must have either a member "organization" or a member "webhook"',
+    expect.stringMatching(`^line 9: ${publicId("webhook", homeless)}: .* \\(ORGANIZATION_NOT_FOUND\\)$`),
+    expect.stringMatching(`^line 10: ${organizationId}: organization.name: .* \\(INVALID_FIELDS\\)$`),
+    'line 11: "surplus" is no known member',
+    "line 12: must be a JSON object",
+    "organizations: 1 imported, 0 updated, 0 unchanged, 2 refused",
+    "webhooks: 1 imported, 0 updated, 0 unchanged, 2 refused",
+    "lines that cannot be read: 6",
+    "",
+  ]);
   expect(stdout).not.toContain("hunter2");
 });
 
@@ -180,6 +178,15 @@ it("a wrong key, a wrong address and a file that is not there are told in a line
   const { TELLWIRE_OPERATOR_KEY: _, ...withoutKey } = variables();
   const noKey = await runCli(["import", path], withoutKey);
   expect(noKey.stderr).toMatch(/^tellwire: an import needs the operator's key.*\n$/);
+});
+
+it("the file of the documentation is imported as it stands", async () => {
+  const page = readFileSync(new URL("../../docs/importing.md", import.meta.url), "utf8");
+  const file = /```ndjson\n([\s\S]*?)```/.exec(page)?.[1] ?? "";
+  expect(await importFile(file)).toMatchObject({
+    exitCode: 0,
+    stdout: expect.stringContaining("webhooks: 2 imported, 0 updated, 0 unchanged, 0 refused"),
+  });
 });
 
 function webhook(values: Record<string, unknown>) {

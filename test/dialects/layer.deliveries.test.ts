@@ -138,6 +138,24 @@ describe("what receivers get", () => {
 });
 
 describe("when receivers fail", () => {
+  it("a receiver that failed its verification gets no event, and one that echoed does", async () => {
+    const refusing = await startReceiver(() => ({ status: 404 }));
+    const body = { version: "1.0", target_url: refusing.url, events: ["message.sent"], secret };
+    const { body: refused } = await layer("POST", path, { key, body });
+    const own = new URL(refused.url).pathname;
+    const inactive = await waitFor(async () => {
+      const { body: read } = await layer("GET", own, { key });
+      return read.status === "inactive" ? read : undefined;
+    });
+    expect(inactive.status_reason).toContain("404");
+    await activeWebhook({ ...body, target_url: receiver.url });
+    await publish("message.sent");
+    await waitFor(() => posts().length === 1);
+    expect(await deliveriesOf(own)).toEqual([]);
+    expect(refusing.requests.map(({ method }) => method)).toEqual(["GET"]);
+    await refusing.close();
+  });
+
   it("a receiver slower than a second has failed, and the request comes again under the same id", async () => {
     const own = await activeWebhook({ version: "1.0", target_url: receiver.url, events: ["message.sent"], secret });
     receiver.respondWith(echoing((_request, index) => (index === 1 ? "hang" : { status: 200 })));

@@ -104,7 +104,7 @@ describe("the reference page", () => {
         expect((await fetch(url)).status, url).toBe(200);
       }
       const document = await (await fetch(`${origin}/openapi/${name}.json`)).json();
-      expect(document).toMatchObject({ openapi: "3.1.0" });
+      expect(document).toMatchObject({ openapi: expect.stringMatching(/^3\.1\./) });
     },
   );
 

@@ -29,6 +29,8 @@ export interface ServersOptions
   grpc: ListenAddress;
   /** For both ports. */
   tls?: TlsIdentity | undefined;
+  /** Sees each request on the HTTP port first. True: it has answered it. */
+  first?: ((request: NodeRequest, response: NodeResponse) => boolean) | undefined;
   /** Answers every request on the HTTP port that is neither for an RPC nor for a probe. */
   gateway?: ((request: NodeRequest, response: NodeResponse) => Promise<void> | void) | undefined;
   /** Where one is left out, the default holds. */
@@ -62,7 +64,8 @@ export function createServers(options: ServersOptions): Servers {
   const handleProbe = createProbes({ serving, metrics: options.metrics, log });
 
   const http = createWebServer(tls, limits, (request, response) => {
-    if (limitRequest(request, response) || handleRpc(request, response) || handleProbe(request, response)) return;
+    if (limitRequest(request, response) || options.first?.(request, response)) return;
+    if (handleRpc(request, response) || handleProbe(request, response)) return;
     if (isGrpcRequest(request)) sendGrpcUnimplemented(request, response);
     else void passOn(request, response, options);
   });
