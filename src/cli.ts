@@ -1,13 +1,13 @@
 import { Command } from "commander";
 import { pino } from "pino";
+import { endWithParent } from "./commands/dev/end-with-parent.ts";
+import { runDev } from "./commands/dev.ts";
+import { failureText } from "./commands/failure-text.ts";
+import { importTransport } from "./commands/import/import-transport.ts";
+import { importLines, openImportFile } from "./commands/import.ts";
+import { migrate } from "./commands/migrate.ts";
+import { serve } from "./commands/serve.ts";
 import { type Command as ConfigCommand, readConfig } from "./config.ts";
-import { endWithParent } from "./dev/end-with-parent.ts";
-import { runDev } from "./dev.ts";
-import { failureText } from "./failure-text.ts";
-import { importLines, openImportFile } from "./import.ts";
-import { importTransport } from "./import-transport.ts";
-import { migrate } from "./migrate.ts";
-import { serve } from "./serve.ts";
 import { createLog } from "./telemetry/log.ts";
 import { version } from "./version.ts";
 

@@ -21,8 +21,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   config: ["domain", "outbound", "errors.ts"],
 };
 
-/** These wire things, and import everything: the files beside the folders, and the demo. */
-const wiring = ["dev"];
+/** These wire things, and import everything: the files beside the folders, and the commands. */
+const wiring = ["commands"];
 
 interface Import {
   from: string;

@@ -16,6 +16,7 @@ import { createProse } from "./prose.ts";
 export function createOpenApiDocument(options: OpenApiOptions): JsonObject {
   const prose = createProse(options.files);
   const schemas = createMessageSchemas(prose, new Set(options.verbatimFields));
+  const { actingParameters = [] } = options;
   const errors = createErrorResponses(options.errors, schemas);
   const examples = new Map(Object.entries(options.examples ?? {}));
   const paths: Record<string, JsonObject> = {};
@@ -25,7 +26,7 @@ export function createOpenApiDocument(options: OpenApiOptions): JsonObject {
       const tag = options.services.find(({ service }) => service === route.binding.method.parent)?.tag ?? "";
       const example = examples.get(route.id);
       examples.delete(route.id);
-      const operation = { ...route, tag, prose, schemas, names, example, errorResponses: errors.of };
+      const operation = { ...route, tag, prose, schemas, names, example, errorResponses: errors.of, actingParameters };
       item[httpMethodKey(route.binding, item)] = createOperation(route.binding, operation);
     }
     paths[path] = item;
@@ -66,6 +67,8 @@ export interface OpenApiOptions {
   readonly schemas?: JsonObject;
   /** Full names of message fields in which the server takes as given what it sets elsewhere: `package.Message.field`. */
   readonly verbatimFields?: readonly string[];
+  /** Parameters of every operation that does more than read, such as headers. */
+  readonly actingParameters?: readonly JsonObject[];
 }
 
 interface Route {

@@ -17,7 +17,9 @@ export function createOperation(binding: HttpBinding, options: OperationOptions)
   const { method } = binding;
   const comment = prose.describe(method);
   const summary = firstSentence(comment);
-  const parameters = [...pathParameters(options), ...queryParameters(binding, schemas)];
+  const traits = traitsOf(binding);
+  const acting = traits.isSafe ? [] : options.actingParameters;
+  const parameters = [...pathParameters(options), ...queryParameters(binding, schemas), ...acting];
   const body = requestBody(binding, schemas, example?.request);
   return {
     operationId: id,
@@ -26,7 +28,7 @@ export function createOperation(binding: HttpBinding, options: OperationOptions)
     ...(comment.length > summary.length + 1 ? { description: comment } : {}),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: body }),
-    responses: { 200: answer(binding, options), ...options.errorResponses(traitsOf(binding)) },
+    responses: { 200: answer(binding, options), ...options.errorResponses(traits) },
   };
 }
 
@@ -38,6 +40,8 @@ export interface OperationOptions {
   readonly path: OpenApiPath;
   readonly names: readonly string[];
   readonly example: Example | undefined;
+  /** Parameters of every operation that does more than read. */
+  readonly actingParameters: readonly JsonObject[];
   /** The answers to a call that fails, by status. */
   readonly errorResponses: (traits: OperationTraits) => JsonObject;
 }

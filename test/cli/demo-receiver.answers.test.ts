@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Webhook } from "standardwebhooks";
 import { afterEach, expect, it } from "vitest";
-import { type DemoReceiver, startDemoReceiver } from "../../src/dev/demo-receiver.ts";
+import { type DemoReceiver, startDemoReceiver } from "../../src/commands/dev/demo-receiver.ts";
 import { createLog } from "../../src/telemetry/log.ts";
 
 const secret = `whsec_${Buffer.alloc(32, 5).toString("base64")}`;

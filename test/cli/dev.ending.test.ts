@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { waitFor } from "../support/wait-for.ts";
 
 it("a program that npm started through a shell ends when the shell has ended", async () => {
-  const module = join(import.meta.dirname, "../../src/dev/end-with-parent.ts");
+  const module = join(import.meta.dirname, "../../src/commands/dev/end-with-parent.ts");
   const script = `import { endWithParent } from ${JSON.stringify(module)};
     endWithParent();
     setInterval(() => {}, 1_000);

@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from "vitest";
-import { runUntilSignal } from "../../src/run-until-signal.ts";
+import { runUntilSignal } from "../../src/commands/run-until-signal.ts";
 import { createLog } from "../../src/telemetry/log.ts";
 
 const log = createLog({ level: "silent", format: "json", output: { write: () => {} } });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { DeliveryStatus } from "../../gen/tellwire/v1/delivery_pb.ts";
+import { WebhookImportOutcome } from "../../gen/tellwire/v1/webhook_import_pb.ts";
 import { WebhookStatus } from "../../gen/tellwire/v1/webhook_pb.ts";
 import { type Database, openEmbedded } from "../../src/store/database.ts";
 import { errorOf, startApi, type TestApi, webhookFor } from "../api/start-api.ts";
@@ -60,5 +61,35 @@ it("the use cases do the same on the embedded database", async () => {
   expect(delivery).toMatchObject({ status: DeliveryStatus.CANCELLED, statusReason: "the webhook was deleted" });
   expect(delivery?.attempts).toHaveLength(1);
   expect(api.serverFailures).toEqual([]);
+  expect(api.backgroundFailures).toEqual([]);
+});
+
+it("idempotency keys and imports do the same on the embedded database", async () => {
+  const { clients, id: organizationId, key } = await api.addOrganization();
+  const withKey = api.clients({ "x-api-key": key, "idempotency-key": "once" });
+  const request = { webhook: webhookFor(receiver.url) };
+  const answers = await Promise.all([1, 2, 3].map(() => withKey.webhooks.createWebhook(request)));
+  expect(new Set(answers.map(({ signingSecret }) => signingSecret)).size).toBe(1);
+  expect((await clients.webhooks.listWebhooks({})).webhooks).toHaveLength(1);
+  await api.useCases.idempotencyCleaner.clean();
+
+  const webhook = webhookFor(receiver.url, {
+    id: "0b8f7f0e-2f0a-4f4e-9a53-3d8f5d5c1a10",
+    organizationId,
+    status: WebhookStatus.ACTIVE,
+    signingSecret: "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    headers: { b: "1", a: "2" },
+    updateTime: { seconds: 1_700_000_000n, nanos: 123_000_000 },
+  });
+  const outcomes = [];
+  for (const validateOnly of [true, false, false]) {
+    const { results } = await api.operator.webhooks.importWebhooks({ imports: [{ webhook }], validateOnly });
+    outcomes.push(results[0]?.outcome);
+  }
+  expect(outcomes).toEqual([
+    WebhookImportOutcome.IMPORTED,
+    WebhookImportOutcome.IMPORTED,
+    WebhookImportOutcome.UNCHANGED,
+  ]);
   expect(api.backgroundFailures).toEqual([]);
 });

@@ -30,6 +30,7 @@ export function tellwireDocument(image: Uint8Array, version: string): JsonObject
     examples: examples(),
     webhooks: sentRequests,
     schemas: sentSchemas,
+    actingParameters: [idempotencyKey],
     verbatimFields: ["tellwire.v1.WebhookImport.webhook"],
   });
 }
@@ -44,3 +45,12 @@ const services = [
 function missing(typeName: string): never {
   throw new Error(`the contract has no ${typeName}`);
 }
+
+const idempotencyKey = {
+  name: "Idempotency-Key",
+  in: "header",
+  description:
+    "A text of your own that names this call, such as a UUID: sent again within 24 hours with the same request, it is answered as the first " +
+    "time, and nothing is done twice. The answer then has the header `Idempotency-Replayed: true`.",
+  schema: { type: "string", minLength: 1, maxLength: 255, pattern: "^[\\x21-\\x7e]+$" },
+};

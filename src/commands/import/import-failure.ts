@@ -1,8 +1,8 @@
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
-import type { Status } from "../gen/google/rpc/status_pb.ts";
-import { TellwireError } from "./errors.ts";
+import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import type { Status } from "../../../gen/google/rpc/status_pb.ts";
+import { TellwireError } from "../../errors.ts";
 
 /** Why a line was refused. */
 export interface Refusal {

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Webhook, WebhookVerificationError } from "standardwebhooks";
-import type { Log } from "../telemetry/log.ts";
+import type { Log } from "../../telemetry/log.ts";
 
 /** A small receiver of webhooks, as a customer would write one. */
 export interface DemoReceiver {

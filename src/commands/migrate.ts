@@ -1,5 +1,5 @@
-import type { Config } from "./config.ts";
-import { openEmbedded, openPostgres } from "./store/database.ts";
+import type { Config } from "../config.ts";
+import { openEmbedded, openPostgres } from "../store/database.ts";
 
 /** Brings the tables of the configured database up to date, and prints which migrations ran. */
 export async function migrate(config: Config, print: (text: string) => void): Promise<void> {

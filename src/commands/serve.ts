@@ -1,9 +1,9 @@
-import { startApp } from "./app.ts";
-import { type Config, describeConfig } from "./config.ts";
+import { startApp } from "../app.ts";
+import { type Config, describeConfig } from "../config.ts";
+import { loadSecretsKeys } from "../secrets-key-file.ts";
+import type { Log } from "../telemetry/log.ts";
+import { createMetrics } from "../telemetry/metrics.ts";
 import { runUntilSignal } from "./run-until-signal.ts";
-import { loadSecretsKeys } from "./secrets-key-file.ts";
-import type { Log } from "./telemetry/log.ts";
-import { createMetrics } from "./telemetry/metrics.ts";
 
 /** Runs Tellwire until a signal stops it. */
 export async function serve(config: Config, { log, exit }: { log: Log; exit: (code: number) => void }): Promise<void> {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { TellwireError } from "../errors.ts";
-import { readPrivateFile, writePrivateFile } from "../private-file.ts";
+import { TellwireError } from "../../errors.ts";
+import { readPrivateFile, writePrivateFile } from "../../private-file.ts";
 
 /** What the demo must remember, because the API shows it only once. */
 export type DemoFile = z.infer<typeof schema>;

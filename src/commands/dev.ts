@@ -1,15 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { startApp } from "./app.ts";
-import { type Config, describeConfig } from "./config.ts";
+import { startApp } from "../app.ts";
+import { type Config, describeConfig } from "../config.ts";
+import { readOrCreatePrivateFile } from "../private-file.ts";
+import { loadSecretsKeys } from "../secrets-key-file.ts";
+import type { Log } from "../telemetry/log.ts";
+import { createMetrics } from "../telemetry/metrics.ts";
 import { type DemoResult, runDemo } from "./dev/demo.ts";
 import { type DemoReceiver, startDemoReceiver } from "./dev/demo-receiver.ts";
 import { tourText } from "./dev/tour-text.ts";
-import { readOrCreatePrivateFile } from "./private-file.ts";
 import { runUntilSignal } from "./run-until-signal.ts";
-import { loadSecretsKeys } from "./secrets-key-file.ts";
-import type { Log } from "./telemetry/log.ts";
-import { createMetrics } from "./telemetry/metrics.ts";
 
 export interface DevOptions {
   log: Log;

@@ -1,9 +1,9 @@
 import { createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
-import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
-import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
-import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
+import { DeliveryService } from "../../../gen/tellwire/v1/delivery_service_pb.ts";
+import { EventService } from "../../../gen/tellwire/v1/event_service_pb.ts";
+import { OrganizationService } from "../../../gen/tellwire/v1/organization_service_pb.ts";
+import { WebhookService } from "../../../gen/tellwire/v1/webhook_service_pb.ts";
 
 /** The public API as one caller sees it. */
 export type DemoApi = ReturnType<typeof connectDemoApi>;

@@ -1,4 +1,4 @@
-import { TellwireError } from "./errors.ts";
+import { TellwireError } from "../errors.ts";
 
 /**
  * What to tell somebody whose command failed: a sentence for what they can mend (our own errors, and what the system refused), and the

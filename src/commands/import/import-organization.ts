@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
-import type { Organization } from "../gen/tellwire/v1/organization_pb.ts";
-import type { OrganizationService } from "../gen/tellwire/v1/organization_service_pb.ts";
+import type { Organization } from "../../../gen/tellwire/v1/organization_pb.ts";
+import type { OrganizationService } from "../../../gen/tellwire/v1/organization_service_pb.ts";
 import { refusalOfCall, refusalOfError } from "./import-failure.ts";
 import type { LineOutcome } from "./import-report.ts";
 

@@ -2,14 +2,14 @@ import { open } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { createClient, type Transport } from "@connectrpc/connect";
-import { OrganizationService } from "../gen/tellwire/v1/organization_service_pb.ts";
-import { type WebhookImport, WebhookImportOutcome } from "../gen/tellwire/v1/webhook_import_pb.ts";
-import { WebhookService } from "../gen/tellwire/v1/webhook_service_pb.ts";
-import { parseId } from "./domain/ids.ts";
-import { refusalOfCall, refusalOfStatus } from "./import-failure.ts";
-import { readImportLine } from "./import-line.ts";
-import { importOrganization } from "./import-organization.ts";
-import { createImportReport, type LineOutcome } from "./import-report.ts";
+import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
+import { type WebhookImport, WebhookImportOutcome } from "../../gen/tellwire/v1/webhook_import_pb.ts";
+import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
+import { parseId } from "../domain/ids.ts";
+import { refusalOfCall, refusalOfStatus } from "./import/import-failure.ts";
+import { readImportLine } from "./import/import-line.ts";
+import { importOrganization } from "./import/import-organization.ts";
+import { createImportReport, type LineOutcome } from "./import/import-report.ts";
 
 export interface ImportOptions {
   /** Lines of JSON; see readImportLine. */

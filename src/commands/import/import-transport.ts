@@ -1,7 +1,7 @@
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import type { Config } from "./config.ts";
-import { TellwireError } from "./errors.ts";
+import type { Config } from "../../config.ts";
+import { TellwireError } from "../../errors.ts";
 
 /**
  * The way to the API that an import goes: at `url`, else at the public URL, else at the address on which a Tellwire of this configuration

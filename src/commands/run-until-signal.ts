@@ -1,4 +1,4 @@
-import type { Log } from "./telemetry/log.ts";
+import type { Log } from "../telemetry/log.ts";
 
 export interface RunUntilSignalOptions {
   /** Stops taking work, finishes or hands over what is in flight. */

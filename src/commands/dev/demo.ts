@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { DeliveryStatus } from "../../gen/tellwire/v1/delivery_pb.ts";
-import { type Webhook, WebhookStatus } from "../../gen/tellwire/v1/webhook_pb.ts";
-import { TellwireError } from "../errors.ts";
-import type { Log } from "../telemetry/log.ts";
+import { DeliveryStatus } from "../../../gen/tellwire/v1/delivery_pb.ts";
+import { type Webhook, WebhookStatus } from "../../../gen/tellwire/v1/webhook_pb.ts";
+import { TellwireError } from "../../errors.ts";
+import type { Log } from "../../telemetry/log.ts";
 import { connectDemoApi, type DemoApi } from "./demo-api.ts";
 import { type DemoFile, readDemoFile, writeDemoFile } from "./demo-file.ts";
 import type { DemoReceiver } from "./demo-receiver.ts";

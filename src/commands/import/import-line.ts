@@ -1,6 +1,6 @@
 import { type DescMessage, fromJson, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
-import { type Organization, OrganizationSchema } from "../gen/tellwire/v1/organization_pb.ts";
-import { type WebhookImport, WebhookImportSchema } from "../gen/tellwire/v1/webhook_import_pb.ts";
+import { type Organization, OrganizationSchema } from "../../../gen/tellwire/v1/organization_pb.ts";
+import { type WebhookImport, WebhookImportSchema } from "../../../gen/tellwire/v1/webhook_import_pb.ts";
 
 /** What a line of an import file says, or why it says nothing. */
 export type ImportLine =
