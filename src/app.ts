@@ -112,7 +112,7 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
     requestOrigin,
     maxPayloadBytes: config.maxPayloadBytes,
     maxPerWebhook: config.concurrencyPerWebhook,
-    observer: observeEngine({ log, metrics, now: ids.now }),
+    observer: observeEngine({ log, metrics, now: ids.now, isForPeople: config.logFormat === "pretty" }),
   });
   const useCases = createUseCases({
     database,

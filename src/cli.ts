@@ -7,6 +7,7 @@ import { importTransport } from "./commands/import/import-transport.ts";
 import { importLines, openImportFile } from "./commands/import.ts";
 import { migrate } from "./commands/migrate.ts";
 import { serve } from "./commands/serve.ts";
+import { nearestName } from "./config/nearest-name.ts";
 import { type Command as ConfigCommand, readConfig } from "./config.ts";
 import { createLog } from "./telemetry/log.ts";
 import { version } from "./version.ts";
@@ -22,7 +23,10 @@ const program = new Command("tellwire")
 program
   .command("serve", { isDefault: true })
   .description("run the service (the default)")
-  .action(async () => {
+  // As the default it gets every word that is no command.
+  .allowExcessArguments()
+  .action(async (_options: object, { args: [word] }: Command) => {
+    if (word !== undefined) refuseWord(word);
     const { config, log, exit } = prepare("serve");
     await serve(config, { log, exit });
   });
@@ -69,8 +73,14 @@ program
 try {
   await program.parseAsync();
 } catch (error) {
-  process.stderr.write(`tellwire: ${failureText(error)}\n`);
-  process.exitCode = 1;
+  // Not by the exit code alone: a library that leaves a socket open after a failed connection must not keep the process.
+  process.stderr.write(`tellwire: ${failureText(error)}\n`, () => process.exit(1));
+}
+
+/** Ends the process with what it does not know, and with the command that was probably meant. */
+function refuseWord(word: string): never {
+  const names = program.commands.map((command) => command.name());
+  return program.error(`error: '${word}' is no command of tellwire: did you mean ${nearestName(word, names)}?`);
 }
 
 /** Log lines and printed text share one way out, so that they stand in the order in which they were written. */

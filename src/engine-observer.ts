@@ -9,10 +9,12 @@ export interface EngineObserverOptions {
   log: Log;
   metrics: Metrics;
   now: () => number;
+  /** Whether people read the log: then a line of an attempt has no ids beside its text. */
+  isForPeople: boolean;
 }
 
 /** Turns what the engine tells of itself into figures, and into one readable line for each attempt. */
-export function observeEngine({ log, metrics, now }: EngineObserverOptions): EngineObserver {
+export function observeEngine({ log, metrics, now, isForPeople }: EngineObserverOptions): EngineObserver {
   return {
     inFlight: (change) => metrics.inFlightAttempts.inc(change),
     attempted(report) {
@@ -23,7 +25,7 @@ export function observeEngine({ log, metrics, now }: EngineObserverOptions): Eng
         metrics.deliveries.inc({ outcome: report.transition.status.toLowerCase() });
       }
       if (log.isLevelEnabled("info")) {
-        log.info(attemptFields(report), formatDeliveryLine(line));
+        log.info({ ...(isForPeople ? {} : attemptIds(report)), ...attemptFailure(report) }, formatDeliveryLine(line));
       }
     },
     received: (events) => metrics.eventsReceived.inc(events),
@@ -63,12 +65,14 @@ function lineOutcome({ verdict, status }: AttemptResult): DeliveryLine["outcome"
   return verdict;
 }
 
-/** For machines; the line beside them is for people. */
-function attemptFields({ task, outcome }: AttemptReport): Record<string, unknown> {
+function attemptIds({ task }: AttemptReport): Record<string, string> {
   return {
     organizationId: publicId("organization", task.subscription.organizationId),
     webhookId: publicId("webhook", task.subscription.webhookId),
     eventId: task.event.publicId,
-    ...(outcome.error === null ? {} : { error: outcome.error, reason: outcome.errorMessage }),
   };
+}
+
+function attemptFailure({ outcome }: AttemptReport): Record<string, string> {
+  return outcome.error === null ? {} : { error: outcome.error, reason: outcome.errorMessage };
 }

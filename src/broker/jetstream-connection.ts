@@ -33,14 +33,13 @@ export interface ConnectionListener {
 
 const connectTimeoutMs = 5_000;
 
-/** Connects to the first server that answers. Throws BROKER_UNAVAILABLE where none does, or where it does not let us in. */
+/**
+ * Connects to the first server that answers. Throws BROKER_UNAVAILABLE where none does, or where it does not let us in, and CONFIG_INVALID for
+ * a URL or a credentials file that cannot be read.
+ */
 export async function connectNats(options: NatsOptions): Promise<PersistentConnection> {
   const nats = await connect(await connectionOptions(options)).catch((error: unknown) => {
-    throw new TellwireError(
-      "BROKER_UNAVAILABLE",
-      `cannot connect to NATS at ${servers(options.url).join(", ")}: ${error instanceof Error ? error.message : error}`,
-      { cause: error },
-    );
+    throw connectionFailure(options, error);
   });
   const listeners = new Set<ConnectionListener>();
   void watch(nats, listeners, options.log);
@@ -51,6 +50,16 @@ export async function connectNats(options: NatsOptions): Promise<PersistentConne
       return () => listeners.delete(listener);
     },
   };
+}
+
+function connectionFailure({ url, credentialsFile }: NatsOptions, error: unknown): TellwireError {
+  const said = error instanceof Error ? error.message : error;
+  const named = credentialsFile === undefined ? "" : " and TELLWIRE_NATS_CREDENTIALS";
+  return new TellwireError(
+    "BROKER_UNAVAILABLE",
+    `cannot connect to NATS at ${servers(url).join(", ")}: ${said}: check that a nats-server runs there, and TELLWIRE_NATS_URL${named}`,
+    { cause: error },
+  );
 }
 
 async function connectionOptions({ url, credentialsFile, tls }: NatsOptions): Promise<ConnectionOptions> {
@@ -67,8 +76,15 @@ async function connectionOptions({ url, credentialsFile, tls }: NatsOptions): Pr
     ignoreAuthErrorAbort: true,
     ...(encrypted && { tls: { ...(tls as Record<string, string>) } }),
     ...(login !== undefined && loginOptions(login)),
-    ...(credentialsFile !== undefined && { authenticator: credsAuthenticator(await readFile(credentialsFile)) }),
+    ...(credentialsFile !== undefined && { authenticator: credsAuthenticator(await readCredentials(credentialsFile)) }),
   };
+}
+
+async function readCredentials(path: string): Promise<Uint8Array> {
+  return await readFile(path).catch((cause: NodeJS.ErrnoException) => {
+    const message = `TELLWIRE_NATS_CREDENTIALS: ${path} cannot be read (${cause.code})`;
+    throw new TellwireError("CONFIG_INVALID", message, { cause });
+  });
 }
 
 function loginOptions({ username, password }: URL): ConnectionOptions {

@@ -1,6 +1,6 @@
 /**
  * The time of a timestamp of RFC 3339, section 5.6, such as `2026-05-01T12:00:00.25Z`, to the millisecond; undefined where the text is none.
- * A leap second counts as the second after it.
+ * A leap second counts as the second after it. The years are 1 to 9999 in UTC too: an offset may lead out of what the store can keep.
  */
 export function parseRfc3339(text: string): Date | undefined {
   const match = pattern.exec(text);
@@ -19,7 +19,7 @@ export function parseRfc3339(text: string): Date | undefined {
   const time = new Date(0);
   time.setUTCFullYear(year, month - 1, day);
   time.setUTCHours(hour, minute - offset, second, milliseconds);
-  return time;
+  return time.getUTCFullYear() >= 1 && time.getUTCFullYear() <= 9999 ? time : undefined;
 }
 
 const pattern = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(\.\d+)?(Z|[+-]\d{2}:\d{2})$/i;

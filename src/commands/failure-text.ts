@@ -17,21 +17,14 @@ function ownFailureText({ message, fieldViolations }: TellwireError): string {
   return [`the configuration has ${fieldViolations.length} errors:`, ...lines].join("\n");
 }
 
-function systemFailureText(error: NodeJS.ErrnoException & { address?: string; port?: number }): string {
-  const place = `${error.address ?? ""}:${error.port ?? ""}`;
-  switch (error.code) {
-    case "EADDRINUSE":
-      return `${place} is in use: stop what listens there, or set TELLWIRE_HTTP_ADDR and TELLWIRE_GRPC_ADDR to other addresses`;
-    case "EADDRNOTAVAIL":
-    case "EACCES":
-      if (error.syscall !== "listen") return error.message;
-      return `cannot listen on ${place} (${error.code}): set TELLWIRE_HTTP_ADDR and TELLWIRE_GRPC_ADDR to addresses of this machine`;
-    case "ECONNREFUSED":
-      return `nothing answers on ${place}: check that the server runs, and TELLWIRE_DATABASE_URL and TELLWIRE_NATS_URL`;
-    default:
-      return error.message;
-  }
+/** Addresses that cannot be listened on or reached are named by who opens them, and so are files that a variable names. */
+function systemFailureText({ syscall = "", message }: NodeJS.ErrnoException): string {
+  if (!fileCalls.has(syscall)) return message;
+  return `${message}: TELLWIRE_DATA_DIR has to be a folder that this user may write to`;
 }
+
+/** Those with which the data folder and what is in it is made, read and written. */
+const fileCalls: ReadonlySet<string> = new Set(["open", "mkdir", "link", "rename", "unlink", "scandir"]);
 
 /** What the system said, in the error itself, in its causes, or among the attempts that it stands for (one for each address of a name). */
 function systemErrorIn(error: unknown): NodeJS.ErrnoException | undefined {

@@ -3,6 +3,7 @@ import { decodeEventMessage } from "../broker/event-message.ts";
 import type { EventRecord } from "../domain/event.ts";
 import { deliveryIdOf } from "../domain/ids.ts";
 import { outgoingEvent } from "../domain/outgoing-event.ts";
+import { isAboutContent } from "../store/is-about-content.ts";
 import { eventKey, insertEvents } from "../store/sql/insert-events.ts";
 import { knownEvents } from "../store/sql/known-events.ts";
 import type { Sql } from "../store/sql.ts";
@@ -27,6 +28,8 @@ export interface DispatcherOptions {
   maxPayloadBytes: number;
   subjectPrefix: string;
   now: () => number;
+  /** How long another process may be at an event before its deliveries are recorded. */
+  settlingMs: number;
   onReceived: (events: number) => void;
   onRejected: (message: IncomingMessage, reason: RejectReason, detail: string) => void;
   /** Our side failed: the messages stay with the broker, and come again. */
@@ -59,23 +62,42 @@ const giveBackDelayMs = 1_000;
 
 async function dispatch(options: DispatcherOptions, batch: readonly IncomingMessage[]): Promise<void> {
   const events = await receive(options, batch);
-  if (events.length === 0) {
-    return;
+  if (events.length > 0) {
+    await writeAndStart(options, events);
   }
+}
+
+/** What the database cannot take for its content is found by halving, and given back alone: it holds up no other event. */
+async function writeAndStart(options: DispatcherOptions, events: readonly ReceivedEvent[]): Promise<void> {
   const receivedAt = options.now();
   const records = events.map(({ record }) => record);
-  const isNew = await insertEvents(options.sql, records, new Date(receivedAt));
+  let isNew: ReadonlySet<string>;
+  try {
+    isNew = await insertEvents(options.sql, records, new Date(receivedAt));
+  } catch (error) {
+    if (events.length === 1 || !isAboutContent(error)) {
+      giveBack(options, messagesOf(events), error);
+      return;
+    }
+    const middle = Math.ceil(events.length / 2);
+    await writeAndStart(options, events.slice(0, middle));
+    await writeAndStart(options, events.slice(middle));
+    return;
+  }
   options.onReceived(isNew.size);
   const [fresh, again] = partition(events, ({ record }) => isNew.has(eventKey(record.organizationId, record.id)));
-  const starting = fresh.map((event) => start(options, event, receivedAt, noDeliveries));
+  const starting = fresh.map((event) => start(options, event, { receivedAt, recorded: none, isSettling: false }));
   if (again.length > 0) {
-    const messages = again.flatMap((event) => event.messages);
-    starting.push(startKnown(options, again).catch((error) => giveBack(options, messages, error)));
+    starting.push(startKnown(options, again).catch((error) => giveBack(options, messagesOf(again), error)));
   }
   await Promise.all(starting);
 }
 
-const noDeliveries: ReadonlySet<string> = new Set();
+const none: ReadonlySet<string> = new Set();
+
+function messagesOf(events: readonly ReceivedEvent[]): IncomingMessage[] {
+  return events.flatMap(({ messages }) => messages);
+}
 
 /** Decodes the messages. Those that nobody can understand are rejected; two messages of one event become one. */
 async function receive(options: DispatcherOptions, batch: readonly IncomingMessage[]): Promise<ReceivedEvent[]> {
@@ -137,22 +159,35 @@ async function startKnown(options: DispatcherOptions, again: readonly ReceivedEv
     again.map(({ record }) => record.organizationId),
   );
   const byKey = new Map(known.map((found) => [eventKey(found.event.organizationId, found.event.id), found]));
+  const now = options.now();
   await Promise.all(
     again.map((event) => {
       const found = byKey.get(eventKey(event.record.organizationId, event.record.id));
-      return found === undefined
-        ? giveBack(options, event.messages, new Error(`event ${event.record.id} was there, and is gone`))
-        : start(options, { ...event, record: found.event }, found.receivedAt, found.deliveryIds);
+      if (found === undefined) {
+        return giveBack(options, event.messages, new Error(`event ${event.record.id} was there, and is gone`));
+      }
+      const { receivedAt, deliveryIds: recorded } = found;
+      // Of another process's clock, which may be ahead.
+      const isSettling = Math.abs(now - receivedAt) < options.settlingMs;
+      return start(options, { ...event, record: found.event }, { receivedAt, recorded, isSettling });
     }),
   );
+}
+
+/** What is known of an event's deliveries before they are started. */
+interface Standing {
+  receivedAt: number;
+  /** The ids of the deliveries that are recorded. */
+  recorded: ReadonlySet<string>;
+  /** The event came first a moment ago, by another message: whoever has that one may have the others under way, in another process. */
+  isSettling: boolean;
 }
 
 /** Starts the deliveries that are not recorded yet, and acknowledges the event's messages when all of them are. */
 async function start(
   options: DispatcherOptions,
   { record, organization, messages }: ReceivedEvent,
-  receivedAt: number,
-  recorded: ReadonlySet<string>,
+  { receivedAt, recorded, isSettling }: Standing,
 ): Promise<void> {
   const event = outgoingEvent(record);
   const deliveries: Promise<void>[] = [];
@@ -162,7 +197,7 @@ async function start(
     if (!wants(subscription, record.projectId, receivedAt) || recorded.has(deliveryId)) {
       continue;
     }
-    if (options.fastPath.isUnderWay(deliveryId)) {
+    if (isSettling || options.fastPath.isUnderWay(deliveryId)) {
       elsewhere = true;
       continue;
     }

@@ -13,6 +13,8 @@ export interface DrainLaneOptions {
   now: () => number;
   /** Requests at once to one webhook. */
   maxPerWebhook: number;
+  /** How often the database is asked for lanes, or for deliveries of a lane, that nobody told of. */
+  pollIntervalMs: number;
   isStopping: () => boolean;
 }
 
@@ -43,27 +45,45 @@ export async function drainLane(
     if (subscription === undefined) {
       break;
     }
+    // As of before the question: what is recorded while the database answers is due in its answer still.
+    const begun = new Set(underWay.keys());
     const due = await dueDeliveries(options.sql, {
       webhookId: lane.webhookId,
       now: options.now(),
       limit: options.maxPerWebhook + underWay.size,
     });
-    const waiting = due.filter(({ id }) => !underWay.has(id)).slice(0, options.maxPerWebhook - underWay.size);
+    const waiting = due.filter(({ id }) => !begun.has(id)).slice(0, options.maxPerWebhook - underWay.size);
     if (waiting.length === 0 && underWay.size === 0) {
       break;
     }
     for (const delivery of waiting) {
       begin(delivery, subscription);
     }
-    // Asked again when half of the room is free: a statement serves several deliveries, and the receiver is kept busy.
-    do {
-      await Promise.race(underWay.values());
-    } while (underWay.size > options.maxPerWebhook / 2);
+    await room(underWay, options);
   }
   await Promise.all(underWay.values());
   if (failure !== undefined) {
     throw failure;
   }
+}
+
+/**
+ * Asked again when half of the room is free: a statement serves several deliveries, and the receiver is kept busy. Or after a while: a request
+ * that hangs must not hold up what becomes due beside it.
+ */
+async function room(
+  underWay: ReadonlyMap<string, Promise<void>>,
+  { maxPerWebhook, pollIntervalMs }: Pick<DrainLaneOptions, "maxPerWebhook" | "pollIntervalMs">,
+): Promise<void> {
+  const pause = Promise.withResolvers<void>();
+  const timer = setTimeout(pause.resolve, pollIntervalMs);
+  const halfFree = async (): Promise<void> => {
+    do {
+      await Promise.race(underWay.values());
+    } while (underWay.size > maxPerWebhook / 2);
+  };
+  await Promise.race([halfFree(), pause.promise]);
+  clearTimeout(timer);
 }
 
 /** The lane was claimed for an active webhook: where memory knows of none, memory is too old. */

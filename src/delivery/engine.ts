@@ -69,6 +69,9 @@ const defaultLimits: EngineLimits = {
   subscriptionsMaxAgeMs: 30_000,
 };
 
+/** How long it takes, beyond the budget, until what was handed over is recorded, where the database is well. */
+const recordingMarginMs = 1_000;
+
 /** What the engine tells of itself, for the log and the figures. */
 export interface EngineObserver {
   /** A request to a receiver begins (1) or is over (-1). */
@@ -160,6 +163,7 @@ export function createEngine(options: EngineOptions): Engine {
     maxPayloadBytes: options.maxPayloadBytes,
     subjectPrefix: options.subjectPrefix ?? defaultSubjectPrefix,
     now,
+    settlingMs: limits.budgetMs + recordingMarginMs,
     onReceived: observer.received,
     onRejected: observer.rejected,
     onFailure: (error) => observer.failed("dispatch", error),

@@ -138,6 +138,7 @@ export function createFastPath(options: FastPathOptions): FastPath {
       const run: Run = { task, begunAt: now(), state: "queued", handedOver: false, resolve, reject };
       const { webhookId, status } = task.subscription;
       const gate = gateOf(webhookId);
+      underWay.set(task.deliveryId, run);
       if (
         draining ||
         status !== "ACTIVE" ||
@@ -148,7 +149,6 @@ export function createFastPath(options: FastPathOptions): FastPath {
         forgetIfIdle(webhookId, gate);
         return promise;
       }
-      underWay.set(task.deliveryId, run);
       gate.queue.push(run);
       startNext(gate);
       return promise;

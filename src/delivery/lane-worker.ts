@@ -20,8 +20,6 @@ export interface LaneWorkerOptions extends Omit<DrainLaneOptions, "isStopping"> 
   owner: string;
   maxLanes: number;
   leaseMs: number;
-  /** How often the database is asked for lanes that nobody told of. */
-  pollIntervalMs: number;
   /** The webhook has nothing scheduled any more. */
   onEmpty: (webhookId: string) => void;
   onHeld: (lanes: number) => void;
@@ -41,9 +39,11 @@ export function createLaneWorker(options: LaneWorkerOptions): LaneWorker {
       hold = await workOn(options, lane, () => stopping || state.lost);
     } catch (error) {
       options.onFailure(error);
+      // The lane is due still: given back at once, it would be claimed at once, and fail again.
+      await new Promise((resolve) => setTimeout(resolve, failurePauseMs));
     }
     try {
-      const dueAt = await releaseLane(sql, { webhookId: lane.webhookId, fence: lane.fence, hold });
+      const dueAt = await releaseLane(sql, { webhookId: lane.webhookId, owner, fence: lane.fence, hold });
       if (dueAt === undefined) {
         options.onEmpty(lane.webhookId);
       } else {
@@ -53,7 +53,9 @@ export function createLaneWorker(options: LaneWorkerOptions): LaneWorker {
       // The lease runs out by itself.
       options.onFailure(error);
     } finally {
-      held.delete(lane.webhookId);
+      if (held.get(lane.webhookId) === state) {
+        held.delete(lane.webhookId);
+      }
       options.onHeld(held.size);
       waker.wake();
     }
@@ -68,8 +70,15 @@ export function createLaneWorker(options: LaneWorkerOptions): LaneWorker {
     const lanes = await claimLanes(sql, { owner, now: now(), limit, leaseMs });
     for (const lane of lanes) {
       const state: HeldLane = { lost: false, done: Promise.resolve() };
+      const before = held.get(lane.webhookId);
       held.set(lane.webhookId, state);
-      state.done = work(lane, state);
+      if (before === undefined) {
+        state.done = work(lane, state);
+      } else {
+        // The lease ran out while the database was away, and nobody else was there: what is under way here ends first.
+        before.lost = true;
+        state.done = before.done.then(() => work(lane, state));
+      }
     }
     options.onHeld(held.size);
     return lanes.length === limit;
@@ -124,6 +133,8 @@ export function createLaneWorker(options: LaneWorkerOptions): LaneWorker {
     },
   };
 }
+
+const failurePauseMs = 1_000;
 
 interface HeldLane {
   /** The lease was lost: somebody else may work on the lane. */

@@ -1,3 +1,4 @@
+import { isAboutContent } from "../store/is-about-content.ts";
 import {
   type AttemptRecord,
   type DeliveryRecord,
@@ -96,7 +97,8 @@ interface Pending {
 }
 
 const firstRetryMs = 50;
-const maxRetryMs = 5_000;
+/** Short, because what was sent and is not recorded is sent again if the process dies. */
+const maxRetryMs = 1_000;
 
 /** Never throws. What the database cannot take for its content is found by halving the batch, and refused alone. */
 async function commit(options: RecorderOptions, batch: readonly Pending[]): Promise<void> {
@@ -132,12 +134,6 @@ async function commitHalves(options: RecorderOptions, batch: readonly Pending[],
   const middle = Math.ceil(batch.length / 2);
   await commit(options, batch.slice(0, middle));
   await commit(options, batch.slice(middle));
-}
-
-/** SQLSTATE classes 22 (data exception) and 23 (integrity constraint): trying again changes nothing. */
-function isAboutContent(error: unknown): boolean {
-  const code = (error as { code?: unknown }).code;
-  return typeof code === "string" && /^2[23]/.test(code);
 }
 
 /** Of a delivery that is in the batch twice, such as handed over and then finished, the later word counts. */

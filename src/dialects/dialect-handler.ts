@@ -7,6 +7,7 @@ import type { RunIdempotently } from "../usecases/idempotency.ts";
 import { answerOnce } from "./answer-once.ts";
 import { type Dialect, type DialectAnswer, type DialectFailure, DialectFailureError } from "./dialect.ts";
 import { createDialectRoutes } from "./dialect-routes.ts";
+import { cutOff, discardRest } from "./read-body-bytes.ts";
 import { readJsonBody } from "./read-json-body.ts";
 
 type Request = IncomingMessage | Http2ServerRequest;
@@ -21,6 +22,8 @@ export interface DialectHandlerOptions {
   /** What routes that are idempotent run in where a request has an Idempotency-Key. */
   runIdempotently: RunIdempotently;
   maxBodyBytes: number;
+  /** In which a body must have arrived whole, in milliseconds; left out: a minute. */
+  bodyTimeoutMs?: number;
   newRequestId: () => string;
   /** Told of what failed because of us; the answer has the request's id and nothing else of it. */
   onServerError: (failure: { requestId: string; method: string; error: unknown }) => void;
@@ -44,6 +47,7 @@ export function createDialectHandler(
   options: DialectHandlerOptions,
 ): (request: Request, response: Response) => Promise<boolean> {
   const routes = createDialectRoutes(dialect.routes);
+  const bodyLimits = { maxBytes: options.maxBodyBytes, timeoutMs: options.bodyTimeoutMs ?? 60_000 };
 
   async function answerTo(request: Request, target: Target): Promise<DialectAnswer> {
     const { method, path, query, requestId } = target;
@@ -58,7 +62,7 @@ export function createDialectHandler(
     if (failure !== undefined) {
       throw new DialectFailureError(failure);
     }
-    const { value: body, bytes: bodyBytes } = await readJsonBody(request, options.maxBodyBytes);
+    const { value: body, bytes: bodyBytes } = await readJsonBody(request, bodyLimits);
     const key = header("idempotency-key");
     const { route } = match;
     return route.idempotent && key !== undefined
@@ -82,10 +86,12 @@ export function createDialectHandler(
     const method = request.method ?? "GET";
     const target = { method, path, query: new URLSearchParams(query), requestId };
     let answer: DialectAnswer;
+    let isCutOff = false;
     try {
       answer = await answerTo(request, target);
     } catch (error) {
       const failure = failureOf(error);
+      isCutOff = failure.kind === "too slow";
       if (isOurs(failure)) {
         options.onServerError({ requestId, method: `${dialect.name} ${method} ${path}`, error });
       }
@@ -93,7 +99,7 @@ export function createDialectHandler(
       const reason = failure.kind === "refused" ? failure.error.reason : failure.kind;
       options.onRefusal?.({ requestId, method: `${dialect.name} ${method} ${path}`, status: answer.status, reason });
     }
-    send(request, response, answer);
+    send(request, response, { answer, isCutOff });
     return true;
   };
 }
@@ -142,9 +148,24 @@ function isOurs(failure: DialectFailure): boolean {
   return failure.kind === "internal" || (failure.kind === "refused" && failure.error.code === "UNAVAILABLE");
 }
 
-function send(request: Request, response: Response, { status, headers = {}, body }: DialectAnswer): void {
-  // A client that is still sending what we refused to read would get a reset in place of the answer.
-  request.resume();
+interface Sent {
+  answer: DialectAnswer;
+  /** Whether the rest of the request is refused. */
+  isCutOff: boolean;
+}
+
+function send(request: Request, response: Response, { answer, isCutOff }: Sent): void {
+  const { status, headers = {}, body } = answer;
+  if (!request.complete) {
+    discardRest(request);
+  }
+  // Whoever sent too slowly is not waited for any longer.
+  const afterwards = (): void => {
+    if (isCutOff) cutOff(request);
+  };
+  if (isCutOff && request.httpVersionMajor === 1) {
+    response.setHeader("connection", "close");
+  }
   const text = body === undefined ? "" : JSON.stringify(body);
   response.statusCode = status;
   for (const [name, value] of Object.entries(headers)) {
@@ -155,8 +176,8 @@ function send(request: Request, response: Response, { status, headers = {}, body
     response.setHeader("content-length", Buffer.byteLength(text));
   }
   if (request.method === "HEAD") {
-    response.end();
+    response.end(afterwards);
   } else {
-    response.end(text);
+    response.end(text, afterwards);
   }
 }

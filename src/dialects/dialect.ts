@@ -60,6 +60,7 @@ export type DialectFailure =
   | { kind: "unsupported media type"; contentType: string }
   | { kind: "malformed JSON"; message: string }
   | { kind: "too large"; maxBytes: number }
+  | { kind: "too slow"; timeoutMs: number }
   | { kind: "invalid"; violations: readonly InvalidField[] }
   | { kind: "refused"; error: TellwireError }
   | { kind: "internal" };

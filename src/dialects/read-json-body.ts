@@ -1,26 +1,25 @@
 import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import { DialectFailureError } from "./dialect.ts";
+import { type BodyLimits, readBodyBytes } from "./read-body-bytes.ts";
 import { findUnstorableValue } from "./unstorable-value.ts";
 
 /**
- * Reads a JSON body; undefined where there is none. Throws a DialectFailureError for one that is too large, not JSON, or encoded, and for
- * one with a value that cannot be stored.
+ * Reads a JSON body; undefined where there is none. Throws a DialectFailureError for one that is too large or too slow, not JSON, or encoded,
+ * and for one with a value that cannot be stored.
  */
 export async function readJsonBody(
   request: IncomingMessage | Http2ServerRequest,
-  maxBytes: number,
+  limits: BodyLimits,
 ): Promise<{ bytes: Buffer; value: unknown }> {
-  const bytes = await readBytes(request, maxBytes);
+  const bytes = await readBodyBytes(request, limits);
   if (bytes.length === 0) {
     return { bytes, value: undefined };
   }
   const contentType = String(request.headers["content-type"] ?? "application/json");
-  if (!/^application\/([a-z0-9.+-]+\+)?json\s*(;|$)/i.test(contentType) || request.headers["content-encoding"]) {
-    throw new DialectFailureError({
-      kind: "unsupported media type",
-      contentType: [contentType, request.headers["content-encoding"] ?? ""].join(" ").trim(),
-    });
+  const encoding = String(request.headers["content-encoding"] ?? "identity");
+  if (!/^application\/([a-z0-9.+-]+\+)?json\s*(;|$)/i.test(contentType) || !/^(identity)?$/i.test(encoding)) {
+    throw new DialectFailureError({ kind: "unsupported media type", contentType: `${contentType} ${encoding}` });
   }
   const value = parseJson(bytes);
   const unstorable = findUnstorableValue(value);
@@ -40,20 +39,3 @@ function parseJson(bytes: Buffer): unknown {
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
-
-async function readBytes(request: IncomingMessage | Http2ServerRequest, maxBytes: number): Promise<Buffer> {
-  const tooLarge = new DialectFailureError({ kind: "too large", maxBytes });
-  if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
-    throw tooLarge;
-  }
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes) {
-      throw tooLarge;
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}

@@ -38,17 +38,26 @@ export interface Database {
   close(): Promise<void>;
 }
 
-/** A Postgres server: `postgres://user:password@host:port/database`. */
+/**
+ * A Postgres server: `postgres://user:password@host:port/database`. Throws DATABASE_UNAVAILABLE where it does not answer, does not let us in,
+ * or has no such database.
+ */
 export async function openPostgres(url: string, options: { maxConnections: number }): Promise<Database> {
   const orm = await MikroORM.init({
     ...ormOptions,
     driver: PostgreSqlDriver,
     clientUrl: url,
+    // A database that does not exist is not made: a misspelt name must not pass for an empty database.
+    ensureDatabase: false,
     pool: { min: 0, max: options.maxConnections },
     // A pool that never gives up on a connection attempt would hang readiness with it.
     driverOptions: { connectionTimeoutMillis: 5_000, keepAlive: true, options: planEachTime },
   });
   const pool = await (orm.em.getConnection() as unknown as PostgreSqlConnection).getNativeClient();
+  await requireConnection(pool, url).catch(async (error) => {
+    await orm.close();
+    throw error;
+  });
   const connectListener = () =>
     new pg.Client({ connectionString: url, keepAlive: true, connectionTimeoutMillis: 5_000 });
   return database(orm, createPoolSql(pool, connectListener), async (migrate) => {
@@ -114,6 +123,25 @@ const ormOptions = {
  * is planned for the table as it is; the parsing is still saved.
  */
 const planEachTime = "-c plan_cache_mode=force_custom_plan";
+
+/** Before anything else is done, so that what is wrong with the server, the login or the database is told as such. */
+async function requireConnection(pool: pg.Pool, url: string): Promise<void> {
+  try {
+    (await pool.connect()).release();
+  } catch (cause) {
+    const { host, pathname } = new URL(url);
+    const said = cause instanceof AggregateError ? cause.errors.map(messageOf).join(", ") : messageOf(cause);
+    throw new TellwireError(
+      "DATABASE_UNAVAILABLE",
+      `cannot connect to the database ${pathname.slice(1)} at ${host}: ${said}: check that the server runs and has it, and TELLWIRE_DATABASE_URL`,
+      { cause },
+    );
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
 
 /** The key of the advisory lock: the letters "tellwire" are its only meaning. */
 const migrationLock = 0x74_65_6c_6c;

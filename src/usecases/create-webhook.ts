@@ -4,6 +4,7 @@ import { WebhookEntity } from "../store/entities/webhook.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 import { type Principal, requiredOrganizationOf } from "./access.ts";
 import type { Transact } from "./changes.ts";
+import { checkAll } from "./check-all.ts";
 import type { Dependencies } from "./dependencies.ts";
 import type { Organizations } from "./organizations.ts";
 import { disabledActivation, initialActivation } from "./webhook-activation.ts";
@@ -42,9 +43,11 @@ export function createCreateWebhook(
     const organizationId = requiredOrganizationOf(principal, requested, "webhook.organization_id");
     await organizations.require(organizationId);
     await organizations.requireProjects(organizationId, fields.projectIds);
-    checkWebhookFields(principal, fields, targetPolicy);
-    checkVerificationMethod(fields);
-    if (given !== "") checkSigningSecret(fields.format, given, "webhook.signing_secret");
+    checkAll(
+      () => checkWebhookFields(principal, fields, targetPolicy),
+      () => checkVerificationMethod(fields),
+      () => given !== "" && checkSigningSecret(fields.format, given, "webhook.signing_secret"),
+    );
     const signingSecret = given === "" ? formatOf(fields.format).generateSecret(ids.randomBytes) : given;
 
     const id = newUuid(ids);

@@ -1,5 +1,6 @@
 import type { Principal } from "./access.ts";
 import type { Transact } from "./changes.ts";
+import { wakeLane } from "./webhook-activation.ts";
 import { findWebhook, requireEtag, type WebhookTarget } from "./webhook-record.ts";
 
 /**
@@ -22,7 +23,8 @@ export function createDeleteWebhook({ transact, now }: { transact: Transact; now
          where webhook_id = ? and status = 'SCHEDULED'`,
         [new Date(now()), webhook.id],
       );
-      await em.execute("delete from lane where webhook_id = ?", [webhook.id]);
+      // Not removed: a delivery that is being scheduled at this moment relies on it. Whoever works on it cancels that one too.
+      await wakeLane(em, webhook.id, marks);
       marks.webhookChanged(webhook.organizationId);
     });
   };

@@ -1,7 +1,7 @@
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import type { ChangeMarks } from "./changes.ts";
 
-/** Makes a webhook's lane due now, after something was scheduled for it in the same transaction. A lane that is not there is made. */
+/** Makes a webhook's lane due now, after what it is due for was written in the same transaction. A lane that is not there is made. */
 export async function makeLaneDue(em: SqlEntityManager, webhookId: string, marks: ChangeMarks): Promise<void> {
   await em.execute(
     `insert into lane (webhook_id, due_at) values (?, now())

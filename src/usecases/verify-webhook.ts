@@ -55,7 +55,8 @@ export function createVerifyWebhook(dependencies: Dependencies, { transact }: { 
       const wasUnverified = webhook.status === "UNVERIFIED";
       applyOutcome(webhook, outcome, new Date(ids.now()));
       await em.flush();
-      if (wasUnverified && webhook.status === "ACTIVE") await wakeLane(em, webhook.id, marks);
+      // What waits from before is sent; where the failure switched the webhook off, it is cancelled.
+      if (wasUnverified && webhook.status !== "UNVERIFIED") await wakeLane(em, webhook.id, marks);
       marks.webhookChanged(webhook.organizationId);
       const failure = outcome.verified ? "" : outcome.failure;
       return { verified: outcome.verified, failure, record: await webhookRecord(em, webhook) };

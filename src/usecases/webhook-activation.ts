@@ -2,6 +2,7 @@ import type { SqlEntityManager } from "@mikro-orm/sql";
 import type { VerificationMethod } from "../domain/webhook.ts";
 import type { Webhook } from "../store/entities/webhook.ts";
 import type { ChangeMarks } from "./changes.ts";
+import { makeLaneDue } from "./make-lane-due.ts";
 
 /** The columns that say whether a webhook gets events. */
 export type Activation = Pick<Webhook, "status" | "statusReason" | "verifiedAt" | "verificationDueAt" | "activeSince">;
@@ -45,10 +46,12 @@ export async function dropWaiting(em: SqlEntityManager, webhookId: string, now: 
   );
 }
 
-/** What waits for a webhook that has become ACTIVE again may start at once. */
+/**
+ * What waits for a webhook whose status has changed is looked at again: it starts, or is cancelled. Call it after the new status is written. A
+ * lane that is not there is made: who schedules the first delivery at the same time waits for it, and nobody judges by the old status.
+ */
 export async function wakeLane(em: SqlEntityManager, webhookId: string, marks: ChangeMarks): Promise<void> {
-  await em.execute("update lane set due_at = now() where webhook_id = ?", [webhookId]);
-  marks.lanesDue();
+  await makeLaneDue(em, webhookId, marks);
 }
 
 /** Counts the deliveries that are given up from zero: those before the time do not disable the webhook any more. */

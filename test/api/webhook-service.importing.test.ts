@@ -166,14 +166,14 @@ it("a webhook that is refused says why, field for field, and does not stop the o
     { webhook: { url: receiver.url, eventTypes: ["*"] } },
     { webhook: webhook({ id: "wh_x" }) },
     {
-      webhook: webhook({ id: randomUUID(), url: "ftp://a", headers: { host: "b" }, signingSecret: "whsec_short" }),
+      webhook: webhook({ id: randomUUID(), url: "https://me@example.com/", headers: { host: "b" }, signingSecret: "whsec_short" }),
       previousSecrets: [
         { signingSecret: "nonsense", expireTime: timestampFromDate(lastYear) },
         { signingSecret: replaced },
       ],
     },
     {
-      webhook: webhook({ id: randomUUID(), signingSecret: "nonsense", url: "ftp://a" }),
+      webhook: webhook({ id: randomUUID(), signingSecret: "nonsense", url: "https://me@example.com/" }),
       previousSecrets: [{ signingSecret: "nonsense too", expireTime: timestampFromDate(lastYear) }],
     },
     { webhook: webhook({ id: foreign }) },
@@ -227,7 +227,7 @@ it("an import that only validates says what would come of it, and leaves nothing
   const id = randomUUID();
   api.changed.length = 0;
   const { results } = await api.operator.webhooks.importWebhooks({
-    imports: [{ webhook: webhook({ id }) }, { webhook: webhook({ id, url: "ftp://a" }) }],
+    imports: [{ webhook: webhook({ id }) }, { webhook: webhook({ id, url: "https://me@example.com/" }) }],
     validateOnly: true,
   });
   expect(results.map(({ outcome }) => outcome)).toEqual([WebhookImportOutcome.IMPORTED, WebhookImportOutcome.REFUSED]);

@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { makeTemporaryFolder } from "../support/temporary-folder.ts";
@@ -44,21 +46,59 @@ describe("errors", () => {
     ]);
   });
 
-  it("an unknown command is refused", async () => {
+  it("an unknown command is refused, and the command that was probably meant is named", async () => {
     const { exitCode, stderr } = await runCli(["sevre"]);
     expect(exitCode).toBe(1);
-    expect(stderr).toMatch(/^error: /);
+    expect(stderr).toMatch(/^error: 'sevre' is no command of tellwire: did you mean serve\?\n/);
   });
 
   it("a database that does not answer is named as such, without a stack", async () => {
     const { exitCode, stderr } = await runCli(["migrate"], {
-      TELLWIRE_DATABASE_URL: "postgres://nobody@127.0.0.1:1/none",
+      TELLWIRE_DATABASE_URL: "postgres://nobody:secret@127.0.0.1:1/none",
     });
     expect({ exitCode, stderr }).toEqual({
       exitCode: 1,
       stderr:
-        "tellwire: nothing answers on 127.0.0.1:1: check that the server runs, and TELLWIRE_DATABASE_URL and TELLWIRE_NATS_URL\n",
+        "tellwire: cannot connect to the database none at 127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1: check that the server runs and has it, and TELLWIRE_DATABASE_URL\n",
     });
+  });
+
+  it("a data folder that cannot be made is told with its variable", async () => {
+    const { exitCode, stderr } = await runCli(["serve"], { TELLWIRE_DATA_DIR: import.meta.filename });
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(
+      /^tellwire: ENOTDIR: .*: TELLWIRE_DATA_DIR has to be a folder that this user may write to\n$/,
+    );
+  });
+
+  it("credentials for NATS that cannot be read are told with their variable", async () => {
+    const { exitCode, stderr } = await runCli(["serve"], {
+      TELLWIRE_DATA_DIR: join(folder.path, "credentials"),
+      TELLWIRE_NATS_URL: "nats://127.0.0.1:1",
+      TELLWIRE_NATS_CREDENTIALS: join(folder.path, "none.creds"),
+    });
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 1,
+      stderr: `tellwire: TELLWIRE_NATS_CREDENTIALS: ${join(folder.path, "none.creds")} cannot be read (ENOENT)\n`,
+    });
+  });
+
+  it("a start that fails ends the process, also where what is no nats-server holds the connection open", async () => {
+    const silent = createServer().listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const { port } = silent.address() as AddressInfo;
+    try {
+      const { exitCode, stderr } = await runCli(["serve"], {
+        TELLWIRE_DATA_DIR: join(folder.path, "silent"),
+        TELLWIRE_NATS_URL: `nats://127.0.0.1:${port}`,
+      });
+      expect({ exitCode, stderr }).toEqual({
+        exitCode: 1,
+        stderr: `tellwire: cannot connect to NATS at 127.0.0.1:${port}: timeout: check that a nats-server runs there, and TELLWIRE_NATS_URL\n`,
+      });
+    } finally {
+      silent.close();
+    }
   });
 });
 

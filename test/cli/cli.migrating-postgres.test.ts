@@ -25,3 +25,16 @@ it("migrate makes the tables on a Postgres server, also where two run at once", 
     await admin.end();
   }
 });
+
+it("a database that does not exist is an error and is not made, so that a misspelt name is noticed", async () => {
+  const target = new URL(inject("postgres").url);
+  target.pathname = `/tellwire_misspelt_${process.pid}`;
+  const variables = { TELLWIRE_DATABASE_URL: target.href };
+  for (let time = 0; time < 2; time++) {
+    const { exitCode, stderr } = await runCli(["migrate"], variables);
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(
+      /^tellwire: cannot connect to the database tellwire_misspelt_.* does not exist: check .*TELLWIRE_DATABASE_URL\n$/,
+    );
+  }
+});

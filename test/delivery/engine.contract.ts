@@ -304,7 +304,7 @@ export function describeEngine(parts: string, open: () => Promise<EngineParts>):
       running.lanesDue();
       await finished(webhook.id, 2);
       expect(paused.requests).toHaveLength(2);
-      expect(await laneOf(database, webhook.id)).toBeUndefined();
+      await waitFor(async () => (await laneOf(database, webhook.id)) === undefined, { what: "the empty lane to go" });
     });
 
     test("during a rotation's overlap both secrets verify one request, and after it only the new one does", async () => {

@@ -247,6 +247,13 @@ describe("callers", () => {
     expect((await layer.call("GET", otherPath, { key: other.key })).body).toEqual([foreign]);
   });
 
+  it("what is not there is told in the words of Layer, without ids of the native API", async () => {
+    const { body: noApp } = await layer.call("GET", `/apps/${unknown}/webhooks`, { key });
+    expect(noApp.message).toBe("The token has no app with this id.");
+    const { body: noWebhook } = await layer.call("GET", `${path}/${unknown}`, { key });
+    expect(noWebhook.message).toBe("The app has no webhook with this id.");
+  });
+
   it("what only an operator may do is denied", async () => {
     const { webhook } = await api.operator.webhooks.createWebhook({
       webhook: webhookFor("https://a.example/", {

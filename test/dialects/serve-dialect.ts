@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Dialect } from "../../src/dialects/dialect.ts";
-import { createDialectHandler } from "../../src/dialects/dialect-handler.ts";
+import { createDialectHandler, type DialectRefusal } from "../../src/dialects/dialect-handler.ts";
 import type { TestApi } from "../api/start-api.ts";
 
 /** A dialect behind a real HTTP server, on the use cases of a test API. */
@@ -9,6 +9,9 @@ export interface ServedDialect {
   call: DialectCall;
   /** What failed because of us. */
   failures: { requestId: string; method: string; error: unknown }[];
+  /** What was answered with a failure. */
+  refusals: DialectRefusal[];
+  baseUrl: string;
   close(): Promise<void>;
 }
 
@@ -30,16 +33,19 @@ export interface DialectReply {
 export async function serveDialect(
   api: TestApi,
   dialect: Dialect,
-  { maxBodyBytes = 65_536 } = {},
+  { maxBodyBytes = 65_536, bodyTimeoutMs = 60_000 } = {},
 ): Promise<ServedDialect> {
   const failures: ServedDialect["failures"] = [];
+  const refusals: DialectRefusal[] = [];
   let requests = 0;
   const handle = createDialectHandler(dialect, {
     authenticate: api.useCases.keys.authenticate,
     runIdempotently: api.useCases.runIdempotently,
     maxBodyBytes,
+    bodyTimeoutMs,
     newRequestId: () => `req_${++requests}`,
     onServerError: (failure) => void failures.push(failure),
+    onRefusal: (refusal) => void refusals.push(refusal),
   });
   const server = createServer(async (request, response) => {
     if (!(await handle(request, response))) {
@@ -48,9 +54,12 @@ export async function serveDialect(
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
+  const baseUrl = `http://127.0.0.1:${port}`;
   return {
     failures,
-    call: createDialectCall(`http://127.0.0.1:${port}`),
+    refusals,
+    baseUrl,
+    call: createDialectCall(baseUrl),
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -1,3 +1,5 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { Webhook as Verifier } from "standardwebhooks";
@@ -65,7 +67,8 @@ const doors: [name: string, open: () => Door & AsyncDisposable][] = [
     () => connectDoor(createGrpcWebTransport({ baseUrl: tellwire.httpUrl, httpVersion: "1.1", interceptors })),
   ],
   ["Connect's gRPC client", () => connectDoor(createGrpcTransport({ baseUrl: tellwire.grpcUrl, interceptors }))],
-  ["REST", restDoor],
+  ["REST", () => restDoor(createRestClient(tellwire.httpUrl, key))],
+  ["curl on REST", () => restDoor(createCurlClient(tellwire.httpUrl, key))],
 ];
 
 describe("create, verify, publish, see the delivery", () => {
@@ -185,8 +188,7 @@ function rpcDoor({ webhooks, events, deliveries }: Clients, close: () => void): 
   };
 }
 
-function restDoor(): Door & AsyncDisposable {
-  const rest: RestClient = createRestClient(tellwire.httpUrl, key);
+function restDoor(rest: RestClient): Door & AsyncDisposable {
   return {
     async create(url) {
       const body = { url, eventTypes: ["order.*"] };
@@ -220,5 +222,15 @@ function restDoor(): Door & AsyncDisposable {
       };
     },
     [Symbol.asyncDispose]: async () => {},
+  };
+}
+
+/** The same with the program itself. */
+function createCurlClient(baseUrl: string, key: string): RestClient {
+  return async (method, path, body) => {
+    const json = body === undefined ? [] : ["-H", "content-type: application/json", "-d", JSON.stringify(body)];
+    const parameters = ["-sS", "--fail-with-body", "-X", method, "-H", `authorization: Bearer ${key}`, ...json];
+    const { stdout } = await promisify(execFile)("curl", [...parameters, `${baseUrl}${path}`]);
+    return JSON.parse(stdout);
   };
 }

@@ -51,6 +51,11 @@ async function claim(webhookId: string, now: number, leaseMs = 60_000) {
   return lane === undefined ? undefined : { ...lane, owner };
 }
 
+function held(claimed: Awaited<ReturnType<typeof claim>>) {
+  if (claimed === undefined) throw new Error("nobody got the lane");
+  return claimed;
+}
+
 async function laneRow(webhookId: string): Promise<{ dueAt: number } | undefined> {
   const text = `select (extract(epoch from due_at) * 1000)::float8 as "dueAt" from lane where webhook_id = $1`;
   const [row] = await database.sql.query<{ dueAt: number }>({ name: "lane-row", text }, [webhookId]);
@@ -74,10 +79,10 @@ describe("lanes", () => {
     await schedule(delivery, scheduled(webhookId, 8_000));
     const first = await claim(webhookId, 1_000);
     await schedule({ ...delivery, status: "DELIVERED", attemptCount: 1, nextAttemptAt: null, completedAt: 2_000 });
-    expect(await releaseLane(database.sql, { webhookId, fence: first?.fence ?? 0, hold: false })).toBe(8_000);
+    expect(await releaseLane(database.sql, { ...held(first), hold: false })).toBe(8_000);
     const second = await claim(webhookId, 8_000);
     await cancelWaiting(database.sql, { webhookId, reason: "gone", now: 9_000 });
-    expect(await releaseLane(database.sql, { webhookId, fence: second?.fence ?? 0, hold: false })).toBeUndefined();
+    expect(await releaseLane(database.sql, { ...held(second), hold: false })).toBeUndefined();
     expect(await laneRow(webhookId)).toBeUndefined();
   });
 
@@ -89,16 +94,17 @@ describe("lanes", () => {
     expect(next?.fence).toBe((slow?.fence ?? 0) + 1);
     const renewal = { owner: slow?.owner ?? "", webhookIds: [webhookId], leaseMs: 1_000 };
     expect(await renewLanes(database.sql, renewal)).toEqual(new Set());
-    await releaseLane(database.sql, { webhookId, fence: slow?.fence ?? 0, hold: false });
+    await releaseLane(database.sql, { ...held(slow), hold: false });
     expect(await claim(webhookId, 1_000)).toBeUndefined();
   });
 
   test("a paused webhook's lane rests, and an active one's does not, whatever the worker thought", async () => {
     const [paused, active] = [await newWebhook("PAUSED"), await newWebhook()];
     await schedule(scheduled(paused, 1_000), scheduled(active, 1_000));
-    const lanes = await claimLanes(database.sql, { owner: randomUUID(), now: 1_000, limit: 100, leaseMs: 60_000 });
+    const owner = randomUUID();
+    const lanes = await claimLanes(database.sql, { owner, now: 1_000, limit: 100, leaseMs: 60_000 });
     for (const { webhookId, fence } of lanes.filter((lane) => [paused, active].includes(lane.webhookId))) {
-      await releaseLane(database.sql, { webhookId, fence, hold: true });
+      await releaseLane(database.sql, { webhookId, owner, fence, hold: true });
     }
     expect((await laneRow(paused))?.dueAt).toBe(Number.POSITIVE_INFINITY);
     expect((await laneRow(active))?.dueAt).toBe(1_000);
@@ -108,9 +114,34 @@ describe("lanes", () => {
     const disabled = await newWebhook("DISABLED");
     await schedule(scheduled(disabled, 1_000), scheduled(disabled, Date.now() + 3_600_000));
     const lane = await claim(disabled, 1_000);
-    const dueAt = await releaseLane(database.sql, { webhookId: disabled, fence: lane?.fence ?? 0, hold: false });
+    const dueAt = await releaseLane(database.sql, { ...held(lane), hold: false });
     expect(dueAt).toBeLessThanOrEqual(Date.now());
     expect(await claim(disabled, Date.now())).toMatchObject({ status: "DISABLED" });
+  });
+
+  test("the lane of a webhook that was deleted meanwhile is due at once, to be cancelled, however late its next attempt is", async () => {
+    const deleted = randomUUID();
+    await schedule(scheduled(deleted, 1_000), scheduled(deleted, Date.now() + 3_600_000));
+    const lane = await claim(deleted, 1_000);
+    await database.sql.query(
+      { name: "", text: "delete from delivery where webhook_id = $1 and next_attempt_at < now()" },
+      [deleted],
+    );
+    expect(await releaseLane(database.sql, { ...held(lane), hold: false })).toBeLessThanOrEqual(Date.now());
+    expect(await claim(deleted, Date.now())).toMatchObject({ organizationId: null, status: null });
+  });
+
+  test("who lost the lease cannot give back the lane that was removed and made again since", async () => {
+    const webhookId = await newWebhook();
+    await schedule(scheduled(webhookId, 1_000));
+    const slow = await claim(webhookId, 1_000, 0);
+    const next = await claim(webhookId, 1_000);
+    await cancelWaiting(database.sql, { webhookId, reason: "gone", now: 1_000 });
+    await releaseLane(database.sql, { ...held(next), hold: false });
+    await schedule(scheduled(webhookId, 2_000));
+    expect((await claim(webhookId, 2_000))?.fence).toBe(slow?.fence);
+    await releaseLane(database.sql, { ...held(slow), hold: false });
+    expect(await claim(webhookId, 2_000)).toBeUndefined();
   });
 
   test("a delivery that is scheduled while its lane is given back is never forgotten", async () => {
@@ -127,7 +158,7 @@ describe("lanes", () => {
         const lane = await claim(webhookId, 1_000_000);
         if (lane !== undefined) {
           await cancelWaiting(database.sql, { webhookId, reason: "worked on", now: 1 });
-          await releaseLane(database.sql, { webhookId, fence: lane.fence, hold: false });
+          await releaseLane(database.sql, { ...lane, hold: false });
         }
       }
     };
@@ -152,6 +183,19 @@ describe("lanes", () => {
     expect(await read()).toMatchObject({ status: "SCHEDULED", attempt_count: 2 });
     await schedule({ ...delivery, attemptCount: 1, status: "DELIVERED", nextAttemptAt: null, completedAt: 1 });
     expect(await read()).toMatchObject({ status: "DELIVERED", attempt_count: 2 });
+  });
+
+  test("a success that is written a second time takes no retry away that was asked for meanwhile", async () => {
+    const webhookId = await newWebhook();
+    const delivered: DeliveryRecord = { ...scheduled(webhookId, 1_000), status: "DELIVERED", attemptCount: 1 };
+    await schedule({ ...delivered, nextAttemptAt: null, completedAt: 1 });
+    const retry =
+      "update delivery set status = 'SCHEDULED', manual_retry = 'ONCE', next_attempt_at = now() where id = $1";
+    await database.sql.query({ name: "ask-for-retry", text: retry }, [delivered.id]);
+    await schedule({ ...delivered, nextAttemptAt: null, completedAt: 1 });
+    const text = "select status, manual_retry from delivery where id = $1";
+    const [row] = await database.sql.query({ name: "read-retried", text }, [delivered.id]);
+    expect(row).toMatchObject({ status: "SCHEDULED", manual_retry: "ONCE" });
   });
 
   test("an outcome does not bring a cancelled delivery back", async () => {

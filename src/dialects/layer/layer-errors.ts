@@ -49,6 +49,8 @@ export function describeLayerFailure(
       return layerError("invalid_request", `The body is not the JSON object that it must be: ${failure.message}.`);
     case "too large":
       return layerError("invalid_request", `The body is larger than ${failure.maxBytes} bytes.`);
+    case "too slow":
+      return layerError("invalid_request", `The body did not arrive whole within ${failure.timeoutMs} ms.`);
     case "invalid":
       return invalidProperty(failure.violations[0]);
     case "refused":
@@ -77,7 +79,14 @@ function invalidHeader(header: string, rule: string): DialectAnswer {
 function refused(error: TellwireError): DialectAnswer {
   const { retryAfterMs } = error;
   const headers = retryAfterMs === undefined ? {} : { "retry-after": String(Math.ceil(retryAfterMs / 1000)) };
-  return layerError(idOf(error), sentence(error.message), { headers });
+  return layerError(idOf(error), messageOf(error), { headers });
+}
+
+/** What is not there is told in the words of this system: its ids are UUIDs, of apps and webhooks. */
+function messageOf({ reason, message }: TellwireError): string {
+  if (reason === "ORGANIZATION_NOT_FOUND") return "The token has no app with this id.";
+  if (reason === "WEBHOOK_NOT_FOUND") return "The app has no webhook with this id.";
+  return sentence(message);
 }
 
 function idOf({ reason, code }: TellwireError): LayerErrorId {

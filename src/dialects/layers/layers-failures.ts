@@ -12,6 +12,7 @@ export const layersErrors = {
   VALIDATION: 422,
   RATE_LIMITED: 429,
   METHOD_NOT_ALLOWED: 405,
+  REQUEST_TIMEOUT: 408,
   PAYLOAD_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   INTERNAL: 500,
@@ -65,6 +66,8 @@ function describe(failure: DialectFailure, { method, path }: { method: string; p
       return validation([{ field: "body", description: `must be JSON in UTF-8: ${failure.message}` }]);
     case "too large":
       return { code: "PAYLOAD_TOO_LARGE", message: `the body is larger than ${failure.maxBytes} bytes` };
+    case "too slow":
+      return { code: "REQUEST_TIMEOUT", message: `the body did not arrive whole within ${failure.timeoutMs} ms` };
     case "invalid":
       return validation(
         failure.violations.map(({ field, message }) => ({ field: field || "body", description: message })),

@@ -23,6 +23,8 @@ export function describeVerifikFailure(failure: DialectFailure, { isList }: { is
       return refusal(400, `The body is not JSON: ${failure.message}`, "INVALID_PARAMETERS");
     case "too large":
       return refusal(413, `The body is larger than ${failure.maxBytes} bytes`, "PAYLOAD_TOO_LARGE");
+    case "too slow":
+      return refusal(408, `The body did not arrive whole within ${failure.timeoutMs} ms`, "REQUEST_TIMEOUT");
     case "invalid":
       return isList ? invalidQuery : invalidFieldsAnswer(failure.violations);
     case "refused":

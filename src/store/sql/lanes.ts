@@ -61,12 +61,12 @@ export async function dueDeliveries(
  */
 export async function releaseLane(
   sql: Sql,
-  { webhookId, fence, hold }: { webhookId: string; fence: number; hold: boolean },
+  { webhookId, owner, fence, hold }: { webhookId: string; owner: string; fence: number; hold: boolean },
 ): Promise<number | undefined> {
   return await sql.transaction(async (transaction) => {
     // The row first, and the rest in statements after it, which see what was committed before: whoever adds a delivery or resumes the
     // webhook from here on waits for the row, and then sets its time.
-    const [lane] = await transaction.query(lock, [webhookId, fence]);
+    const [lane] = await transaction.query(lock, [webhookId, owner, fence]);
     if (lane === undefined) {
       return undefined;
     }
@@ -130,14 +130,14 @@ const due = {
     limit $3`,
 };
 
-// Index: the primary key.
+// Index: the primary key. The owner too, because the fence of a lane that was removed and made again begins anew.
 const lock = {
   name: "lock-lane",
-  text: "select webhook_id from lane where webhook_id = $1 and fence = $2 for update",
+  text: "select webhook_id from lane where webhook_id = $1 and lease_owner = $2::uuid and fence = $3 for update",
 };
 
 // Index: delivery_due, its first entry. A lane with nothing scheduled is due at -infinity, and removed by the next statement. One whose
-// webhook was disabled since the lane was claimed is due at once, so that what waits is cancelled. The hold counts only while the webhook
+// webhook was disabled or deleted since the lane was claimed is due at once, so that what waits is cancelled. The hold counts only while the webhook
 // is not active: it may have been resumed since the lane was claimed.
 const release = {
   name: "release-lane",
@@ -146,7 +146,7 @@ const release = {
     set lease_owner = null, lease_expires_at = null,
         due_at = case
           when next.at is null then '-infinity'
-          when exists (select from webhook where id = $1 and status = 'DISABLED') then now()
+          when not exists (select from webhook where id = $1 and status <> 'DISABLED') then now()
           when $2::boolean and not exists (select from webhook where id = $1 and status = 'ACTIVE') then 'infinity'
           else next.at
         end

@@ -120,7 +120,8 @@ function isoTime(time: number | null): string | null {
 }
 
 // Cost: happy deliveries are plain inserts, a row and four index entries each. A conflict is an attempt after the first: it never brings
-// a cancelled delivery back, and an older attempt's failure never undoes a newer attempt's word.
+// a cancelled delivery back, and an older attempt's failure never undoes a newer attempt's word. A success that is written a second time, after
+// a commit of which nobody knows, takes no retry away that was asked for meanwhile.
 const upsertDeliveries = {
   name: "upsert-deliveries",
   text: `
@@ -137,7 +138,7 @@ const upsertDeliveries = {
         attempt_count = greatest(d.attempt_count, excluded.attempt_count),
         last_status_code = excluded.last_status_code
     where d.attempt_count < excluded.attempt_count
-       or (excluded.status = 'DELIVERED' and d.status = 'SCHEDULED')`,
+       or (excluded.status = 'DELIVERED' and d.status = 'SCHEDULED' and d.manual_retry is distinct from 'ONCE')`,
 };
 
 const insertAttempts = {

@@ -1,0 +1,256 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import type { Broker } from "../../src/broker/broker.ts";
+import { encodeEventMessage } from "../../src/broker/event-message.ts";
+import { openPostgresBroker } from "../../src/broker/postgres.ts";
+import type { EngineLimits, EngineObserver } from "../../src/delivery/engine.ts";
+import type { EventRecord } from "../../src/domain/event.ts";
+import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { DeliveryRecord } from "../../src/store/sql/record-outcomes.ts";
+import { recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
+import type { Sql } from "../../src/store/sql.ts";
+import {
+  addOrganization,
+  addWebhook,
+  createTestEngine,
+  deliveriesOf,
+  newEvent,
+  type TestEngine,
+  testIds,
+} from "../support/engine.ts";
+import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { type Receiver, type Respond, startReceiver } from "../support/receiver.ts";
+import { silentBrokerLog } from "../support/silent-broker-log.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+let testDatabase: TestDatabase;
+let database: Database;
+let broker: Broker;
+let organizationId: string;
+const closing: (() => Promise<void>)[] = [];
+
+beforeAll(async () => {
+  testDatabase = await createTestDatabase();
+  database = await openPostgres(testDatabase.url, { maxConnections: 16 });
+});
+afterAll(async () => {
+  await database.close();
+  await testDatabase.drop();
+});
+beforeEach(async () => {
+  broker = await openPostgresBroker(database.sql, { log: silentBrokerLog });
+  closing.push(() => broker.close());
+  organizationId = await addOrganization(database);
+});
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) {
+    await close();
+  }
+});
+
+test("an event that is published again reaches a receiver once, although another process has it", async () => {
+  const release = Promise.withResolvers<void>();
+  const slow = await receiver(async () => {
+    await release.promise;
+    return { status: 204 };
+  });
+  const { webhook } = await addWebhook(database, organizationId, { url: slow.url });
+  const event = newEvent(organizationId);
+  await started({ limits: { maxUnacknowledged: 1, budgetMs: 1_500 } });
+  await publish(event);
+  await waitFor(() => slow.requests.length === 1);
+  // The first process takes no more: the second one gets the event again, while it is under way.
+  let received = 0;
+  await started({
+    onClaimed: (messages) => {
+      received += messages;
+    },
+  });
+  await publish(event);
+  await waitFor(() => received > 1 || slow.requests.length > 1);
+  release.resolve();
+  await waitFor(async () => (await deliveriesOf(database, webhook.id))[0]?.status === "DELIVERED");
+  await waitFor(async () => (await waitingMessages()) === 0);
+  expect(slow.requests).toHaveLength(1);
+});
+
+test("what becomes due in a lane does not wait for a request of that lane which hangs", async () => {
+  const hanging = await receiver((_request, index) => (index === 0 ? "hang" : { status: 204 }));
+  const { webhook } = await addWebhook(database, organizationId, { url: hanging.url, timeoutMs: 20_000 });
+  const now = Date.now();
+  await scheduled(webhook.id, now, now + 1_000);
+  await started();
+  await waitFor(() => hanging.requests.length === 2, { timeoutMs: 6_000, what: "the request that is due later" });
+  await hanging.close();
+});
+
+test("a delivery that is recorded while the database is asked what is due is not sent again", async () => {
+  const release = Promise.withResolvers<void>();
+  const slow = await receiver(async (_request, index) => {
+    if (index === 1) await release.promise;
+    return { status: 204 };
+  });
+  const { webhook } = await addWebhook(database, organizationId, { url: slow.url });
+  await scheduled(webhook.id, Date.now(), Date.now());
+  let recorded = 0;
+  const sql = watched(database.sql, {
+    "due-deliveries": async (rows) => {
+      await rows();
+      if (slow.requests.length === 2 && recorded === 1) {
+        release.resolve();
+        await waitFor(() => recorded === 2);
+      }
+    },
+  });
+  await started({
+    sql,
+    observer: {
+      recorded: (outcomes) => {
+        recorded += outcomes;
+      },
+    },
+  });
+  await waitFor(() => recorded >= 2);
+  const text = "select from lane where webhook_id = $1";
+  await waitFor(async () => (await database.sql.query({ name: "", text }, [webhook.id])).length === 0);
+  expect(slow.requests).toHaveLength(2);
+});
+
+test("a lane whose lease ran out while the database was away is not worked on twice by one process", async () => {
+  const release = Promise.withResolvers<void>();
+  const slow = await receiver(async () => {
+    await release.promise;
+    return { status: 204 };
+  });
+  const { webhook } = await addWebhook(database, organizationId, { url: slow.url });
+  await scheduled(webhook.id, Date.now());
+  let claims = 0;
+  const sql = watched(database.sql, {
+    // The lease is never renewed.
+    "renew-lanes": () => Promise.reject(new Error("the database is away")),
+    "claim-lanes": async (rows) => {
+      claims += (await rows()).length;
+    },
+  });
+  await started({ sql, limits: { leaseMs: 200 } });
+  await waitFor(() => claims >= 3, { what: "the lane to be claimed again, and once more" });
+  release.resolve();
+  await waitFor(async () => (await deliveriesOf(database, webhook.id))[0]?.status === "DELIVERED");
+  expect(slow.requests).toHaveLength(1);
+});
+
+test("a lane that cannot be worked on is tried again after a pause, not at once", async () => {
+  const { webhook } = await addWebhook(database, organizationId, { url: "http://127.0.0.1:9/" });
+  await scheduled(webhook.id, Date.now());
+  const failures: number[] = [];
+  const sql = watched(database.sql, {
+    "due-deliveries": () => {
+      failures.push(performance.now());
+      return Promise.reject(new Error("the statement failed"));
+    },
+  });
+  await started({ sql });
+  await waitFor(() => failures.length >= 3);
+  const [first = 0, , third = 0] = failures;
+  expect(third - first).toBeGreaterThan(1_000);
+});
+
+test("an event that the database cannot take holds up no other event of its batch", async () => {
+  const healthy = await receiver();
+  const { webhook } = await addWebhook(database, organizationId, { url: healthy.url });
+  const constraint = async (text: string) =>
+    await database.sql.query({ name: "", text: `alter table event ${text}` }, []);
+  await constraint("add constraint no_refused check (type <> 'refused')");
+  closing.push(async () => void (await constraint("drop constraint no_refused")));
+  const events = Array.from({ length: 5 }, () => newEvent(organizationId));
+  const [first, ...others] = events;
+  const refused = newEvent(organizationId, { type: "refused" });
+  await publish(...(first === undefined ? [] : [first]), refused, ...others);
+  await started();
+  await waitFor(async () => (await deliveriesOf(database, webhook.id)).length === events.length);
+  expect(healthy.requests).toHaveLength(events.length);
+});
+
+interface StartOptions {
+  sql?: Sql;
+  limits?: Partial<EngineLimits>;
+  observer?: Partial<EngineObserver>;
+  onClaimed?: (messages: number) => void;
+}
+
+/** A process of its own, as far as the engine can tell. */
+async function started({
+  sql = database.sql,
+  limits = {},
+  observer = {},
+  onClaimed = () => {},
+}: StartOptions = {}): Promise<TestEngine> {
+  const own = await openPostgresBroker(database.sql, { log: silentBrokerLog });
+  const counting: Broker = {
+    ...own,
+    consume: (options, handle) =>
+      own.consume(options, (batch) => {
+        onClaimed(batch.length);
+        handle(batch);
+      }),
+  };
+  const engine = createTestEngine({ database: { ...database, sql }, broker: counting, limits, observer });
+  closing.push(async () => {
+    await engine.stop(200).catch(() => {});
+    await own.close();
+  });
+  await engine.engine.start();
+  return engine;
+}
+
+async function receiver(respond?: Respond): Promise<Receiver> {
+  const opened = await startReceiver(respond);
+  closing.push(() => opened.close());
+  return opened;
+}
+
+async function publish(...events: EventRecord[]): Promise<void> {
+  await broker.publish(events.map((event) => encodeEventMessage(event)));
+}
+
+async function waitingMessages(): Promise<number> {
+  const text = "select count(*)::int as waiting from broker_message";
+  const [row] = await database.sql.query<{ waiting: number }>({ name: "waiting-messages", text }, []);
+  return row?.waiting ?? 0;
+}
+
+/** Deliveries of events of their own, scheduled at these times. */
+async function scheduled(webhookId: string, ...times: number[]): Promise<void> {
+  const deliveries: DeliveryRecord[] = [];
+  for (const nextAttemptAt of times) {
+    const event = newEvent(organizationId);
+    await database
+      .em()
+      .execute(
+        `insert into event (id, organization_id, type, data_json, occurred_at, received_at) values (?, ?, ?, '{}', now(), now())`,
+        [event.id, organizationId, event.type],
+      );
+    const id = newEvent(organizationId).id;
+    const identity = { id, organizationId, webhookId, eventId: event.id, eventType: event.type };
+    const state = { status: "SCHEDULED" as const, statusReason: "", attemptCount: 0, lastStatusCode: 0 };
+    deliveries.push({ ...identity, ...state, nextAttemptAt, createdAt: testIds.now(), completedAt: null });
+  }
+  await recordOutcomes(database.sql, { deliveries, attempts: [], disablings: [] });
+}
+
+type Watch = (rows: () => Promise<unknown[]>) => Promise<void>;
+
+/** The same database; statements of these names can be watched, or fail. */
+function watched(sql: Sql, watches: Record<string, Watch>): Sql {
+  return {
+    ...sql,
+    async query<Row>(statement: { name: string; text: string }, parameters: readonly unknown[]) {
+      let running: Promise<Row[]> | undefined;
+      const rows = () => {
+        running ??= sql.query<Row>(statement, parameters);
+        return running;
+      };
+      await watches[statement.name]?.(rows);
+      return await rows();
+    },
+  };
+}
