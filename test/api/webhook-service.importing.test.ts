@@ -166,7 +166,12 @@ it("a webhook that is refused says why, field for field, and does not stop the o
     { webhook: { url: receiver.url, eventTypes: ["*"] } },
     { webhook: webhook({ id: "wh_x" }) },
     {
-      webhook: webhook({ id: randomUUID(), url: "https://me@example.com/", headers: { host: "b" }, signingSecret: "whsec_short" }),
+      webhook: webhook({
+        id: randomUUID(),
+        url: "https://me@example.com/",
+        headers: { host: "b" },
+        signingSecret: "whsec_short",
+      }),
       previousSecrets: [
         { signingSecret: "nonsense", expireTime: timestampFromDate(lastYear) },
         { signingSecret: replaced },
