@@ -101,7 +101,7 @@ it("each line that is refused is named with its number and the reason, the other
     `\uFEFF${JSON.stringify({ organization: { id: organizationId, name: "Partly" } })}`,
     "",
     "{not json",
-    JSON.stringify({ webhook: webhook({ id: wrong, organizationId, url: "ftp://a", signingSecret: "hunter2" }) }),
+    JSON.stringify({ webhook: webhook({ id: wrong, organizationId, url: "https://me@example.com/", signingSecret: "hunter2" }) }),
     JSON.stringify({ webhook: { id: wrong, signingSecret: 1234 } }),
     JSON.stringify({ webhook: { id: wrong, colour: "red" } }),
     JSON.stringify({ organization: { name: "without an id" } }),
@@ -117,7 +117,7 @@ it("each line that is refused is named with its number and the reason, the other
   expect(stdout.split("\n")).toEqual([
     "line 3: is not JSON",
     expect.stringMatching(
-      `^line 4: ${publicId("webhook", wrong)}: webhook.url: must be an absolute URL .*; webhook.signing_secret: must begin with whsec_ \\(INVALID_FIELDS\\)$`,
+      `^line 4: ${publicId("webhook", wrong)}: webhook.url: must not contain user information .*; webhook.signing_secret: must begin with whsec_ \\(INVALID_FIELDS\\)$`,
     ),
     "line 5: Webhook.signing_secret is not what the contract says",
     'line 6: "colour" is no known member',
