@@ -101,7 +101,9 @@ it("each line that is refused is named with its number and the reason, the other
     `\uFEFF${JSON.stringify({ organization: { id: organizationId, name: "Partly" } })}`,
     "",
     "{not json",
-    JSON.stringify({ webhook: webhook({ id: wrong, organizationId, url: "https://me@example.com/", signingSecret: "hunter2" }) }),
+    JSON.stringify({
+      webhook: webhook({ id: wrong, organizationId, url: "https://me@example.com/", signingSecret: "hunter2" }),
+    }),
     JSON.stringify({ webhook: { id: wrong, signingSecret: 1234 } }),
     JSON.stringify({ webhook: { id: wrong, colour: "red" } }),
     JSON.stringify({ organization: { name: "without an id" } }),
