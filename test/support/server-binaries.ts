@@ -53,7 +53,7 @@ function findFolder({ programs, folders }: ServerBinaries): string | undefined {
 }
 
 function install({ server, debianPackage }: ServerBinaries): void {
-  process.stdout.write(`No ${server} found: installing the package ${debianPackage} with apt-get.\n`);
+  process.stdout.write(`Did not find ${server}: installing the package ${debianPackage} with apt-get.\n`);
   // Run level 1 keeps the package from starting a service of its own.
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
   execFileSync("apt-get", ["update"], { env, stdio: ["ignore", "ignore", "inherit"] });
