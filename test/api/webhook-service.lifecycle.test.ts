@@ -3,10 +3,10 @@ import { Webhook as StandardWebhook } from "standardwebhooks";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { AttemptError, AttemptTrigger, DeliveryStatus } from "../../gen/tellwire/v1/delivery_pb.ts";
 import { VerificationMethod, WebhookFormat, WebhookStatus } from "../../gen/tellwire/v1/webhook_pb.ts";
-import { newUuid, parseId } from "../../src/domain/ids.ts";
-import { DeliveryEntity } from "../../src/store/entities/delivery.ts";
+import { parseId } from "../../src/domain/ids.ts";
 import { WebhookEntity } from "../../src/store/entities/webhook.ts";
 import { echoChallenge, type Receiver, type Respond, startReceiver } from "../support/receiver.ts";
+import { insertScheduledDelivery } from "../support/scheduled-delivery.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { type Clients, errorOf, startApi, type TestApi, webhookFor } from "./start-api.ts";
 
@@ -222,22 +222,9 @@ it("a deletion cancels what was waiting, and its deliveries stay readable", asyn
   const { id, secret } = await activeWebhook(clients);
   expect(secret).not.toBe("");
   const { deliveryId: done } = await clients.webhooks.testWebhook({ id });
-  const waiting = newUuid(api.dependencies.ids);
-  const em = api.database.em();
-  await em.insert(DeliveryEntity, {
-    id: waiting,
+  const waiting = await insertScheduledDelivery(api.database, {
     organizationId: parseId("organization", organizationId)!,
     webhookId: parseId("webhook", id)!,
-    eventId: newUuid(api.dependencies.ids),
-    eventType: "a",
-    status: "SCHEDULED",
-    statusReason: "",
-    attemptCount: 1,
-    nextAttemptAt: new Date(),
-    manualRetry: null,
-    lastStatusCode: 500,
-    createdAt: new Date(),
-    completedAt: null,
   });
   await clients.webhooks.deleteWebhook({ id });
 
@@ -249,6 +236,7 @@ it("a deletion cancels what was waiting, and its deliveries stay readable", asyn
   expect(cancelled?.nextAttemptTime).toBeUndefined();
   // For what was being scheduled at that moment.
   expect(await laneIsDue(id)).toBe(true);
+  const em = api.database.em();
   const secrets = await em.execute("select 1 from webhook_secret where webhook_id = ?", [parseId("webhook", id)]);
   expect(secrets).toEqual([]);
   expect((await errorOf(clients.webhooks.deleteWebhook({ id }))).reason).toBe("WEBHOOK_NOT_FOUND");

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { WebhookFormat } from "../../src/domain/formats/catalogue.ts";
 import { parseId } from "../../src/domain/ids.ts";
@@ -7,6 +6,7 @@ import type { Principal } from "../../src/usecases/access.ts";
 import type { WebhookTarget } from "../../src/usecases/webhook-record.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
 import { addWebhook } from "../support/engine.ts";
+import { insertScheduledDelivery } from "../support/scheduled-delivery.ts";
 
 const operator: Principal = { kind: "operator" };
 let api: TestApi;
@@ -34,22 +34,7 @@ it.each(ways)("what waited when a webhook was disabled is not sent after it is %
   const target = { id: webhook.id, organizationId };
   await api.useCases.webhooks.disable(operator, { ...target, reason: "off" });
   // The first attempt of one that was under way at that moment fails a little later.
-  const id = randomUUID();
-  await api.database.em().insert(DeliveryEntity, {
-    id,
-    organizationId,
-    webhookId: webhook.id,
-    eventId: randomUUID(),
-    eventType: "a",
-    status: "SCHEDULED",
-    statusReason: "",
-    attemptCount: 1,
-    nextAttemptAt: new Date(),
-    manualRetry: null,
-    lastStatusCode: 500,
-    createdAt: new Date(),
-    completedAt: null,
-  });
+  const id = await insertScheduledDelivery(api.database, { organizationId, webhookId: webhook.id });
   await leave(target);
   expect(await api.database.em().findOneOrFail(DeliveryEntity, { id })).toMatchObject({
     status: "CANCELLED",

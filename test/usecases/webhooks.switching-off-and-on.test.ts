@@ -1,12 +1,13 @@
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import type { WebhookFormat } from "../../src/domain/formats/catalogue.ts";
-import { newUuid, parseId } from "../../src/domain/ids.ts";
+import { parseId } from "../../src/domain/ids.ts";
 import type { VerificationMethod } from "../../src/domain/webhook.ts";
 import { DeliveryEntity } from "../../src/store/entities/delivery.ts";
 import { WebhookEntity } from "../../src/store/entities/webhook.ts";
 import type { Principal } from "../../src/usecases/access.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
 import { echoChallenge, type Receiver, type Respond, startReceiver } from "../support/receiver.ts";
+import { insertScheduledDelivery } from "../support/scheduled-delivery.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const operator: Principal = { kind: "operator" };
@@ -113,24 +114,8 @@ async function webhookOf(
   return { id: record.webhook.id, organizationId: undefined };
 }
 
-async function waitingDelivery(webhookId: string): Promise<string> {
-  const id = newUuid(api.dependencies.ids);
-  await api.database.em().insert(DeliveryEntity, {
-    id,
-    organizationId,
-    webhookId,
-    eventId: newUuid(api.dependencies.ids),
-    eventType: "a",
-    status: "SCHEDULED",
-    statusReason: "",
-    attemptCount: 1,
-    nextAttemptAt: new Date(),
-    manualRetry: null,
-    lastStatusCode: 500,
-    createdAt: new Date(),
-    completedAt: null,
-  });
-  return id;
+function waitingDelivery(webhookId: string): Promise<string> {
+  return insertScheduledDelivery(api.database, { organizationId, webhookId });
 }
 
 async function stored(id: string) {
