@@ -35,6 +35,14 @@ export interface Config {
   readonly deliveryTimeoutMs: number;
   readonly retryDelaysMs: readonly number[];
   readonly concurrencyPerWebhook: number;
+  /** A webhook whose attempts have done nothing but fail for this long is disabled. */
+  readonly disableAfterMs: number;
+  /** How long events with their payloads are kept. */
+  readonly payloadRetentionMs: number;
+  /** How long deliveries with their attempts are kept. Not shorter than the payloads. */
+  readonly recordRetentionMs: number;
+  /** How many processes serve and deliver. */
+  readonly processes: number;
   readonly shutdownGraceMs: number;
   readonly logLevel: LogLevel;
   readonly logFormat: "json" | "pretty";
@@ -63,6 +71,13 @@ export function readConfig(command: Command, environment: Environment = process.
     violations.push({
       field: "TELLWIRE_MAX_BODY_BYTES",
       description: "must not be less than TELLWIRE_MAX_PAYLOAD_BYTES: an event could not be published",
+    });
+  }
+  if (values.success && values.data.TELLWIRE_RECORD_RETENTION < values.data.TELLWIRE_PAYLOAD_RETENTION) {
+    violations.push({
+      field: "TELLWIRE_RECORD_RETENTION",
+      description:
+        "must not be less than TELLWIRE_PAYLOAD_RETENTION: what was sent is kept at least as long as its payload",
     });
   }
   if (!values.success || violations.length > 0) {
@@ -100,6 +115,10 @@ export function describeConfig(config: Config): Record<VariableName, string> {
     TELLWIRE_DELIVERY_TIMEOUT_MS: text(config.deliveryTimeoutMs),
     TELLWIRE_RETRY_DELAYS: config.retryDelaysMs.map((delayMs) => `${delayMs / 1000}s`).join(","),
     TELLWIRE_CONCURRENCY_PER_WEBHOOK: text(config.concurrencyPerWebhook),
+    TELLWIRE_DISABLE_AFTER: `${config.disableAfterMs / 1000}s`,
+    TELLWIRE_PAYLOAD_RETENTION: `${config.payloadRetentionMs / 1000}s`,
+    TELLWIRE_RECORD_RETENTION: `${config.recordRetentionMs / 1000}s`,
+    TELLWIRE_PROCESSES: text(config.processes),
     TELLWIRE_SHUTDOWN_GRACE_MS: text(config.shutdownGraceMs),
     TELLWIRE_LOG_LEVEL: config.logLevel,
     TELLWIRE_LOG_FORMAT: config.logFormat,
@@ -150,6 +169,12 @@ function combinationViolations(command: Command, given: Environment): FieldViola
   if (given.TELLWIRE_NATS_CREDENTIALS !== undefined && given.TELLWIRE_NATS_URL === undefined) {
     violations.push({ field: "TELLWIRE_NATS_URL", description: "must be set where TELLWIRE_NATS_CREDENTIALS is" });
   }
+  if (Number(given.TELLWIRE_PROCESSES) > 1 && given.TELLWIRE_DATABASE_URL === undefined) {
+    violations.push({
+      field: "TELLWIRE_DATABASE_URL",
+      description: "must be set where TELLWIRE_PROCESSES is above 1: one process at a time has the embedded database",
+    });
+  }
   const needsKey = command === "serve" && given.TELLWIRE_DATABASE_URL !== undefined;
   if (needsKey && given.TELLWIRE_SECRETS_KEY === undefined) {
     violations.push({
@@ -186,6 +211,10 @@ function toConfig(command: Command, values: z.infer<typeof schema>): Config {
     deliveryTimeoutMs: values.TELLWIRE_DELIVERY_TIMEOUT_MS,
     retryDelaysMs: values.TELLWIRE_RETRY_DELAYS,
     concurrencyPerWebhook: values.TELLWIRE_CONCURRENCY_PER_WEBHOOK,
+    disableAfterMs: values.TELLWIRE_DISABLE_AFTER,
+    payloadRetentionMs: values.TELLWIRE_PAYLOAD_RETENTION,
+    recordRetentionMs: values.TELLWIRE_RECORD_RETENTION,
+    processes: values.TELLWIRE_PROCESSES,
     shutdownGraceMs: values.TELLWIRE_SHUTDOWN_GRACE_MS,
     logLevel: values.TELLWIRE_LOG_LEVEL,
     logFormat: values.TELLWIRE_LOG_FORMAT,

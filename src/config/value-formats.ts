@@ -58,6 +58,18 @@ export const durations = list((text): number => {
   );
 });
 
+/** One span of time, in milliseconds. */
+export const duration = z.string().transform((text, context): number => {
+  const [, amount, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(text.trim()) ?? [];
+  const durationMs = Number(amount) * (unitsMs[unit ?? ""] ?? Number.NaN);
+  if (durationMs >= 1000 && durationMs <= 3650 * dayMs) return durationMs;
+  context.addIssue({
+    code: "custom",
+    message: `must be a time from 1s to 3650d, such as 12h or 30d; ${quote(text)} is none`,
+  });
+  return z.NEVER;
+});
+
 /** Addresses and ranges joined by commas. */
 export const addressRanges = list((text): string => {
   if (parseRange(text) !== undefined) return text;
