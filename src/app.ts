@@ -32,7 +32,10 @@ import { createGateway } from "./gateway/gateway.ts";
 import { createDocsHandler } from "./openapi/docs-handler.ts";
 import { createAddressGuard } from "./outbound/address-guard.ts";
 import { createHttpClient } from "./outbound/http-client.ts";
+import { createRandomBytes } from "./random-bytes.ts";
 import { type Database, openEmbedded, openPostgres } from "./store/database.ts";
+import { ensurePartitions, partitionsAtHand } from "./store/partitions.ts";
+import { createRetentionWorker } from "./store/retention-worker.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { createUseCases, type UseCases } from "./usecases/use-cases.ts";
@@ -85,7 +88,7 @@ const verificationTimeoutMs = 10_000;
 type ClosePart = (graceMs: number) => Promise<void>;
 
 async function start(config: Config, { log, metrics }: AppOptions, onClose: (part: ClosePart) => void) {
-  const ids: IdSource = { now: Date.now, randomBytes };
+  const ids: IdSource = { now: Date.now, randomBytes: createRandomBytes() };
   const secretBox = createSecretBox({ keys: config.secretsKeys });
   const targetPolicy = {
     guard: createAddressGuard({ allow: config.allowAddresses, deny: config.denyAddresses }),
@@ -126,6 +129,7 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
     requestOrigin,
     defaultTimeoutMs: config.deliveryTimeoutMs,
     maxPayloadBytes: config.maxPayloadBytes,
+    disableAfterMs: config.disableAfterMs,
     verification: { timeoutMs: verificationTimeoutMs, pollIntervalMs: 5_000, concurrency: 32 },
     log: { backgroundFailure: (what, error) => log.error({ err: error }, `${what} failed, and is tried again`) },
   });
@@ -137,6 +141,21 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
   onClose((graceMs) => useCases.verificationWorker.stop({ graceMs }));
   useCases.idempotencyCleaner.start();
   onClose(() => useCases.idempotencyCleaner.stop());
+  for (const worker of [useCases.recoveryWorker, useCases.operationalEventRelay, useCases.failingWebhookWorker]) {
+    worker.start();
+    onClose(() => worker.stop());
+  }
+  const retentionWorker = createRetentionWorker({
+    database,
+    now: ids.now,
+    payloadRetentionMs: config.payloadRetentionMs,
+    recordRetentionMs: config.recordRetentionMs,
+    onDropped: (partitions) => log.info(partitions, "dropped the days that are past their retention"),
+    onFailure: (error) =>
+      log.error({ err: error }, "looking after the partitions failed, and is tried again in an hour"),
+  });
+  retentionWorker.start();
+  onClose(() => retentionWorker.stop());
   const urls = await servers.listen();
   onClose((graceMs) => servers.close({ graceMs }));
   return urls;
@@ -171,6 +190,7 @@ async function bringUpToDate(config: Config, database: Database, log: Log): Prom
       `the database lacks migrations (${names}): run \`tellwire migrate\` first`,
     );
   }
+  await ensurePartitions(database.sql, { now: Date.now(), ...partitionsAtHand });
 }
 
 async function openBroker(config: Config, database: Database, log: Log): Promise<Broker> {

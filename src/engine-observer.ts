@@ -24,8 +24,13 @@ export function observeEngine({ log, metrics, now, isForPeople }: EngineObserver
       if (report.transition.status !== "SCHEDULED") {
         metrics.deliveries.inc({ outcome: report.transition.status.toLowerCase() });
       }
-      if (log.isLevelEnabled("info")) {
-        log.info({ ...(isForPeople ? {} : attemptIds(report)), ...attemptFailure(report) }, formatDeliveryLine(line));
+      // A line costs as much as a tenth of a delivery: what went well is only told to people who watch.
+      const level = line.outcome === "delivered" && !isForPeople ? "debug" : "info";
+      if (log.isLevelEnabled(level)) {
+        log[level](
+          { ...(isForPeople ? {} : attemptIds(report)), ...attemptFailure(report) },
+          formatDeliveryLine({ ...line, deliveryId: publicId("delivery", report.task.deliveryId) }),
+        );
       }
     },
     received: (events) => metrics.eventsReceived.inc(events),
@@ -35,11 +40,30 @@ export function observeEngine({ log, metrics, now, isForPeople }: EngineObserver
     },
     recorded: (outcomes) => metrics.recorderBatchSize.observe(outcomes),
     lanesHeld: (lanes) => metrics.lanesHeld.set(lanes),
+    breakerChanged({ webhookId, openUntil, opened }) {
+      metrics.breakerChanges.inc({ change: openUntil === null ? "closed" : "opened" });
+      const id = publicId("webhook", webhookId);
+      if (openUntil === null) {
+        log.info({ webhookId: id }, "a receiver answers again: its webhook gets requests as before");
+      } else {
+        const openForMs = openUntil - now();
+        log.warn(
+          { webhookId: id, openForMs, opened },
+          "a receiver keeps failing: its webhook gets no requests for a while",
+        );
+      }
+    },
+    state({ waiting, endpoints }) {
+      metrics.waitingDeliveries.set(waiting);
+      metrics.openBreakers.set(endpoints.open);
+      metrics.slowedWebhooks.set(endpoints.slowed);
+    },
     failed: (stage, error) => log.error({ err: error, stage }, "the delivery engine failed, and tries again"),
   };
 }
 
-function deliveryLine({ task, outcome, transition }: AttemptReport, now: number): DeliveryLine {
+/** Without the delivery's id, which costs more to write than the rest, and is needed only where a line is written. */
+function deliveryLine({ task, outcome, transition }: AttemptReport, now: number): Omit<DeliveryLine, "deliveryId"> {
   return {
     outcome: lineOutcome({ verdict: outcome.verdict, status: transition.status }),
     eventType: task.event.type,
@@ -48,7 +72,6 @@ function deliveryLine({ task, outcome, transition }: AttemptReport, now: number)
     error: outcome.error,
     latencyMs: outcome.latencyMs,
     attemptNumber: task.attemptCount + 1,
-    deliveryId: publicId("delivery", task.deliveryId),
     nextAttemptInMs: transition.nextAttemptAt === null ? undefined : transition.nextAttemptAt - now,
   };
 }

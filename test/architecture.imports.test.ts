@@ -9,7 +9,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   domain: ["errors.ts"],
   store: ["domain", "errors.ts"],
   outbound: ["domain", "errors.ts"],
-  broker: ["domain", "errors.ts", "store/sql.ts"],
+  broker: ["domain", "errors.ts", "store/sql.ts", "store/is-about-content.ts"],
   usecases: ["domain", "errors.ts", "store", "broker", "outbound"],
   delivery: ["domain", "errors.ts", "store", "broker", "outbound"],
   api: ["usecases", "domain", "errors.ts", "gen"],

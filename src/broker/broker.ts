@@ -4,11 +4,18 @@
  */
 export interface Broker {
   /**
-   * Resolves when the broker holds every message durably. Throws BROKER_UNAVAILABLE where it does not answer in time or refuses: some of
+   * Resolves when the broker holds every message durably, in this order; where it fails, no message stands there without those before it
+   * that have its `Tellwire-Ordering-Key`. Throws BROKER_UNAVAILABLE where it does not answer in time or refuses: some of
    * the messages may be held then, so that publishing them again needs the same ids. Throws INVALID_FIELDS where a message is larger than
    * the broker takes; then none is held.
    */
   publish(messages: readonly OutgoingMessage[]): Promise<void>;
+  /**
+   * A sequence up to which every message is acknowledged, and no message will come any more: what an event with a smaller or equal sequence
+   * causes is recorded. As of after the call, however many call: the next request to the broker answers all of them. Smaller than before only
+   * where the broker lost its messages and began anew. Throws BROKER_UNAVAILABLE.
+   */
+  recordedThrough(): Promise<number>;
   /**
    * Starts a consumer. `handle` gets messages in batches of 1 to `maxBatch`, as they come, and no more than `maxUnacknowledged` of this
    * consumer are unacknowledged at a time. The consumer outlives every outage of the broker. Consumers, here and in other processes, share
@@ -37,6 +44,8 @@ export interface OutgoingMessage {
 export interface IncomingMessage extends OutgoingMessage {
   /** Where the message stands in the broker: unique, and the same each time that it is delivered. */
   place: string;
+  /** The place as a number: of two messages, the one that was published later has the greater. */
+  sequence: number;
   publishedAt: Date;
   /** 1 the first time. */
   deliveryCount: number;
@@ -46,6 +55,8 @@ export interface IncomingMessage extends OutgoingMessage {
   ack(): void;
   /** The broker delivers the message again after the delay in milliseconds, of which a fraction is rounded up. */
   nak(delayMs: number): void;
+  /** The message is still in work: the broker waits `ackWaitMs` from now. Nothing, once somebody else was given it. */
+  working(): void;
 }
 
 export interface ConsumeOptions {
@@ -71,13 +82,17 @@ export type RejectReason =
   | "BAD_CLOUDEVENT"
   | "BAD_HEADER"
   | "TOO_LARGE"
-  | "UNKNOWN_ORGANIZATION";
+  | "UNKNOWN_ORGANIZATION"
+  | "REFUSED_BY_STORE";
 
 /** Gets what an adapter lives through: connections lost and found, settings that deserve a look, retries. */
 export type BrokerLog = (level: "info" | "warn" | "error", message: string, details?: Record<string, unknown>) => void;
 
 /** How long the broker waits for an acknowledgement before it delivers a message again. */
 export const ackWaitMs = 30_000;
+
+/** The least time between two requests for `recordedThrough`. */
+export const recordedThroughIntervalMs = 20;
 
 /** How long what could not be rejected waits for its next delivery. */
 export const rejectRetryMs = 5_000;

@@ -15,6 +15,7 @@ export function jetStreamMessage(nats: NatsConnection, message: Msg, onSettled: 
   };
   return {
     place: `${stream}:${sequence}`,
+    sequence,
     subject: message.subject,
     ...readHeaders(message),
     body: message.data,
@@ -22,6 +23,11 @@ export function jetStreamMessage(nats: NatsConnection, message: Msg, onSettled: 
     deliveryCount,
     ack: () => settle("+ACK"),
     nak: (delayMs) => settle(nakAfter(delayMs)),
+    working() {
+      if (!settled && !nats.isClosed()) {
+        nats.publish(message.reply ?? "", "+WPI");
+      }
+    },
   };
 }
 

@@ -1,11 +1,19 @@
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { headers, type MsgHdrs } from "@nats-io/transport-node";
+import { headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { invalidFields, TellwireError } from "../errors.ts";
-import { ackWaitMs, type Broker, type Consumer, type OutgoingMessage, rejectRetryMs } from "./broker.ts";
+import {
+  ackWaitMs,
+  type Broker,
+  type Consumer,
+  type OutgoingMessage,
+  recordedThroughIntervalMs,
+  rejectRetryMs,
+} from "./broker.ts";
 import { connectNats, type NatsOptions } from "./jetstream-connection.ts";
 import { startJetStreamConsumer } from "./jetstream-consumer.ts";
 import { ensureTopology, type Topology } from "./jetstream-topology.ts";
 import { rejectedMessage } from "./rejected-message.ts";
+import { createSharedRead } from "./shared-read.ts";
 import { defaultSubjectPrefix } from "./subjects.ts";
 
 export interface JetStreamOptions extends NatsOptions, Partial<Topology> {
@@ -49,11 +57,26 @@ export async function openJetStream({
     });
   };
 
+  /** What comes after a message that failed is not sent: published again, it would stand before that one. */
+  const publishChain = async (chain: readonly PreparedMessage[]): Promise<void> => {
+    for (const message of chain) {
+      await publishOne(message);
+    }
+  };
+
+  const recordedThrough = createSharedRead(recordedThroughIntervalMs, async () => {
+    return await readRecordedThrough(nats, topology, timeoutMs).catch((error: unknown) => {
+      throw unavailable("JetStream does not say what is acknowledged", error);
+    });
+  });
+
   return {
     async publish(messages) {
       const prepared = messages.map((message) => prepare(message, maxBytes()));
-      await inWindow(prepared, publishOne);
+      await inWindow(chainsOf(prepared), publishChain);
     },
+
+    recordedThrough,
 
     async consume(consume, handle) {
       const { stream, consumer: name } = topology;
@@ -146,6 +169,43 @@ function prepare(message: OutgoingMessage, maxBytes: number): PreparedMessage {
     });
   }
   return { subject: message.subject, headers: prepared, body: message.body };
+}
+
+/** Messages with one ordering key go one after the other, the others at once. */
+function chainsOf(messages: readonly PreparedMessage[]): PreparedMessage[][] {
+  const byKey = new Map<string, PreparedMessage[]>();
+  const chains: PreparedMessage[][] = [];
+  for (const message of messages) {
+    const key = message.headers.get("tellwire-ordering-key");
+    const chain = key === "" ? undefined : byKey.get(key);
+    if (chain !== undefined) {
+      chain.push(message);
+      continue;
+    }
+    const begun = [message];
+    chains.push(begun);
+    if (key !== "") {
+      byKey.set(key, begun);
+    }
+  }
+  return chains;
+}
+
+/**
+ * The consumer's floor: where nothing is unacknowledged, it is the last message that was handed out. What was removed from the front of the
+ * stream comes no more either, and the floor may stay before it.
+ */
+async function readRecordedThrough(
+  nats: NatsConnection,
+  { stream, consumer }: Topology,
+  timeoutMs: number,
+): Promise<number> {
+  const manager = await jetstreamManager(nats, { timeout: timeoutMs, checkAPI: false });
+  const [{ ack_floor }, { state }] = await Promise.all([
+    manager.consumers.info(stream, consumer),
+    manager.streams.info(stream),
+  ]);
+  return Math.max(ack_floor.stream_seq, state.first_seq - 1);
 }
 
 /** Does the work for all items, some at a time. Throws the first error when the work that was under way has ended. */

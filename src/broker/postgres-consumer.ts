@@ -114,6 +114,7 @@ export function startPostgresConsumer(
     };
     return {
       place: `broker_message:${sequence}`,
+      sequence,
       subject,
       headers: JSON.parse(headers),
       body,
@@ -121,6 +122,11 @@ export function startPostgresConsumer(
       deliveryCount,
       ack: () => settle(() => settlements.acknowledge(sequence)),
       nak: (delayMs) => settle(() => settlements.giveBack(sequence, deliveryCount, delayMs)),
+      working() {
+        if (!settled) {
+          settlements.postpone(sequence, deliveryCount, ackWaitMs);
+        }
+      },
     };
   };
 

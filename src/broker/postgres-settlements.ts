@@ -1,17 +1,20 @@
 import type { Sql } from "../store/sql.ts";
 import type { BrokerLog } from "./broker.ts";
-import { acknowledgeMessages, giveBackMessages } from "./postgres-statements.ts";
+import { acknowledgeMessages, postponeMessages } from "./postgres-statements.ts";
 
-/** Acknowledgements and messages that are given back, collected and written with two statements for all of them. */
+/** Acknowledgements, and messages that are given back or still in work, collected and written with two statements for all of them. */
 export interface Settlements {
   acknowledge(sequence: number): void;
   /** `deliveryCount` is that of the delivery which is given back. */
   giveBack(sequence: number, deliveryCount: number, delayMs: number): void;
+  /** The message is still in work: nobody else gets it within the time. */
+  postpone(sequence: number, deliveryCount: number, delayMs: number): void;
   /** Writes what waits, with one try, and takes nothing more. What cannot be written is delivered again. */
   close(): Promise<void>;
 }
 
-interface GivenBack {
+/** A message that becomes visible later: given back, or still in work. */
+interface Postponed {
   sequence: number;
   deliveryCount: number;
   /** On the clock of this process, so that a write which comes late does not lengthen the delay. */
@@ -27,7 +30,8 @@ const maxRetryMs = 5_000;
 /** Writes again until the database takes it. `onGivenBack` is called when messages are there to be claimed again. */
 export function createSettlements(sql: Sql, options: { log: BrokerLog; onGivenBack: () => void }): Settlements {
   let acknowledged: number[] = [];
-  let givenBack: GivenBack[] = [];
+  let postponed: Postponed[] = [];
+  let isGivenBack = false;
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> | undefined;
   let closed = false;
@@ -37,7 +41,7 @@ export function createSettlements(sql: Sql, options: { log: BrokerLog; onGivenBa
     if (closed || writing !== undefined) {
       return;
     }
-    if (retryMs === 0 && acknowledged.length + givenBack.length >= maxWaiting) {
+    if (retryMs === 0 && acknowledged.length + postponed.length >= maxWaiting) {
       start();
     } else {
       timer ??= setTimeout(start, Math.max(collectMs, retryMs));
@@ -48,30 +52,42 @@ export function createSettlements(sql: Sql, options: { log: BrokerLog; onGivenBa
     timer = undefined;
     writing = write().finally(() => {
       writing = undefined;
-      if (acknowledged.length + givenBack.length > 0) {
+      if (acknowledged.length + postponed.length > 0) {
         schedule();
       }
     });
   };
   const write = async (): Promise<void> => {
     const acknowledging = acknowledged;
-    const giving = givenBack;
+    const postponing = postponed;
+    const giving = isGivenBack;
     acknowledged = [];
-    givenBack = [];
+    postponed = [];
+    isGivenBack = false;
     try {
       if (acknowledging.length > 0) {
         await sql.query(acknowledgeMessages, [acknowledging]);
       }
-      if (giving.length > 0) {
-        await sql.query(giveBackMessages, givenBackParameters(giving));
+      if (postponing.length > 0) {
+        await sql.query(postponeMessages, postponedParameters(postponing));
+      }
+      if (giving) {
         options.onGivenBack();
       }
       retryMs = 0;
     } catch (error) {
       acknowledged = acknowledging.concat(acknowledged);
-      givenBack = giving.concat(givenBack);
+      postponed = postponing.concat(postponed);
+      isGivenBack ||= giving;
       retryMs = Math.min(maxRetryMs, retryMs === 0 ? firstRetryMs : retryMs * 2);
       options.log("warn", "acknowledgements could not be written; trying again", { error, retryMs });
+    }
+  };
+
+  const postpone = (sequence: number, deliveryCount: number, delayMs: number): void => {
+    if (!closed) {
+      postponed.push({ sequence, deliveryCount, dueAt: performance.now() + Math.max(0, Math.ceil(delayMs)) });
+      schedule();
     }
   };
 
@@ -83,27 +99,28 @@ export function createSettlements(sql: Sql, options: { log: BrokerLog; onGivenBa
       }
     },
     giveBack(sequence, deliveryCount, delayMs) {
-      if (!closed) {
-        givenBack.push({ sequence, deliveryCount, dueAt: performance.now() + Math.max(0, Math.ceil(delayMs)) });
-        schedule();
-      }
+      isGivenBack = true;
+      postpone(sequence, deliveryCount, delayMs);
     },
+    postpone,
     async close() {
       closed = true;
       clearTimeout(timer);
       await writing;
-      if (acknowledged.length + givenBack.length > 0) {
+      if (acknowledged.length + postponed.length > 0) {
         await write();
       }
     },
   };
 }
 
-function givenBackParameters(given: readonly GivenBack[]): [number[], number[], number[]] {
+/** Of a message that is postponed twice, the later word counts. */
+function postponedParameters(postponed: readonly Postponed[]): [number[], number[], number[]] {
   const now = performance.now();
+  const messages = [...new Map(postponed.map((message) => [message.sequence, message])).values()];
   return [
-    given.map(({ sequence }) => sequence),
-    given.map(({ deliveryCount }) => deliveryCount),
-    given.map(({ dueAt }) => Math.max(0, dueAt - now)),
+    messages.map(({ sequence }) => sequence),
+    messages.map(({ deliveryCount }) => deliveryCount),
+    messages.map(({ dueAt }) => Math.max(0, dueAt - now)),
   ];
 }

@@ -10,16 +10,26 @@ const plannedEachTime = "";
 export const brokerChannel = "tellwire_broker";
 
 /**
+ * Publishers share it. Sequences are given before messages are committed: whoever wants to know that none is on its way takes it alone, once.
+ */
+const publishingLock = 6_018_340_127;
+
+/**
  * $1 subjects text[], $2 headers text[] (JSON), $3 bodies text[] (base64).
- * One statement and one NOTIFY for all messages; each costs its row and two index entries.
+ * One statement and one NOTIFY for all messages, whose sequences are in their order; each costs its row and two index entries. The lock is
+ * taken before the first sequence.
  */
 export const publishMessages: Statement = {
   name: "broker_publish",
   text: `
-    with inserted as (
+    with publishing as materialized (
+      select pg_advisory_xact_lock_shared(${publishingLock}) is not null as begun
+    ), inserted as (
       insert into broker_message (subject, headers, body)
       select subject, headers::jsonb, decode(body, 'base64')
-      from unnest($1::text[], $2::text[], $3::text[]) as message (subject, headers, body)
+      from unnest($1::text[], $2::text[], $3::text[]) with ordinality as message (subject, headers, body, place)
+      where (select begun from publishing)
+      order by place
     )
     select pg_notify('${brokerChannel}', '')`,
 };
@@ -72,13 +82,30 @@ export const acknowledgeMessages: Statement = {
  * $1 sequences bigint[], $2 delivery counts integer[], $3 delays in milliseconds double precision[]. By the primary key. The delivery count
  * is the fence: a message that somebody else was given in the meantime stays with them.
  */
-export const giveBackMessages: Statement = {
+export const postponeMessages: Statement = {
   name: plannedEachTime,
   text: `
     update broker_message as message
-    set visible_at = now() + given.delay_ms * interval '1 millisecond'
-    from unnest($1::bigint[], $2::integer[], $3::double precision[]) as given (sequence, delivery_count, delay_ms)
-    where message.sequence = given.sequence and message.delivery_count = given.delivery_count`,
+    set visible_at = now() + postponed.delay_ms * interval '1 millisecond'
+    from unnest($1::bigint[], $2::integer[], $3::double precision[]) as postponed (sequence, delivery_count, delay_ms)
+    where message.sequence = postponed.sequence and message.delivery_count = postponed.delivery_count`,
+};
+
+/**
+ * The last sequence that was given to a message, or 0, once everybody has committed who was publishing at that time. Waits for the statements
+ * of publishers that are under way, which are short, and holds up no others for longer than that.
+ */
+export const lastPublished: Statement = {
+  name: "broker_last_published",
+  text: `
+    select case when is_called then last_value else 0 end::double precision as sequence, pg_advisory_xact_lock(${publishingLock})
+    from broker_message_sequence_seq`,
+};
+
+/** The smallest sequence that waits for its acknowledgement; null where none does. Reads one entry of the primary key. */
+export const firstWaiting: Statement = {
+  name: plannedEachTime,
+  text: "select min(sequence)::double precision as sequence from broker_message",
 };
 
 /** $1 the sequence, $2 subject, $3 headers (JSON), $4 body (base64), $5 reason. Moves one message, by the primary key. */

@@ -4,14 +4,16 @@ import {
   ackWaitMs,
   type Broker,
   type BrokerLog,
-  type OutgoingMessage,
+  recordedThroughIntervalMs,
   rejectedMaxAgeMs,
   rejectRetryMs,
 } from "./broker.ts";
 import { type PostgresConsumer, startPostgresConsumer } from "./postgres-consumer.ts";
+import { createPublisher, publishParameters } from "./postgres-publisher.ts";
 import { createSettlements } from "./postgres-settlements.ts";
-import { brokerChannel, publishMessages, rejectMessage, removeOldRejected } from "./postgres-statements.ts";
+import { brokerChannel, firstWaiting, lastPublished, rejectMessage, removeOldRejected } from "./postgres-statements.ts";
 import { rejectedMessage } from "./rejected-message.ts";
+import { createSharedRead } from "./shared-read.ts";
 import { defaultSubjectPrefix } from "./subjects.ts";
 
 export interface PostgresBrokerOptions {
@@ -43,17 +45,23 @@ export async function openPostgresBroker(sql: Sql, options: PostgresBrokerOption
       log("warn", "old rejected messages could not be removed; trying again in an hour", { error });
     });
   };
+  const publish = createPublisher(sql);
+  const recordedThrough = createSharedRead(recordedThroughIntervalMs, async () => {
+    return await readRecordedThrough(sql).catch((error: unknown) => {
+      throw unavailable("the database does not answer", error);
+    });
+  });
   const cleaning = setInterval(() => void removeOld(), cleaningIntervalMs).unref();
   await removeOld();
 
   return {
     async publish(messages) {
-      for (const chunk of chunks(messages)) {
-        await sql.query(publishMessages, publishParameters(chunk)).catch((error: unknown) => {
-          throw unavailable("the database did not take the messages", error);
-        });
-      }
+      await publish(messages).catch((error: unknown) => {
+        throw unavailable("the database did not take the messages", error);
+      });
     },
+
+    recordedThrough,
 
     async consume(consume, handle) {
       const consumer = startPostgresConsumer(
@@ -102,37 +110,14 @@ export async function openPostgresBroker(sql: Sql, options: PostgresBrokerOption
   };
 }
 
+/** Two statements, so that the second one sees what was being published at the time of the first. */
+async function readRecordedThrough(sql: Sql): Promise<number> {
+  const [last] = await sql.query<{ sequence: number }>(lastPublished, []);
+  const [first] = await sql.query<{ sequence: number | null }>(firstWaiting, []);
+  return Math.min(last?.sequence ?? 0, (first?.sequence ?? Number.POSITIVE_INFINITY) - 1);
+}
+
 const cleaningIntervalMs = 60 * 60 * 1000;
-
-/** A statement stays small enough for its memory, in this process and in the database. */
-const maxChunkMessages = 1_000;
-const maxChunkBytes = 4 * 1024 * 1024;
-
-function* chunks(messages: readonly OutgoingMessage[]): Generator<OutgoingMessage[]> {
-  let chunk: OutgoingMessage[] = [];
-  let bytes = 0;
-  for (const message of messages) {
-    if (chunk.length === maxChunkMessages || (chunk.length > 0 && bytes + message.body.byteLength > maxChunkBytes)) {
-      yield chunk;
-      chunk = [];
-      bytes = 0;
-    }
-    chunk.push(message);
-    bytes += message.body.byteLength;
-  }
-  if (chunk.length > 0) {
-    yield chunk;
-  }
-}
-
-function publishParameters(messages: readonly OutgoingMessage[]): [string[], string[], string[]] {
-  return [
-    messages.map(({ subject }) => subject),
-    messages.map(({ headers }) => JSON.stringify(headers)),
-    // Base64 because an array of bytea does not pass the embedded Postgres.
-    messages.map(({ body }) => Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("base64")),
-  ];
-}
 
 function unavailable(what: string, cause: unknown): TellwireError {
   const why = cause instanceof Error ? `: ${cause.message}` : "";

@@ -1,14 +1,15 @@
-import type { Broker, IncomingMessage, RejectReason } from "../broker/broker.ts";
-import { decodeEventMessage } from "../broker/event-message.ts";
-import type { EventRecord } from "../domain/event.ts";
-import { deliveryIdOf } from "../domain/ids.ts";
-import { outgoingEvent } from "../domain/outgoing-event.ts";
+import { ackWaitMs, type Broker, type IncomingMessage, type RejectReason } from "../broker/broker.ts";
 import { isAboutContent } from "../store/is-about-content.ts";
-import { eventKey, insertEvents } from "../store/sql/insert-events.ts";
+import { eventKey, insertEvents, rememberedSince } from "../store/sql/insert-events.ts";
 import { knownEvents } from "../store/sql/known-events.ts";
 import type { Sql } from "../store/sql.ts";
 import type { FastPath } from "./fast-path.ts";
-import { type OrganizationSubscriptions, type Subscriptions, wants } from "./subscriptions.ts";
+import { createHeldMessages, type HeldMessages } from "./held-messages.ts";
+import type { OrganizationSubscriptions } from "./organization-subscriptions.ts";
+import { createPacer } from "./pacer.ts";
+import { maxBlockingMs, type ReceivedEvent, receiveEvents } from "./receive-events.ts";
+import { type Standing, type Started, startDeliveries } from "./start-deliveries.ts";
+import type { Subscriptions } from "./subscriptions.ts";
 
 /**
  * Takes batches of messages from the broker, writes their events, and starts the deliveries that they cause. A message is acknowledged
@@ -16,7 +17,7 @@ import { type OrganizationSubscriptions, type Subscriptions, wants } from "./sub
  */
 export interface Dispatcher {
   handle(batch: readonly IncomingMessage[]): void;
-  /** Resolves when every batch handed in so far is acknowledged or given back. */
+  /** Resolves when every message handed in so far is acknowledged or given back. */
   drain(): Promise<void>;
 }
 
@@ -24,12 +25,19 @@ export interface DispatcherOptions {
   broker: Broker;
   sql: Sql;
   subscriptions: Subscriptions;
+  /**
+   * Resolves when every change of webhooks that was committed before the call has invalidated its organization; rejects where changes cannot
+   * be heard at the moment.
+   */
+  changesHeard: () => Promise<void>;
   fastPath: FastPath;
   maxPayloadBytes: number;
   subjectPrefix: string;
   now: () => number;
   /** How long another process may be at an event before its deliveries are recorded. */
   settlingMs: number;
+  /** How often the broker is told that messages are still in work. */
+  workingIntervalMs?: number;
   onReceived: (events: number) => void;
   onRejected: (message: IncomingMessage, reason: RejectReason, detail: string) => void;
   /** Our side failed: the messages stay with the broker, and come again. */
@@ -37,203 +45,232 @@ export interface DispatcherOptions {
 }
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const handling = new Set<Promise<void>>();
+  const context: Context = { ...options, held: createHeldMessages(options.workingIntervalMs ?? ackWaitMs / 3) };
   return {
     handle(batch) {
-      const handled = dispatch(options, batch).catch((error) => giveBack(options, batch, error));
-      handling.add(handled);
-      void handled.finally(() => handling.delete(handled));
+      context.held.hold(batch);
+      dispatch(context, batch).catch((error) => giveBack(context, batch, error));
     },
-    async drain() {
-      await Promise.all(handling);
-    },
+    drain: context.held.whenEmpty,
   };
 }
 
-/** An event and every message of the batch that carries it. */
-interface ReceivedEvent {
-  record: EventRecord;
-  organization: OrganizationSubscriptions;
-  messages: IncomingMessage[];
+interface Context extends DispatcherOptions {
+  held: HeldMessages;
 }
 
 /** Messages that our failure sends back are not asked for again at once: what failed wants a moment. */
 const giveBackDelayMs = 1_000;
 
-async function dispatch(options: DispatcherOptions, batch: readonly IncomingMessage[]): Promise<void> {
-  const events = await receive(options, batch);
-  if (events.length > 0) {
-    await writeAndStart(options, events);
+async function dispatch(context: Context, batch: readonly IncomingMessage[]): Promise<void> {
+  const events = await receiveEvents(batch, context, (message, { reason, detail }) =>
+    reject(context, message, reason, detail),
+  );
+  const known = await ofKnownOrganizations(context, events);
+  if (known.length > 0) {
+    await writeAndStart(context, known);
   }
 }
 
-/** What the database cannot take for its content is found by halving, and given back alone: it holds up no other event. */
-async function writeAndStart(options: DispatcherOptions, events: readonly ReceivedEvent[]): Promise<void> {
-  const receivedAt = options.now();
-  const records = events.map(({ record }) => record);
+/** The others are rejected, or given back where the organization could not be read. */
+async function ofKnownOrganizations(context: Context, events: readonly ReceivedEvent[]): Promise<ReceivedEvent[]> {
+  const { organizations, failure } = await organizationsOf(context, events);
+  if (failure !== undefined) {
+    const unread = events.filter(({ record }) => failure.organizationIds.has(record.organizationId));
+    giveBack(context, messagesOf(unread), failure.error);
+  }
+  return events.filter(({ record, messages }) => {
+    const { organizationId } = record;
+    if (organizations.has(organizationId)) {
+      return true;
+    }
+    if (!failure?.organizationIds.has(organizationId)) {
+      for (const message of messages) {
+        reject(context, message, "UNKNOWN_ORGANIZATION", `there is no organization ${organizationId}`);
+      }
+    }
+    return false;
+  });
+}
+
+interface FoundOrganizations {
+  organizations: ReadonlyMap<string, OrganizationSubscriptions>;
+  /** Those that could not be read, and the first reason. */
+  failure: { organizationIds: Set<string>; error: unknown } | undefined;
+}
+
+/** What is not in memory is read together. */
+async function organizationsOf(
+  { subscriptions }: Context,
+  events: readonly ReceivedEvent[],
+): Promise<FoundOrganizations> {
+  const organizations = new Map<string, OrganizationSubscriptions>();
+  const missing = new Set<string>();
+  for (const { record } of events) {
+    const { organizationId } = record;
+    if (!organizations.has(organizationId) && !missing.has(organizationId)) {
+      const organization = subscriptions.cached(organizationId);
+      if (organization === undefined) {
+        missing.add(organizationId);
+      } else {
+        organizations.set(organizationId, organization);
+      }
+    }
+  }
+  let failure: FoundOrganizations["failure"];
+  const load = async (organizationId: string): Promise<void> => {
+    try {
+      const organization = await subscriptions.of(organizationId);
+      if (organization !== undefined) {
+        organizations.set(organizationId, organization);
+      }
+    } catch (error) {
+      failure ??= { organizationIds: new Set(), error };
+      failure.organizationIds.add(organizationId);
+    }
+  };
+  await Promise.all([...missing].map(load));
+  return { organizations, failure };
+}
+
+/** What the database cannot take for its content is found by halving, and rejected alone: it holds up no other event, and does not come again. */
+async function writeAndStart(context: Context, events: readonly ReceivedEvent[]): Promise<void> {
+  const receivedAt = Math.floor(context.now());
+  const oldest = oldestPublishedAt(events, receivedAt);
+  // A webhook that was activated before its event was published is found, however late the word of it comes.
+  const heard = context.changesHeard().catch(context.subscriptions.invalidateAll);
   let isNew: ReadonlySet<string>;
   try {
-    isNew = await insertEvents(options.sql, records, new Date(receivedAt));
+    const records = events.map(({ record }) => record);
+    isNew = await insertEvents(context.sql, records, new Date(receivedAt), oldest);
   } catch (error) {
-    if (events.length === 1 || !isAboutContent(error)) {
-      giveBack(options, messagesOf(events), error);
-      return;
-    }
-    const middle = Math.ceil(events.length / 2);
-    await writeAndStart(options, events.slice(0, middle));
-    await writeAndStart(options, events.slice(middle));
+    await notWritten(context, events, error);
     return;
   }
-  options.onReceived(isNew.size);
-  const [fresh, again] = partition(events, ({ record }) => isNew.has(eventKey(record.organizationId, record.id)));
-  const starting = fresh.map((event) => start(options, event, { receivedAt, recorded: none, isSettling: false }));
+  context.onReceived(isNew.size);
+  await heard;
+  const fresh = events.filter(({ key }) => isNew.has(key));
+  const again = events.filter(({ key }) => !isNew.has(key));
+  await start(context, fresh, () => ({ receivedAt, before: undefined }));
   if (again.length > 0) {
-    starting.push(startKnown(options, again).catch((error) => giveBack(options, messagesOf(again), error)));
+    const since = rememberedSince(new Date(receivedAt), oldest);
+    await startKnown(context, again, since).catch((error) => giveBack(context, messagesOf(again), error));
   }
-  await Promise.all(starting);
 }
 
-const none: ReadonlySet<string> = new Set();
+async function notWritten(context: Context, events: readonly ReceivedEvent[], error: unknown): Promise<void> {
+  if (!isAboutContent(error)) {
+    giveBack(context, messagesOf(events), error);
+  } else if (events.length > 1) {
+    const middle = Math.ceil(events.length / 2);
+    await writeAndStart(context, events.slice(0, middle));
+    await writeAndStart(context, events.slice(middle));
+  } else {
+    for (const message of messagesOf(events)) {
+      reject(
+        context,
+        message,
+        "REFUSED_BY_STORE",
+        `the database cannot hold it: ${error instanceof Error ? error.message : error}`,
+      );
+    }
+  }
+}
+
+/** The event that was received first stands, whatever this one says; only the deliveries that are missing are started. */
+async function startKnown(context: Context, again: readonly ReceivedEvent[], since: Date): Promise<void> {
+  const eventIds = again.map(({ record }) => record.id);
+  const organizationIds = again.map(({ record }) => record.organizationId);
+  const known = await knownEvents(context.sql, eventIds, organizationIds, since);
+  const standings = new Map<string, Standing>();
+  const events: ReceivedEvent[] = [];
+  const received = new Map(again.map((event) => [event.key, event]));
+  const now = context.now();
+  for (const { event: record, receivedAt, deliveryIds } of known) {
+    const key = eventKey(record.organizationId, record.id);
+    const event = received.get(key);
+    if (event !== undefined) {
+      received.delete(key);
+      // Of another process's clock, which may be ahead.
+      const isSettling = Math.abs(now - receivedAt) < context.settlingMs;
+      standings.set(event.key, { receivedAt, before: { recorded: deliveryIds, isSettling } });
+      events.push({ ...event, record });
+    }
+  }
+  for (const { record, messages } of received.values()) {
+    giveBack(context, messages, new Error(`event ${record.id} was there, and is gone`));
+  }
+  await start(context, events, ({ key }) => standings.get(key));
+}
+
+/** Starts the deliveries of events that are written, and acknowledges their messages when all are recorded. */
+async function start(
+  context: Context,
+  events: readonly ReceivedEvent[],
+  standingOf: (event: ReceivedEvent) => Standing | undefined,
+): Promise<void> {
+  const { organizations, failure } = await organizationsOf(context, events);
+  const unread: IncomingMessage[] = [];
+  const pacer = createPacer(maxBlockingMs);
+  for (const event of events) {
+    const { record, messages } = event;
+    const onEnd = (started: Started) => settle(context, messages, started);
+    const organization = organizations.get(record.organizationId);
+    const standing = standingOf(event);
+    if (failure?.organizationIds.has(record.organizationId)) {
+      unread.push(...messages);
+    } else if (organization === undefined || standing === undefined) {
+      // The organization is gone, and with it whoever wanted the event.
+      onEnd({ kind: "recorded" });
+    } else {
+      await startDeliveries(context.fastPath, event, { organization, standing, pacer }, onEnd);
+    }
+    if (pacer.isDue()) {
+      await pacer.pause();
+    }
+  }
+  if (failure !== undefined && unread.length > 0) {
+    giveBack(context, unread, failure.error);
+  }
+}
+
+function settle(context: Context, messages: readonly IncomingMessage[], started: Started): void {
+  if (started.kind === "failed") {
+    giveBack(context, messages, started.error);
+    return;
+  }
+  for (const message of messages) {
+    // What another message of this event has under way is recorded with that one; this one comes again, and finds it.
+    if (started.kind === "elsewhere") {
+      context.held.giveBack(message, giveBackDelayMs);
+    } else {
+      context.held.ack(message);
+    }
+  }
+}
+
+function reject(context: Context, message: IncomingMessage, reason: RejectReason, detail: string): void {
+  context.onRejected(message, reason, detail);
+  void context.broker.reject(message, reason, detail).then(() => context.held.forget(message));
+}
+
+function giveBack({ held, onFailure }: Context, messages: readonly IncomingMessage[], error: unknown): void {
+  for (const message of messages) {
+    held.giveBack(message, giveBackDelayMs);
+  }
+  onFailure(error, messages.length);
+}
 
 function messagesOf(events: readonly ReceivedEvent[]): IncomingMessage[] {
   return events.flatMap(({ messages }) => messages);
 }
 
-/** Decodes the messages. Those that nobody can understand are rejected; two messages of one event become one. */
-async function receive(options: DispatcherOptions, batch: readonly IncomingMessage[]): Promise<ReceivedEvent[]> {
-  const events = new Map<string, ReceivedEvent>();
-  for (const message of batch) {
-    const decoded = decodeEventMessage(message, options);
-    if (decoded.kind === "rejected") {
-      await reject(options, message, decoded.reason, decoded.detail);
-      continue;
-    }
-    const record = decoded.event;
-    const key = eventKey(record.organizationId, record.id);
-    const received = events.get(key);
-    if (received !== undefined) {
-      received.messages.push(message);
-      continue;
-    }
-    const organization = await organizationOf(options, record.organizationId, message);
-    if (organization !== undefined) {
-      events.set(key, { record, organization, messages: [message] });
+function oldestPublishedAt(events: readonly ReceivedEvent[], receivedAt: number): Date {
+  let oldest = receivedAt;
+  for (const { messages } of events) {
+    for (const { publishedAt } of messages) {
+      oldest = Math.min(oldest, publishedAt.getTime());
     }
   }
-  return [...events.values()];
-}
-
-/** Undefined where the message has been dealt with: rejected, or given back because of a failure that concerns this organization alone. */
-async function organizationOf(
-  options: DispatcherOptions,
-  organizationId: string,
-  message: IncomingMessage,
-): Promise<OrganizationSubscriptions | undefined> {
-  try {
-    const organization = await options.subscriptions.of(organizationId);
-    if (organization === undefined) {
-      await reject(options, message, "UNKNOWN_ORGANIZATION", `there is no organization ${organizationId}`);
-    }
-    return organization;
-  } catch (error) {
-    giveBack(options, [message], error);
-    return undefined;
-  }
-}
-
-async function reject(
-  { broker, onRejected }: DispatcherOptions,
-  message: IncomingMessage,
-  reason: RejectReason,
-  detail: string,
-): Promise<void> {
-  await broker.reject(message, reason, detail);
-  onRejected(message, reason, detail);
-}
-
-/** The event that was received first stands, whatever this one says; only the deliveries that are missing are started. */
-async function startKnown(options: DispatcherOptions, again: readonly ReceivedEvent[]): Promise<void> {
-  const known = await knownEvents(
-    options.sql,
-    again.map(({ record }) => record.id),
-    again.map(({ record }) => record.organizationId),
-  );
-  const byKey = new Map(known.map((found) => [eventKey(found.event.organizationId, found.event.id), found]));
-  const now = options.now();
-  await Promise.all(
-    again.map((event) => {
-      const found = byKey.get(eventKey(event.record.organizationId, event.record.id));
-      if (found === undefined) {
-        return giveBack(options, event.messages, new Error(`event ${event.record.id} was there, and is gone`));
-      }
-      const { receivedAt, deliveryIds: recorded } = found;
-      // Of another process's clock, which may be ahead.
-      const isSettling = Math.abs(now - receivedAt) < options.settlingMs;
-      return start(options, { ...event, record: found.event }, { receivedAt, recorded, isSettling });
-    }),
-  );
-}
-
-/** What is known of an event's deliveries before they are started. */
-interface Standing {
-  receivedAt: number;
-  /** The ids of the deliveries that are recorded. */
-  recorded: ReadonlySet<string>;
-  /** The event came first a moment ago, by another message: whoever has that one may have the others under way, in another process. */
-  isSettling: boolean;
-}
-
-/** Starts the deliveries that are not recorded yet, and acknowledges the event's messages when all of them are. */
-async function start(
-  options: DispatcherOptions,
-  { record, organization, messages }: ReceivedEvent,
-  { receivedAt, recorded, isSettling }: Standing,
-): Promise<void> {
-  const event = outgoingEvent(record);
-  const deliveries: Promise<void>[] = [];
-  let elsewhere = false;
-  for (const subscription of organization.byEventType.match(record.type)) {
-    const deliveryId = deliveryIdOf(record.id, subscription.webhookId);
-    if (!wants(subscription, record.projectId, receivedAt) || recorded.has(deliveryId)) {
-      continue;
-    }
-    if (isSettling || options.fastPath.isUnderWay(deliveryId)) {
-      elsewhere = true;
-      continue;
-    }
-    const createdAt = options.now();
-    deliveries.push(
-      options.fastPath.deliver({ deliveryId, event, subscription, attemptCount: 0, manualRetry: null, createdAt }),
-    );
-  }
-  try {
-    await Promise.all(deliveries);
-  } catch (error) {
-    giveBack(options, messages, error);
-    return;
-  }
-  for (const message of messages) {
-    // What another message of this event has under way is recorded with that one; this one comes again, and finds it.
-    if (elsewhere) {
-      message.nak(giveBackDelayMs);
-    } else {
-      message.ack();
-    }
-  }
-}
-
-function giveBack({ onFailure }: DispatcherOptions, messages: readonly IncomingMessage[], error: unknown): void {
-  for (const message of messages) {
-    message.nak(giveBackDelayMs);
-  }
-  onFailure(error, messages.length);
-}
-
-function partition<Item>(items: readonly Item[], test: (item: Item) => boolean): [Item[], Item[]] {
-  const passed: Item[] = [];
-  const others: Item[] = [];
-  for (const item of items) {
-    (test(item) ? passed : others).push(item);
-  }
-  return [passed, others];
+  return new Date(oldest);
 }

@@ -1,89 +1,285 @@
-import { outgoingEvent } from "../domain/outgoing-event.ts";
+import type { Broker } from "../broker/broker.ts";
+import { nextAllowedAt, rateTimeAfter } from "../domain/rate-limit.ts";
 import { type DueDelivery, dueDeliveries } from "../store/sql/lanes.ts";
 import type { Sql } from "../store/sql.ts";
-import type { AttemptTask, MakeAttempt } from "./make-attempt.ts";
-import type { Outcome, Recorder } from "./recorder.ts";
-import type { Subscription, Subscriptions } from "./subscriptions.ts";
+import type { Endpoint, Endpoints } from "./endpoints.ts";
+import { attemptDue } from "./lane-attempt.ts";
+import type { MakeAttempt } from "./make-attempt.ts";
+import { createOrderedTurns } from "./ordered-turns.ts";
+import type { Recorder } from "./recorder.ts";
+import type { RequestSlots, RequestSource } from "./request-slots.ts";
+import type { Subscription } from "./subscription.ts";
+import type { Subscriptions } from "./subscriptions.ts";
+import { createWaker } from "./waker.ts";
 
 export interface DrainLaneOptions {
   sql: Sql;
+  broker: Pick<Broker, "recordedThrough">;
   subscriptions: Subscriptions;
   makeAttempt: MakeAttempt;
   recorder: Recorder;
+  endpoints: Endpoints;
+  slots: RequestSlots;
   now: () => number;
-  /** Requests at once to one webhook. */
-  maxPerWebhook: number;
   /** How often the database is asked for lanes, or for deliveries of a lane, that nobody told of. */
   pollIntervalMs: number;
-  isStopping: () => boolean;
 }
 
-/**
- * Attempts what is due in a lane, in the order of its times, until nothing is, the webhook is not active any more, or we are to stop.
- * Resolves when everything that was started is recorded.
- */
-export async function drainLane(
-  options: DrainLaneOptions,
-  lane: { webhookId: string; organizationId: string },
-): Promise<void> {
+/** A lane that this process holds. */
+export interface HeldLane {
+  webhookId: string;
+  organizationId: string;
+  /** Who holds it, and since which claim. */
+  owner: string;
+  fence: number;
+  /** Whether ordered deliveries waited in it when it was claimed. */
+  hasOrdered: boolean;
+  /** Whether a request may still begin: nobody wants us to stop, and the lease has certainly not run out. */
+  mayBegin(): boolean;
+  /** A request began or ended. */
+  onProgress(): void;
+}
+
+/** The work on one lane. */
+export interface LaneDrain {
+  /**
+   * Attempts what is due, in the order of its times, until nothing is, the webhook is not active any more, its breaker is open, its rate limit
+   * asks for a long pause, or no request may begin. Resolves when everything that was begun is recorded, with the time before which the lane
+   * need not be looked at (milliseconds since the epoch; 0: no bound).
+   */
+  run(): Promise<number>;
+  /** The webhook was changed, or no request may begin any more. */
+  look(): void;
+  /** Ordered deliveries were recorded: it may be the turn of some. */
+  lookAtTurns(): void;
+}
+
+export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): LaneDrain {
+  const { endpoints, slots, recorder, now, pollIntervalMs } = options;
+  const endpoint = endpoints.of(lane.webhookId);
+  const waker = createWaker(now);
   /** By the delivery's id: while one is not recorded, the database still shows it as due. */
-  const underWay = new Map<string, Promise<void>>();
+  const underWay = new Set<string>();
+  let begunSinceAsked = 0;
+  /** Due, and not begun. */
+  let ready: DueDelivery[] = [];
+  let askedAt = Number.NEGATIVE_INFINITY;
+  let answeredAt = Number.NEGATIVE_INFINITY;
+  /** Whether the last answer was all that is due. */
+  let isAll = false;
+  let pauseMs = pollIntervalMs;
+  let subscription: Subscription | undefined;
   let failure: unknown;
+  const turns = createOrderedTurns({
+    sql: options.sql,
+    broker: options.broker,
+    now,
+    lane,
+    onDue() {
+      isAll = false;
+      waker.wake();
+    },
+    onFailure(error) {
+      failure ??= error;
+      waker.wake();
+    },
+  });
 
-  const begin = (delivery: DueDelivery, subscription: Subscription): void => {
-    const recorded = outcomeOf(options, delivery, subscription)
-      .then((outcome) => options.recorder.record(outcome))
-      .catch((error) => {
-        failure ??= error;
-      })
-      .finally(() => underWay.delete(delivery.id));
-    underWay.set(delivery.id, recorded);
+  /** How long the rate limit asks to wait; not positive where it does not. */
+  const restMs = (): number =>
+    subscription?.rateLimit ? nextAllowedAt(subscription.rateLimit, endpoint.rateTime) - now() : 0;
+
+  const mayBegin = (): boolean =>
+    subscription !== undefined &&
+    failure === undefined &&
+    lane.mayBegin() &&
+    endpoints.mayStart(endpoint) &&
+    restMs() <= 0;
+
+  /** As many as keep the receiver busy until the next batch is here, judged by how many the last one was good for. */
+  const batchSize = (): number =>
+    Math.min(Math.max(2 * Math.floor(endpoint.limit.value), 2 * begunSinceAsked), maxBatch);
+
+  const isLow = (): boolean => ready.length * 2 < batchSize();
+
+  const send = async (due: DueDelivery, to: Subscription): Promise<void> => {
+    underWay.add(due.id);
+    begunSinceAsked += 1;
+    if (to.rateLimit !== null) {
+      endpoint.rateTime = rateTimeAfter(to.rateLimit, endpoint.rateTime, now());
+    }
+    endpoints.start(endpoint);
+    const slot = slots.begin();
+    lane.onProgress();
+    const outcome = await attemptDue(options, due, to).catch((error) => {
+      failure ??= error;
+      return undefined;
+    });
+    lane.onProgress();
+    const done = (refusal?: unknown): void => {
+      failure ??= refusal;
+      underWay.delete(due.id);
+      if (due.orderingKey !== null) {
+        // The next one of its key became due with the record of this one.
+        isAll = false;
+      }
+      lookIfNeeded();
+    };
+    if (outcome === undefined) {
+      done();
+    } else {
+      recorder.record(outcome, done);
+    }
+    endpoints.finish(endpoint, outcome?.attempt, "lane");
+    slots.end(slot);
+    lookIfNeeded();
   };
 
-  while (failure === undefined && !options.isStopping()) {
-    const subscription = await activeSubscription(options.subscriptions, lane);
-    if (subscription === undefined) {
-      break;
+  const source: RequestSource = {
+    organizationId: lane.organizationId,
+    beginNext() {
+      if (now() - answeredAt > freshMs) {
+        // Cancelled or changed meanwhile, maybe: asked for again.
+        ready = [];
+        isAll = false;
+      }
+      const due = mayBegin() ? ready.shift() : undefined;
+      if (due !== undefined && subscription !== undefined) {
+        void send(due, subscription);
+      }
+      lookIfNeeded();
+      return due !== undefined && ready.length > 0 && mayBegin();
+    },
+  };
+
+  /** Begins as much as may begin. */
+  const sendReady = (): void => {
+    while (ready.length > 0 && mayBegin()) {
+      if (!slots.isFree()) {
+        slots.wait(source);
+        return;
+      }
+      source.beginNext();
     }
+  };
+
+  /** Most ends of requests only begin the next; the loop has its say where there is something to ask, or nothing left. */
+  const lookIfNeeded = (): void => {
+    const isOver = underWay.size === 0 || failure !== undefined || endpoint.breaker.state !== "closed";
+    if (isOver || (!isAll && isLow())) {
+      waker.wake();
+    }
+  };
+
+  const ask = async (): Promise<void> => {
+    const limit = batchSize();
     // As of before the question: what is recorded while the database answers is due in its answer still.
-    const begun = new Set(underWay.keys());
-    const due = await dueDeliveries(options.sql, {
-      webhookId: lane.webhookId,
-      now: options.now(),
-      limit: options.maxPerWebhook + underWay.size,
-    });
-    const waiting = due.filter(({ id }) => !begun.has(id)).slice(0, options.maxPerWebhook - underWay.size);
-    if (waiting.length === 0 && underWay.size === 0) {
-      break;
+    const except = [...underWay, ...ready.map(({ id }) => id)];
+    askedAt = now();
+    begunSinceAsked = 0;
+    const due = await dueDeliveries(options.sql, { webhookId: lane.webhookId, now: askedAt, limit, except });
+    answeredAt = now();
+    ready.push(...due);
+    isAll = due.length < limit;
+    pauseMs = due.length > 0 ? pollIntervalMs : Math.min(pauseMs * 2, maxPauseMs);
+  };
+
+  /** Where everything is known to be under way, the question is only whether more has become due. */
+  const isToAsk = (): boolean => {
+    if (!isLow()) return false;
+    if (!isAll || underWay.size === 0) return true;
+    return ready.length === 0 && endpoints.mayStart(endpoint) && now() - askedAt >= pauseMs;
+  };
+
+  /** One round of the work. Returns whether there may be more to do. */
+  const proceed = async (): Promise<boolean> => {
+    subscription ??= await activeSubscription(options.subscriptions, lane);
+    if (subscription === undefined || isOpen(endpoint, now()) || restMs() > maxHeldRestMs) {
+      return false;
     }
-    for (const delivery of waiting) {
-      begin(delivery, subscription);
+    // What was recorded as ordered has its turn, also where the webhook is not ordered any more.
+    const isOrdered = lane.hasOrdered || subscription.ordering === "BY_KEY";
+    if (isOrdered) {
+      turns.look();
     }
-    await room(underWay, options);
-  }
-  await Promise.all(underWay.values());
-  if (failure !== undefined) {
-    throw failure;
-  }
+    const isAsked = isToAsk();
+    if (isAsked) {
+      await ask();
+    }
+    sendReady();
+    if (ready.length === 0 && underWay.size === 0 && isAsked && restMs() <= 0) {
+      return isOrdered && (await areTurnsLeft());
+    }
+    const roundMs = isOrdered ? Math.min(pauseMs, maxOrderedPauseMs) : pauseMs;
+    await waker.wait(Math.max(1, restMs() > 0 ? restMs() : roundMs));
+    return true;
+  };
+
+  const giveUp = (error: unknown): false => {
+    failure ??= error;
+    return false;
+  };
+
+  /** Nothing is due. Whether something will be soon, because it waits only for what the broker holds before it. */
+  const areTurnsLeft = async (): Promise<boolean> => {
+    const found = await turns.lookNow();
+    if (found === "waiting") {
+      await waker.wait(turnsPauseMs);
+    }
+    return found !== "none";
+  };
+
+  return {
+    async run() {
+      endpoint.waiting.lane = () => {
+        sendReady();
+        lookIfNeeded();
+      };
+      try {
+        // A failure of ours ends the rounds, and not the wait for what is under way: given back before, the lane would be worked on twice.
+        while (failure === undefined && lane.mayBegin() && (await proceed().catch(giveUp)));
+        ready = [];
+        while (underWay.size > 0) {
+          await waker.wait(maxPauseMs);
+        }
+      } finally {
+        endpoint.waiting.lane = undefined;
+      }
+      if (failure !== undefined) {
+        throw failure;
+      }
+      return notBefore(endpoint, subscription, now());
+    },
+    look() {
+      subscription = undefined;
+      waker.wake();
+    },
+    lookAtTurns: () => waker.wake(),
+  };
 }
 
-/**
- * Asked again when half of the room is free: a statement serves several deliveries, and the receiver is kept busy. Or after a while: a request
- * that hangs must not hold up what becomes due beside it.
- */
-async function room(
-  underWay: ReadonlyMap<string, Promise<void>>,
-  { maxPerWebhook, pollIntervalMs }: Pick<DrainLaneOptions, "maxPerWebhook" | "pollIntervalMs">,
-): Promise<void> {
-  const pause = Promise.withResolvers<void>();
-  const timer = setTimeout(pause.resolve, pollIntervalMs);
-  const halfFree = async (): Promise<void> => {
-    do {
-      await Promise.race(underWay.values());
-    } while (underWay.size > maxPerWebhook / 2);
-  };
-  await Promise.race([halfFree(), pause.promise]);
-  clearTimeout(timer);
+/** How many deliveries are asked for at most beyond those that are known. */
+const maxBatch = 256;
+/** What was read longer ago is not sent without a look at how it stands. */
+const freshMs = 1_000;
+const maxPauseMs = 4_000;
+/** In a lane with ordered deliveries other processes may have recorded more of them. */
+const maxOrderedPauseMs = 200;
+/** What waits for the broker's mark waits for milliseconds, mostly. */
+const turnsPauseMs = 10;
+/** For a longer pause a lane is given back. */
+const maxHeldRestMs = 1_000;
+
+function isOpen({ breaker }: Endpoint, now: number): boolean {
+  return breaker.state === "open" && breaker.openUntil > now;
+}
+
+function notBefore(endpoint: Endpoint, subscription: Subscription | undefined, now: number): number {
+  const { breaker, rateTime } = endpoint;
+  if (breaker.state === "open" && breaker.openUntil > now) {
+    return breaker.openUntil;
+  }
+  return subscription?.rateLimit ? Math.max(0, nextAllowedAt(subscription.rateLimit, rateTime)) : 0;
 }
 
 /** The lane was claimed for an active webhook: where memory knows of none, memory is too old. */
@@ -98,50 +294,4 @@ async function activeSubscription(
   subscriptions.invalidate(organizationId);
   const read = (await subscriptions.of(organizationId))?.byId.get(webhookId);
   return read?.status === "ACTIVE" ? read : undefined;
-}
-
-async function outcomeOf(
-  { makeAttempt, now }: DrainLaneOptions,
-  due: DueDelivery,
-  subscription: Subscription,
-): Promise<Outcome> {
-  const { dataJson, occurredAt, ...rest } = due;
-  if (dataJson === null || occurredAt === null) {
-    return payloadGone(due, subscription, now());
-  }
-  const task: AttemptTask = {
-    deliveryId: due.id,
-    event: outgoingEvent({
-      ...rest,
-      id: due.eventId,
-      type: due.eventType,
-      dataJson,
-      occurredAt: new Date(occurredAt),
-    }),
-    subscription,
-    attemptCount: due.attemptCount,
-    manualRetry: due.manualRetry,
-    createdAt: due.createdAt,
-  };
-  return await makeAttempt(task);
-}
-
-/** There is nothing left to send. The count goes up by one, so that the record replaces the scheduled one. */
-function payloadGone(due: DueDelivery, { webhookId }: Subscription, now: number): Outcome {
-  return {
-    delivery: {
-      id: due.id,
-      organizationId: due.organizationId,
-      webhookId,
-      eventId: due.eventId,
-      eventType: due.eventType,
-      status: "EXHAUSTED",
-      statusReason: "the event is past its retention: its payload is gone",
-      attemptCount: due.attemptCount + 1,
-      nextAttemptAt: null,
-      lastStatusCode: 0,
-      createdAt: due.createdAt,
-      completedAt: now,
-    },
-  };
 }

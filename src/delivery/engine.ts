@@ -1,16 +1,21 @@
 import { ackWaitMs, type Broker, type Consumer, type IncomingMessage, type RejectReason } from "../broker/broker.ts";
+import { createSharedRead } from "../broker/shared-read.ts";
 import { defaultSubjectPrefix } from "../broker/subjects.ts";
 import { type IdSource, newUuid } from "../domain/ids.ts";
 import type { RetryPolicy } from "../domain/retry.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
 import type { HttpClient } from "../outbound/http-client.ts";
+import { breakerChannel, parseBreakerNotice, writeBreaker } from "../store/sql/write-breaker.ts";
 import type { Sql, StopListening } from "../store/sql.ts";
+import { boundedSql } from "./bounded-sql.ts";
 import { createDispatcher } from "./dispatcher.ts";
+import { type BreakerChange, createEndpoints, type EndpointFigures } from "./endpoints.ts";
 import { createFastPath } from "./fast-path.ts";
 import { createHealthWriter } from "./health-writer.ts";
 import { createLaneWorker } from "./lane-worker.ts";
 import { type AttemptReport, createMakeAttempt } from "./make-attempt.ts";
 import { createRecorder } from "./recorder.ts";
+import { createRequestSlots } from "./request-slots.ts";
 import { createSubscriptions } from "./subscriptions.ts";
 
 /** The delivery engine of one process: from the broker's messages to recorded deliveries. */
@@ -41,16 +46,27 @@ export interface EngineOptions {
   maxPerWebhook: number;
   limits?: Partial<EngineLimits>;
   observer: EngineObserver;
+  /** Milliseconds on a clock that is never set; the process's own where it is left out. */
+  elapsed?: () => number;
 }
 
 /** What a deployment seldom changes; tests do. */
 export interface EngineLimits {
   maxUnacknowledged: number;
   maxBatch: number;
+  /** Requests at once from memory, and as many of the lanes. */
   maxInFlight: number;
+  /** Requests that take long, beside those, and as many of the lanes. */
+  maxSlow: number;
+  /** From when on a request is one that takes long. */
+  slowMs: number;
+  /** Deliveries that wait in memory for their turn. */
+  maxWaiting: number;
   budgetMs: number;
   parkMs: number;
   maxLanes: number;
+  /** After how many failures in a row a webhook's circuit breaker opens. */
+  failuresToOpen: number;
   leaseMs: number;
   pollIntervalMs: number;
   subscriptionsMaxAgeMs: number;
@@ -60,17 +76,27 @@ const defaultLimits: EngineLimits = {
   maxUnacknowledged: 2_000,
   maxBatch: 500,
   maxInFlight: 1_024,
+  maxSlow: 4_096,
+  slowMs: 250,
+  maxWaiting: 10_000,
   // Far below the broker's patience, so that a slow receiver never causes a message to be delivered again.
   budgetMs: Math.min(2_000, ackWaitMs / 4),
   parkMs: 10_000,
-  maxLanes: 256,
+  maxLanes: 1_024,
+  failuresToOpen: 10,
   leaseMs: 15_000,
   pollIntervalMs: 500,
-  subscriptionsMaxAgeMs: 30_000,
+  subscriptionsMaxAgeMs: 5 * 60_000,
 };
 
 /** How long it takes, beyond the budget, until what was handed over is recorded, where the database is well. */
 const recordingMarginMs = 1_000;
+
+/** Database connections at a time for the work on lanes: however many are due, the deliveries that have just come find one. */
+const laneConnections = 4;
+const slotSweepMs = 100;
+const endpointSweepMs = 10_000;
+const stateMs = 1_000;
 
 /** What the engine tells of itself, for the log and the figures. */
 export interface EngineObserver {
@@ -81,11 +107,21 @@ export interface EngineObserver {
   rejected(message: IncomingMessage, reason: RejectReason, detail: string): void;
   recorded(outcomes: number): void;
   lanesHeld(lanes: number): void;
+  /** A webhook's circuit breaker opened or closed in this process. */
+  breakerChanged(change: BreakerChange): void;
+  /** How things stand, once a second. */
+  state(state: EngineState): void;
   /** Our side failed at a stage, and will try again. */
   failed(stage: EngineStage, error: unknown): void;
 }
 
-export type EngineStage = "dispatch" | "record" | "lane" | "health";
+export type EngineStage = "dispatch" | "record" | "lane" | "health" | "breaker";
+
+export interface EngineState {
+  /** Deliveries that wait in memory for their turn. */
+  waiting: number;
+  endpoints: EndpointFigures;
+}
 
 export function createEngine(options: EngineOptions): Engine {
   const { sql, broker, client, ids, observer } = options;
@@ -98,7 +134,7 @@ export function createEngine(options: EngineOptions): Engine {
     defaultPolicy: options.defaultPolicy,
     requestOrigin: options.requestOrigin,
     maxAgeMs: limits.subscriptionsMaxAgeMs,
-    maxOrganizations: 10_000,
+    maxWebhooks: 200_000,
   });
   const health = createHealthWriter({ sql, intervalMs: 1_000, onFailure: (error) => observer.failed("health", error) });
   const makeAttempt = createMakeAttempt({
@@ -121,33 +157,57 @@ export function createEngine(options: EngineOptions): Engine {
     sql,
     lingerMs: 2,
     maxBatch: 500,
-    onCommit({ outcomes, firstDueAt, disabledIn }) {
+    maxWriting: 2,
+    onCommit({ outcomes, firstDueAt, ordered, disabledIn }) {
       observer.recorded(outcomes);
       // Other processes hear of it by NOTIFY. Here the next event sees it, however late the notification comes.
-      for (const organizationId of disabledIn) subscriptions.invalidate(organizationId);
+      for (const organizationId of disabledIn) webhooksChanged(organizationId);
       if (firstDueAt !== undefined) {
         lanes.wake(firstDueAt);
       }
+      lanes.lookAtTurns(ordered);
     },
     onRetry: (error) => observer.failed("record", error),
   });
+  let breakersWritten: Promise<void> = Promise.resolve();
+  const endpoints = createEndpoints({
+    maxPerWebhook: options.maxPerWebhook,
+    failuresToOpen: limits.failuresToOpen,
+    now,
+    random: options.random,
+    onBreaker(change) {
+      observer.breakerChanged(change);
+      // One after the other: a breaker that opens and closes at once is closed for everybody.
+      breakersWritten = breakersWritten
+        .then(() => writeBreaker(sql, change))
+        .catch((error) => observer.failed("breaker", error));
+    },
+  });
+  const { maxInFlight, maxSlow, slowMs } = limits;
+  const slotOptions = { max: maxInFlight, maxSlow, slowMs, now, isHeld: recorder.isFailing };
   const fastPath = createFastPath({
     makeAttempt,
     recorder,
+    endpoints,
+    slots: createRequestSlots(slotOptions),
     now,
-    maxPerWebhook: options.maxPerWebhook,
-    maxInFlight: limits.maxInFlight,
+    maxWaiting: limits.maxWaiting,
     budgetMs: limits.budgetMs,
     parkMs: limits.parkMs,
   });
+  const laneSlots = createRequestSlots(slotOptions);
   const lanes = createLaneWorker({
-    sql,
+    sql: boundedSql(sql, laneConnections),
+    leaseSql: sql,
+    broker,
     subscriptions,
     makeAttempt,
     recorder,
+    endpoints,
+    slots: laneSlots,
     now,
+    elapsed: options.elapsed ?? (() => performance.now()),
     owner: newUuid(ids),
-    maxPerWebhook: options.maxPerWebhook,
     maxLanes: limits.maxLanes,
     leaseMs: limits.leaseMs,
     pollIntervalMs: limits.pollIntervalMs,
@@ -155,10 +215,16 @@ export function createEngine(options: EngineOptions): Engine {
     onHeld: observer.lanesHeld,
     onFailure: (error) => observer.failed("lane", error),
   });
+  const webhooksChanged = (organizationId: string): void => {
+    subscriptions.invalidate(organizationId);
+    lanes.webhooksChanged(organizationId);
+  };
+  let changesHeard = (): Promise<void> => Promise.resolve();
   const dispatcher = createDispatcher({
     broker,
     sql,
     subscriptions,
+    changesHeard: () => changesHeard(),
     fastPath,
     maxPayloadBytes: options.maxPayloadBytes,
     subjectPrefix: options.subjectPrefix ?? defaultSubjectPrefix,
@@ -171,20 +237,34 @@ export function createEngine(options: EngineOptions): Engine {
 
   let consumer: Consumer | undefined;
   const listening: StopListening[] = [];
+  const timers: NodeJS.Timeout[] = [];
+  const hearOfBreaker = (payload: string): void => {
+    const notice = parseBreakerNotice(payload);
+    if (notice !== undefined) {
+      endpoints.hear(notice.webhookId, notice);
+    }
+  };
 
   return {
     async start() {
+      const listeningToWebhooks = await sql.listen("tellwire_webhooks", webhooksChanged, () => {
+        subscriptions.invalidateAll();
+        lanes.webhooksChanged(undefined);
+      });
+      changesHeard = createSharedRead(0, listeningToWebhooks.caughtUp);
       listening.push(
-        await sql.listen(
-          "tellwire_webhooks",
-          (organizationId) => subscriptions.invalidate(organizationId),
-          () => subscriptions.invalidateAll(),
-        ),
+        listeningToWebhooks,
         await sql.listen(
           "tellwire_lanes",
           () => lanes.wake(),
           () => lanes.wake(),
         ),
+        await sql.listen(breakerChannel, hearOfBreaker, endpoints.doubt),
+      );
+      timers.push(
+        setInterval(laneSlots.sweep, slotSweepMs),
+        setInterval(endpoints.sweep, endpointSweepMs),
+        setInterval(() => observer.state({ waiting: fastPath.waiting(), endpoints: endpoints.figures() }), stateMs),
       );
       lanes.start();
       const { maxBatch, maxUnacknowledged } = limits;
@@ -195,10 +275,12 @@ export function createEngine(options: EngineOptions): Engine {
       await Promise.all([fastPath.drain(graceMs), lanes.stop(graceMs)]);
       await dispatcher.drain();
       await recorder.flush(graceMs);
+      timers.forEach(clearInterval);
+      await breakersWritten;
       await health.stop();
       await Promise.all(listening.map((stop) => stop()));
     },
-    webhooksChanged: (organizationId) => subscriptions.invalidate(organizationId),
+    webhooksChanged,
     lanesDue: () => lanes.wake(),
   };
 }

@@ -1,10 +1,13 @@
+import type { Endpoint, Endpoints } from "./endpoints.ts";
 import { type AttemptTask, type MakeAttempt, scheduled } from "./make-attempt.ts";
-import type { Recorder } from "./recorder.ts";
+import type { Outcome, Recorder } from "./recorder.ts";
+import type { RequestSlots, RequestSource } from "./request-slots.ts";
+import { createWaitingRoom } from "./waiting-room.ts";
 
 /**
  * Sends to healthy webhooks at once, from memory, with no row written before. A delivery that cannot start, or does not finish, within
  * the budget is handed to its webhook's lane, so that nothing waits for a slow receiver: neither the event's acknowledgement, nor the
- * deliveries of others.
+ * deliveries of others. What must keep an order or a rate, and what is for a receiver in trouble, goes to the lane straight away.
  */
 export interface FastPath {
   /** Resolves when the delivery is recorded: finished, or scheduled in its lane. */
@@ -13,6 +16,8 @@ export interface FastPath {
   unpark(webhookId: string): void;
   /** Whether a delivery is under way here: to start it once more would send it twice. */
   isUnderWay(deliveryId: string): boolean;
+  /** Deliveries that wait in memory for their turn. */
+  waiting(): number;
   /** Lets what is under way finish within the time, and hands the rest to the lanes. */
   drain(graceMs: number): Promise<void>;
 }
@@ -20,11 +25,11 @@ export interface FastPath {
 export interface FastPathOptions {
   makeAttempt: MakeAttempt;
   recorder: Recorder;
+  endpoints: Endpoints;
+  slots: RequestSlots;
   now: () => number;
-  /** Requests at once to one webhook. */
-  maxPerWebhook: number;
-  /** Requests at once in all. */
-  maxInFlight: number;
+  /** How many deliveries may wait in memory for their turn, in all. */
+  maxWaiting: number;
   /** How long an event waits for a receiver before the delivery is handed to its lane. */
   budgetMs: number;
   /** How long a webhook that was too slow is served from its lane before it is tried here again. */
@@ -32,158 +37,211 @@ export interface FastPathOptions {
 }
 
 export function createFastPath(options: FastPathOptions): FastPath {
-  const { makeAttempt, recorder, now } = options;
-  const gates = new Map<string, Gate>();
+  const { makeAttempt, recorder, endpoints, slots, now, budgetMs } = options;
   /** In the order of their beginning: the oldest first. */
   const underWay = new Map<string, Run>();
-  /** Gates with something to send that the limit over all webhooks holds back. */
-  const starved = new Set<Gate>();
-  let inFlight = 0;
+  /** Of webhooks with something that waits. */
+  const queues = new Map<string, Queue>();
+  const room = createWaitingRoom(options.maxWaiting);
   let draining = false;
 
-  const gateOf = (webhookId: string): Gate => {
-    let gate = gates.get(webhookId);
-    if (gate === undefined) {
-      gate = { inFlight: 0, parkedUntil: 0, queue: [] };
-      gates.set(webhookId, gate);
-    }
-    return gate;
-  };
-
-  const forgetIfIdle = (webhookId: string, gate: Gate): void => {
-    if (gate.inFlight === 0 && gate.queue.length === 0 && gate.parkedUntil <= now()) {
-      gates.delete(webhookId);
-    }
-  };
-
   /** Until a delivery is recorded it counts as under way: a second message of its event must not send it again. */
-  const settle = (run: Run, recorded: Promise<void>): void => {
-    const done = () => run.state !== "in flight" && underWay.delete(run.task.deliveryId);
-    recorded.then(run.resolve, run.reject).finally(done);
+  const record = (run: Run, outcome: Outcome): void => {
+    recorder.record(outcome, (refusal) => {
+      if (refusal === undefined) {
+        run.resolve();
+      } else {
+        run.reject(refusal);
+      }
+      if (run.state !== "in flight") {
+        underWay.delete(run.task.deliveryId);
+      }
+    });
   };
 
   /** Nothing is written twice: the row of a handed-over delivery is updated by its outcome, if one still comes. */
   const handOver = (run: Run, nextAttemptAt: number): void => {
     run.handedOver = true;
-    settle(run, recorder.record(scheduled(run.task, nextAttemptAt)));
+    record(run, scheduled(run.task, run.task.orderingKey === null ? nextAttemptAt : Number.POSITIVE_INFINITY));
   };
 
-  const start = (run: Run, gate: Gate): void => {
+  const send = async (run: Run, endpoint: Endpoint): Promise<void> => {
     run.state = "in flight";
-    gate.inFlight += 1;
-    inFlight += 1;
-    makeAttempt(run.task).then(
-      (outcome) => finish(run, gate, recorder.record(outcome)),
-      (error) => finish(run, gate, Promise.reject(error)),
-    );
-  };
-
-  const finish = (run: Run, gate: Gate, recorded: Promise<void>): void => {
-    run.state = "attempted";
-    settle(run, recorded);
-    gate.inFlight -= 1;
-    inFlight -= 1;
-    startNext(gate);
-    for (const other of starved) {
-      if (inFlight >= options.maxInFlight) {
-        break;
-      }
-      starved.delete(other);
-      startNext(other);
+    endpoints.start(endpoint);
+    const slot = slots.begin();
+    run.sentAt = slot.begunAt;
+    let outcome: Outcome | undefined;
+    try {
+      outcome = await makeAttempt(run.task);
+      run.state = "attempted";
+      record(run, outcome);
+    } catch (error) {
+      run.state = "attempted";
+      run.reject(error);
+      underWay.delete(run.task.deliveryId);
     }
-    forgetIfIdle(run.task.subscription.webhookId, gate);
+    endpoints.finish(endpoint, outcome?.attempt, "fast path");
+    slots.end(slot);
   };
 
-  const startNext = (gate: Gate): void => {
-    while (gate.queue.length > 0 && gate.inFlight < options.maxPerWebhook) {
-      if (inFlight >= options.maxInFlight) {
-        starved.add(gate);
+  /** Everything that waits for the webhook goes to its lane. */
+  const handOverQueue = (queue: Queue): void => {
+    const at = now();
+    for (const run of queue.runs.splice(0)) {
+      room.leave(queue.organizationId);
+      handOver(run, at);
+    }
+    forget(queue);
+  };
+
+  const forget = ({ endpoint }: Queue): void => {
+    queues.delete(endpoint.webhookId);
+    endpoint.waiting["fast path"] = undefined;
+  };
+
+  const openQueue = (organizationId: string, endpoint: Endpoint): Queue => {
+    const queue: Queue = {
+      organizationId,
+      endpoint,
+      runs: [],
+      beginNext() {
+        const run =
+          endpoint.breaker.state === "closed" && endpoints.mayStart(endpoint) ? queue.runs.shift() : undefined;
+        if (run === undefined) {
+          return false;
+        }
+        room.leave(organizationId);
+        void send(run, endpoint);
+        if (queue.runs.length === 0) {
+          forget(queue);
+          return false;
+        }
+        return endpoints.mayStart(endpoint);
+      },
+    };
+    endpoint.waiting["fast path"] = () => sendWaiting(queue);
+    queues.set(endpoint.webhookId, queue);
+    return queue;
+  };
+
+  const sendWaiting = (queue: Queue): void => {
+    if (queue.endpoint.breaker.state !== "closed") {
+      handOverQueue(queue);
+      return;
+    }
+    while (queue.runs.length > 0 && endpoints.mayStart(queue.endpoint)) {
+      if (!slots.isFree()) {
+        slots.wait(queue);
         return;
       }
-      const run = gate.queue.shift();
-      if (run !== undefined && !run.handedOver) {
-        start(run, gate);
-      }
+      queue.beginNext();
     }
   };
 
-  const park = (run: Run, gate: Gate): void => {
-    gate.parkedUntil = now() + options.parkMs;
-    if (run.state === "queued") {
-      handOver(run, now());
-    } else {
+  const mayWait = (organizationId: string, { latencyMs, limit }: Endpoint, ahead: number): boolean =>
+    ((ahead + 1) * latencyMs) / limit.value < budgetMs && room.hasPlace(organizationId);
+
+  /** What takes too long here goes to its lane, and with it whatever waits for the same receiver. */
+  const giveUp = (run: Run): void => {
+    const { webhookId, policy } = run.task.subscription;
+    const endpoint = endpoints.of(webhookId);
+    const at = now();
+    const queue = queues.get(webhookId);
+    if (run.state === "in flight") {
       // The lane leaves it alone for as long as the attempt may still be under way.
-      handOver(run, now() + run.task.subscription.policy.timeoutMs + inFlightMarginMs);
+      handOver(run, at + policy.timeoutMs + inFlightMarginMs);
+      endpoints.slowDown(endpoint, run.sentAt, at + options.parkMs);
+    } else {
+      endpoint.parkedUntil = at + options.parkMs;
+    }
+    if (queue !== undefined) {
+      handOverQueue(queue);
     }
   };
 
-  const sweep = (budgetMs: number): void => {
-    const oldest = now() - budgetMs;
+  const sweep = (patienceMs: number): void => {
+    const oldest = now() - patienceMs;
     for (const run of underWay.values()) {
       if (run.begunAt > oldest) {
         return;
       }
       if (!run.handedOver && run.state !== "attempted") {
-        park(run, gateOf(run.task.subscription.webhookId));
+        giveUp(run);
       }
     }
   };
 
-  const sweeper = setInterval(() => sweep(options.budgetMs), sweepIntervalMs);
+  const sweeper = setInterval(() => {
+    slots.sweep();
+    sweep(budgetMs);
+  }, sweepIntervalMs);
   sweeper.unref();
+
+  /** Whether the delivery may be tried from memory, now or in a moment. */
+  const isForMemory = ({ subscription, orderingKey }: AttemptTask, endpoint: Endpoint, at: number): boolean =>
+    !draining &&
+    subscription.status === "ACTIVE" &&
+    subscription.rateLimit === null &&
+    orderingKey === null &&
+    endpoint.breaker.state === "closed" &&
+    endpoint.parkedUntil <= at &&
+    endpoint.latencyMs < budgetMs &&
+    !(endpoint.limit.value < 2 && slots.hasManySlow());
 
   return {
     deliver(task) {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
-      const run: Run = { task, begunAt: now(), state: "queued", handedOver: false, resolve, reject };
-      const { webhookId, status } = task.subscription;
-      const gate = gateOf(webhookId);
+      const begunAt = now();
+      const run: Run = { task, begunAt, sentAt: 0, state: "waiting", handedOver: false, resolve, reject };
+      const { webhookId, organizationId } = task.subscription;
       underWay.set(task.deliveryId, run);
-      if (
-        draining ||
-        status !== "ACTIVE" ||
-        gate.parkedUntil > now() ||
-        gate.queue.length >= options.maxPerWebhook * 4
-      ) {
-        handOver(run, now());
-        forgetIfIdle(webhookId, gate);
+      const endpoint = endpoints.of(webhookId);
+      if (!isForMemory(task, endpoint, begunAt)) {
+        handOver(run, begunAt);
         return promise;
       }
-      gate.queue.push(run);
-      startNext(gate);
+      const queue = queues.get(webhookId);
+      if (queue === undefined && endpoints.mayStart(endpoint) && slots.isFree()) {
+        void send(run, endpoint);
+      } else if (mayWait(organizationId, endpoint, queue?.runs.length ?? 0)) {
+        room.enter(organizationId);
+        const waiting = queue ?? openQueue(organizationId, endpoint);
+        waiting.runs.push(run);
+        sendWaiting(waiting);
+      } else {
+        handOver(run, begunAt);
+      }
       return promise;
     },
     unpark(webhookId) {
-      const gate = gates.get(webhookId);
-      if (gate !== undefined) {
-        gate.parkedUntil = 0;
-        forgetIfIdle(webhookId, gate);
-      }
+      endpoints.of(webhookId).parkedUntil = 0;
     },
     isUnderWay: (deliveryId) => underWay.has(deliveryId),
+    waiting: () => room.size(),
     async drain(graceMs) {
       draining = true;
-      clearInterval(sweeper);
       const deadline = now() + graceMs;
       while (underWay.size > 0 && now() < deadline) {
         await new Promise((resolve) => setTimeout(resolve, drainPollMs));
       }
+      clearInterval(sweeper);
       sweep(0);
     },
   };
 }
 
-interface Gate {
-  inFlight: number;
-  /** Until then everything new goes to the lane. In milliseconds since the epoch. */
-  parkedUntil: number;
-  queue: Run[];
+/** What waits for one webhook. */
+interface Queue extends RequestSource {
+  endpoint: Endpoint;
+  runs: Run[];
 }
 
 interface Run {
   task: AttemptTask;
   begunAt: number;
-  state: "queued" | "in flight" | "attempted";
+  /** When its request began, in milliseconds since the epoch. */
+  sentAt: number;
+  state: "waiting" | "in flight" | "attempted";
   handedOver: boolean;
   resolve: () => void;
   reject: (error: unknown) => void;

@@ -43,14 +43,17 @@ export function createHealthWriter({ sql, intervalMs, onFailure }: HealthWriterO
       const change = changes.get(webhookId) ?? noChange(webhookId);
       change.attempts += 1;
       if (error === null) {
+        if (change.lastSuccessAt === null) change.failuresBefore = change.failures;
         change.lastSuccessAt = at;
         change.failures = 0;
+        change.failingSince = null;
         change.exhausted = 0;
       } else {
         change.failedAttempts += 1;
         change.exhausted += exhausted ? 1 : 0;
         change.lastFailureAt = at;
         change.failures += 1;
+        change.failingSince ??= at;
         change.lastError = error;
       }
       changes.set(webhookId, change);
@@ -68,7 +71,9 @@ function noChange(webhookId: string): HealthChange {
     webhookId,
     lastSuccessAt: null,
     lastFailureAt: null,
+    failuresBefore: 0,
     failures: 0,
+    failingSince: null,
     lastError: "",
     attempts: 0,
     failedAttempts: 0,

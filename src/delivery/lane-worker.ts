@@ -1,6 +1,8 @@
 import { type ClaimedLane, cancelWaiting, claimLanes, releaseLane, renewLanes } from "../store/sql/lanes.ts";
 import type { Sql } from "../store/sql.ts";
-import { type DrainLaneOptions, drainLane } from "./drain-lane.ts";
+import { createLaneDrain, type DrainLaneOptions, type LaneDrain } from "./drain-lane.ts";
+import { sharedBreaker } from "./endpoints.ts";
+import { createWaker } from "./waker.ts";
 
 /**
  * Claims lanes that are due and works on them, each by one worker at a time, whichever process that is in. A lane whose process dies is
@@ -10,16 +12,24 @@ export interface LaneWorker {
   start(): void;
   /** Something is due at the time (milliseconds since the epoch), or now. */
   wake(dueAt?: number): void;
+  /** Ordered deliveries of these webhooks were recorded in this process. */
+  lookAtTurns(webhookIds: Iterable<string>): void;
+  /** Webhooks of the organization, or of any (undefined), were changed: what is held is sent as they are now. */
+  webhooksChanged(organizationId: string | undefined): void;
   /** Claims no more, lets attempts under way finish within the time, and gives the lanes back. */
   stop(graceMs: number): Promise<void>;
 }
 
-export interface LaneWorkerOptions extends Omit<DrainLaneOptions, "isStopping"> {
-  sql: Sql;
+export interface LaneWorkerOptions extends DrainLaneOptions {
+  /** For claims and leases, which do not wait behind the work on the lanes. */
+  leaseSql: Sql;
   /** A UUID of this process. */
   owner: string;
+  /** Lanes at a time that get on. Those in which every request hangs do not count, up to a few times as many. */
   maxLanes: number;
   leaseMs: number;
+  /** Milliseconds on a clock that is never set. */
+  elapsed: () => number;
   /** The webhook has nothing scheduled any more. */
   onEmpty: (webhookId: string) => void;
   onHeld: (lanes: number) => void;
@@ -27,25 +37,37 @@ export interface LaneWorkerOptions extends Omit<DrainLaneOptions, "isStopping"> 
 }
 
 export function createLaneWorker(options: LaneWorkerOptions): LaneWorker {
-  const { sql, owner, leaseMs, now } = options;
-  const held = new Map<string, HeldLane>();
+  const { sql, owner, leaseMs, now, elapsed } = options;
+  const held = new Map<string, Held>();
   const waker = createWaker(now);
   let stopping = false;
+  /** Whether there may be lanes that are due, for which there is no room. */
+  let isFull = false;
   let running: Promise<void> = Promise.resolve();
 
-  const work = async (lane: ClaimedLane, state: HeldLane): Promise<void> => {
-    let hold = false;
+  const work = async (lane: ClaimedLane, state: Held): Promise<void> => {
+    let end: LaneEnd = { hold: false, notBefore: 0 };
+    options.endpoints.adopt(options.endpoints.of(lane.webhookId), lane);
     try {
-      hold = await workOn(options, lane, () => stopping || state.lost);
+      end = await workOn(options, lane, state, () => !stopping && elapsed() < state.leaseUntil);
     } catch (error) {
       options.onFailure(error);
       // The lane is due still: given back at once, it would be claimed at once, and fail again.
       await new Promise((resolve) => setTimeout(resolve, failurePauseMs));
     }
     try {
-      const dueAt = await releaseLane(sql, { webhookId: lane.webhookId, owner, fence: lane.fence, hold });
+      const { breaker, rateTime } = options.endpoints.of(lane.webhookId);
+      const { webhookId, fence } = lane;
+      const dueAt = await releaseLane(sql, {
+        webhookId,
+        owner,
+        fence,
+        ...end,
+        breaker: sharedBreaker(breaker),
+        rateTime,
+      });
       if (dueAt === undefined) {
-        options.onEmpty(lane.webhookId);
+        options.onEmpty(webhookId);
       } else {
         waker.wake(dueAt);
       }
@@ -57,58 +79,71 @@ export function createLaneWorker(options: LaneWorkerOptions): LaneWorker {
         held.delete(lane.webhookId);
       }
       options.onHeld(held.size);
+      if (isFull) {
+        waker.wake();
+      }
+    }
+  };
+
+  const hold = (lane: ClaimedLane, leaseUntil: number): void => {
+    const organizationId = lane.organizationId ?? lane.webhookId;
+    const state: Held = { organizationId, leaseUntil, progressedAt: now(), drain: undefined, done: Promise.resolve() };
+    const before = held.get(lane.webhookId);
+    held.set(lane.webhookId, state);
+    if (before === undefined) {
+      state.done = work(lane, state);
+    } else {
+      // The lease ran out while the database was away, and nobody else was there: what is under way here ends first.
+      lose(before);
+      state.done = before.done.then(() => work(lane, state));
+    }
+  };
+
+  const claim = async (): Promise<void> => {
+    const { limit: room, busyOrganizations } = shareOf([...held.values()], options.maxLanes, now());
+    const limit = Math.min(room, maxClaimed);
+    isFull = limit <= 0;
+    if (isFull) {
+      return;
+    }
+    const askedAt = elapsed();
+    const lanes = await claimLanes(options.leaseSql, { owner, now: now(), limit, leaseMs, busyOrganizations });
+    for (const lane of lanes) {
+      hold(lane, askedAt + leaseMs);
+    }
+    options.onHeld(held.size);
+    isFull = lanes.length === room;
+    if (lanes.length === limit && !isFull) {
       waker.wake();
     }
   };
 
-  /** Returns whether there may be more. */
-  const claim = async (): Promise<boolean> => {
-    const limit = options.maxLanes - held.size;
-    if (limit <= 0) {
-      return false;
-    }
-    const lanes = await claimLanes(sql, { owner, now: now(), limit, leaseMs });
-    for (const lane of lanes) {
-      const state: HeldLane = { lost: false, done: Promise.resolve() };
-      const before = held.get(lane.webhookId);
-      held.set(lane.webhookId, state);
-      if (before === undefined) {
-        state.done = work(lane, state);
-      } else {
-        // The lease ran out while the database was away, and nobody else was there: what is under way here ends first.
-        before.lost = true;
-        state.done = before.done.then(() => work(lane, state));
-      }
-    }
-    options.onHeld(held.size);
-    return lanes.length === limit;
-  };
-
   const loop = async (): Promise<void> => {
     while (!stopping) {
-      let more = false;
-      try {
-        more = await claim();
-      } catch (error) {
-        options.onFailure(error);
-      }
-      if (!more) {
-        await waker.wait(options.pollIntervalMs);
-      }
+      await claim().catch(options.onFailure);
+      // One statement for all that becomes due meanwhile.
+      await new Promise((resolve) => setTimeout(resolve, claimIntervalMs));
+      await waker.wait(options.pollIntervalMs);
     }
   };
 
   const renew = async (): Promise<void> => {
-    if (held.size === 0) {
+    const renewed = [...held];
+    if (renewed.length === 0) {
       return;
     }
-    const webhookIds = [...held.keys()];
+    const askedAt = elapsed();
     try {
-      const kept = await renewLanes(sql, { owner, webhookIds, leaseMs });
-      for (const webhookId of webhookIds) {
-        const lane = held.get(webhookId);
-        if (lane !== undefined && !kept.has(webhookId)) {
-          lane.lost = true;
+      const kept = await renewLanes(options.leaseSql, {
+        owner,
+        webhookIds: renewed.map(([webhookId]) => webhookId),
+        leaseMs,
+      });
+      for (const [webhookId, state] of renewed) {
+        if (!kept.has(webhookId)) {
+          lose(state);
+        } else if (state.leaseUntil > 0) {
+          state.leaseUntil = askedAt + leaseMs;
         }
       }
     } catch (error) {
@@ -123,9 +158,24 @@ export function createLaneWorker(options: LaneWorkerOptions): LaneWorker {
       running = loop();
     },
     wake: (dueAt) => waker.wake(dueAt),
+    lookAtTurns(webhookIds) {
+      for (const webhookId of webhookIds) {
+        held.get(webhookId)?.drain?.lookAtTurns();
+      }
+    },
+    webhooksChanged(organizationId) {
+      for (const state of held.values()) {
+        if (organizationId === undefined || organizationId === state.organizationId) {
+          state.drain?.look();
+        }
+      }
+    },
     async stop(graceMs) {
       stopping = true;
       waker.wake();
+      for (const { drain } of held.values()) {
+        drain?.look();
+      }
       await running;
       const finished = Promise.all([...held.values()].map(({ done }) => done));
       await Promise.race([finished, new Promise((resolve) => setTimeout(resolve, graceMs).unref())]);
@@ -135,64 +185,82 @@ export function createLaneWorker(options: LaneWorkerOptions): LaneWorker {
 }
 
 const failurePauseMs = 1_000;
+const claimIntervalMs = 10;
+const maxClaimed = 128;
+/** From when on a lane without a request that began or ended counts as one that hangs. */
+const hangingMs = 1_000;
+/** How many lanes may be held for each that gets on. */
+const heldForEach = 4;
 
-interface HeldLane {
-  /** The lease was lost: somebody else may work on the lane. */
-  lost: boolean;
+interface Held {
+  organizationId: string;
+  /** When the lease may run out, as `elapsed` counts; negative where it is lost. */
+  leaseUntil: number;
+  /** When a request began or ended last, in milliseconds since the epoch. */
+  progressedAt: number;
+  drain: LaneDrain | undefined;
   done: Promise<void>;
 }
 
-/** Does what the webhook's status asks for. Returns whether the lane is to rest until somebody wakes it. */
-async function workOn(options: LaneWorkerOptions, lane: ClaimedLane, isStopping: () => boolean): Promise<boolean> {
+interface LaneEnd {
+  /** Whether the lane is to rest until somebody wakes it. */
+  hold: boolean;
+  notBefore: number;
+}
+
+/** Somebody else may work on the lane. */
+function lose(state: Held): void {
+  state.leaseUntil = Number.NEGATIVE_INFINITY;
+  state.drain?.look();
+}
+
+/** How many lanes may be claimed now, and whose only where nobody else has one that is due. */
+function shareOf(held: readonly Held[], maxLanes: number, now: number): { limit: number; busyOrganizations: string[] } {
+  const byOrganization = new Map<string, number>();
+  let active = 0;
+  for (const { organizationId, progressedAt } of held) {
+    active += now - progressedAt < hangingMs ? 1 : 0;
+    byOrganization.set(organizationId, (byOrganization.get(organizationId) ?? 0) + 1);
+  }
+  const fairShare = maxLanes / (byOrganization.size + 1);
+  const busyOrganizations = [...byOrganization].filter(([, lanes]) => lanes >= fairShare).map(([id]) => id);
+  return { limit: Math.min(maxLanes - active, maxLanes * heldForEach - held.length), busyOrganizations };
+}
+
+/** Does what the webhook's status asks for. */
+async function workOn(
+  options: LaneWorkerOptions,
+  lane: ClaimedLane,
+  state: Held,
+  mayBegin: () => boolean,
+): Promise<LaneEnd> {
   const { webhookId, organizationId, status } = lane;
   const { sql, now } = options;
   if (organizationId === null || status === null) {
     await cancelWaiting(sql, { webhookId, reason: "the webhook was deleted", now: now() });
-    return false;
+    return { hold: false, notBefore: 0 };
   }
   switch (status) {
     case "DISABLED":
       await cancelWaiting(sql, { webhookId, reason: "the webhook was disabled", now: now() });
-      return false;
+      return { hold: false, notBefore: 0 };
     case "PAUSED":
     case "UNVERIFIED":
-      return true;
-    case "ACTIVE":
-      await drainLane({ ...options, isStopping }, { webhookId, organizationId });
-      return false;
+      return { hold: true, notBefore: 0 };
+    case "ACTIVE": {
+      const onProgress = (): void => {
+        state.progressedAt = now();
+      };
+      state.drain = createLaneDrain(options, {
+        webhookId,
+        organizationId,
+        owner: options.owner,
+        fence: lane.fence,
+        hasOrdered: lane.hasOrdered,
+        mayBegin,
+        onProgress,
+      });
+      return { hold: false, notBefore: await state.drain.run() };
+    }
   }
-}
-
-interface Waker {
-  wake(at?: number): void;
-  /** Resolves at the next wake, or after the time. */
-  wait(maxMs: number): Promise<void>;
-}
-
-/** Remembers a wake that comes while nobody waits, and the earliest of the times that were announced. */
-function createWaker(now: () => number): Waker {
-  let nextAt = Number.POSITIVE_INFINITY;
-  let rouse: (() => void) | undefined;
-  return {
-    wake(at = 0) {
-      if (at < nextAt) {
-        nextAt = at;
-        rouse?.();
-      }
-    },
-    async wait(maxMs) {
-      const until = now() + maxMs;
-      while (now() < Math.min(until, nextAt)) {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        const timer = setTimeout(resolve, Math.max(1, Math.min(until, nextAt) - now()));
-        rouse = resolve;
-        await promise;
-        clearTimeout(timer);
-      }
-      rouse = undefined;
-      if (nextAt <= now()) {
-        nextAt = Number.POSITIVE_INFINITY;
-      }
-    },
-  };
 }

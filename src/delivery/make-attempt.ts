@@ -1,12 +1,15 @@
+import type { KeyObject } from "node:crypto";
 import type { ManualRetry } from "../domain/delivery.ts";
 import { type DeliveryTransition, transitionAfter } from "../domain/delivery-transition.ts";
 import { type IdSource, newUuid } from "../domain/ids.ts";
 import type { OutgoingEvent } from "../domain/outgoing-event.ts";
-import { type AttemptOutcome, attempt } from "../outbound/attempt.ts";
+import { type AttemptInput, type AttemptOutcome, attempt } from "../outbound/attempt.ts";
 import type { HttpClient } from "../outbound/http-client.ts";
-import type { AttemptRecord, DeliveryRecord, Disabling } from "../store/sql/record-outcomes.ts";
+import type { Disabling } from "../store/sql/disable-webhook.ts";
+import type { AttemptRecord } from "../store/sql/record-outcomes.ts";
+import type { DeliveryRecord } from "../store/sql/write-deliveries.ts";
 import type { Outcome } from "./recorder.ts";
-import { type Subscription, signingKeysAt } from "./subscriptions.ts";
+import { type Subscription, signingKeysAt } from "./subscription.ts";
 
 /** A delivery to attempt, as it stands. */
 export interface AttemptTask {
@@ -16,8 +19,12 @@ export interface AttemptTask {
   /** Attempts made before this one. */
   attemptCount: number;
   manualRetry: ManualRetry | null;
-  /** When the delivery was created, in milliseconds since the epoch. */
+  /** When the delivery was created, which is when its event was received, in milliseconds since the epoch. */
   createdAt: number;
+  /** The event's place in the broker's order; null where it came another way. */
+  sequence: number | null;
+  /** Null unless the webhook is ordered and the event has a key. */
+  orderingKey: string | null;
 }
 
 /** Makes one attempt and says what became of the delivery. Never rejects for what a receiver does. */
@@ -41,29 +48,37 @@ export interface MakeAttemptOptions {
 
 export function createMakeAttempt(options: MakeAttemptOptions): MakeAttempt {
   const { client, ids, random, onAttempt, onInFlight } = options;
-  return async (task) => {
+  const send = async (task: AttemptTask, signingKeys: readonly KeyObject[]): Promise<AttemptOutcome> => {
     const { subscription, event } = task;
+    const { webhookId, url, headers, format, requestOrigin } = subscription;
+    const input: AttemptInput = {
+      webhookId,
+      url,
+      headers,
+      format,
+      payload: event.payload(format, subscription.configJson),
+      eventId: event.publicId,
+      eventType: event.type,
+      deliveryId: task.deliveryId,
+      signingKeys,
+      timeoutMs: subscription.policy.timeoutMs,
+      requestOrigin,
+    };
     onInFlight(1);
-    const outcome = await attempt(
-      {
-        webhookId: subscription.webhookId,
-        url: subscription.url,
-        headers: subscription.headers,
-        format: subscription.format,
-        payload: event.payload(subscription.format, subscription.configJson),
-        eventId: event.publicId,
-        eventType: event.type,
-        deliveryId: task.deliveryId,
-        signingKeys: signingKeysAt(subscription, ids.now()),
-        timeoutMs: subscription.policy.timeoutMs,
-        requestOrigin: subscription.requestOrigin,
-      },
-      { client, now: ids.now },
-    ).finally(() => onInFlight(-1));
+    try {
+      return await attempt(input, { client, now: ids.now });
+    } finally {
+      onInFlight(-1);
+    }
+  };
+
+  return async (task) => {
+    const signing = signingKeysAt(task.subscription, ids.now());
+    const outcome = signing.kind === "keys" ? await send(task, signing.keys) : notSent(signing.problem, ids.now());
     const transition = transitionAfter({
       verdict: outcome.verdict,
       attemptNumber: task.attemptCount + 1,
-      policy: subscription.policy,
+      policy: task.subscription.policy,
       manualRetry: task.manualRetry,
       retryAfterMs: outcome.retryAfterMs,
       now: ids.now(),
@@ -71,6 +86,20 @@ export function createMakeAttempt(options: MakeAttemptOptions): MakeAttempt {
     });
     onAttempt({ task, outcome, transition });
     return outcomeOf(task, outcome, transition, newUuid(ids));
+  };
+}
+
+/** An attempt that failed before any request. */
+function notSent(problem: string, now: number): AttemptOutcome {
+  return {
+    startedAt: new Date(now),
+    latencyMs: 0,
+    statusCode: 0,
+    error: "ADDRESS_REFUSED",
+    errorMessage: problem,
+    responseBody: Buffer.alloc(0),
+    verdict: "failed",
+    retryAfterMs: undefined,
   };
 }
 
@@ -134,9 +163,12 @@ function disablingOf(
   return { webhookId, organizationId, reason, afterExhausted: disableAfterExhausted };
 }
 
-type Identity = Pick<DeliveryRecord, "id" | "organizationId" | "webhookId" | "eventId" | "eventType" | "createdAt">;
+type Identity = Pick<
+  DeliveryRecord,
+  "id" | "organizationId" | "webhookId" | "eventId" | "eventType" | "createdAt" | "orderingKey" | "sequence"
+>;
 
-function identity({ deliveryId, event, subscription, createdAt }: AttemptTask): Identity {
+function identity({ deliveryId, event, subscription, createdAt, orderingKey, sequence }: AttemptTask): Identity {
   return {
     id: deliveryId,
     organizationId: subscription.organizationId,
@@ -144,6 +176,8 @@ function identity({ deliveryId, event, subscription, createdAt }: AttemptTask): 
     eventId: event.id,
     eventType: event.type,
     createdAt,
+    orderingKey,
+    sequence,
   };
 }
 

@@ -1,11 +1,7 @@
 import { isAboutContent } from "../store/is-about-content.ts";
-import {
-  type AttemptRecord,
-  type DeliveryRecord,
-  type Disabling,
-  type OutcomeBatch,
-  recordOutcomes,
-} from "../store/sql/record-outcomes.ts";
+import type { Disabling } from "../store/sql/disable-webhook.ts";
+import { type AttemptRecord, type OutcomeBatch, recordOutcomes } from "../store/sql/record-outcomes.ts";
+import type { DeliveryRecord } from "../store/sql/write-deliveries.ts";
 import type { Sql } from "../store/sql.ts";
 
 /** What became of a delivery: after an attempt, or because it is handed to its lane. */
@@ -17,11 +13,17 @@ export interface Outcome {
 
 /**
  * Writes outcomes in batches, one transaction of set-based statements each. While a batch is being written, the next one gathers: under
- * load the batches grow by themselves, and without load an outcome waits only `lingerMs`.
+ * load the batches grow by themselves, and without load an outcome waits only `lingerMs`. While the database commits one batch, another may
+ * be sent; what concerns one delivery is written in the order in which it was recorded.
  */
 export interface Recorder {
-  /** Resolves when the outcome is committed. While the database is away, it waits: nothing is given up. */
-  record(outcome: Outcome): Promise<void>;
+  /**
+   * Calls back when the outcome is committed, or with the reason where the database cannot take it for its content. While the database is
+   * away, it waits: nothing is given up.
+   */
+  record(outcome: Outcome, onRecorded: (refusal?: unknown) => void): void;
+  /** Whether the database does not take outcomes at the moment: what is sent now is sent again if this process ends. */
+  isFailing(): boolean;
   /** Resolves when everything recorded so far is committed, or rejects after the time. */
   flush(timeoutMs: number): Promise<void>;
 }
@@ -30,6 +32,8 @@ export interface RecorderOptions {
   sql: Sql;
   lingerMs: number;
   maxBatch: number;
+  /** Batches that are written at a time. */
+  maxWriting: number;
   /** After each committed batch. */
   onCommit: (batch: CommittedBatch) => void;
   /** The database failed; the batch is tried again after the delay. */
@@ -40,46 +44,80 @@ export interface CommittedBatch {
   outcomes: number;
   /** The time of the first attempt that is due because of it, in milliseconds since the epoch. */
   firstDueAt: number | undefined;
+  /** The webhooks that got ordered deliveries. */
+  ordered: readonly string[];
   /** The organizations of webhooks that it may have disabled. */
   disabledIn: readonly string[];
 }
 
 export function createRecorder(options: RecorderOptions): Recorder {
+  const { lingerMs, maxBatch, maxWriting } = options;
   let pending: Pending[] = [];
-  let writing = false;
+  /** Deliveries without an outcome in a batch that is being written: their outcome waits for it. */
+  const handingOver = new Set<string>();
+  let writing = 0;
+  let failing = 0;
   let timer: NodeJS.Timeout | undefined;
   const idle: (() => void)[] = [];
 
-  const write = async (): Promise<void> => {
+  /** The oldest of what may be written now. */
+  const takeBatch = (): Pending[] => {
+    if (handingOver.size === 0) {
+      const batch = pending.slice(0, maxBatch);
+      pending = pending.slice(maxBatch);
+      return batch;
+    }
+    const batch: Pending[] = [];
+    const left: Pending[] = [];
+    for (const one of pending) {
+      (batch.length < maxBatch && !handingOver.has(one.outcome.delivery.id) ? batch : left).push(one);
+    }
+    pending = left;
+    return batch;
+  };
+
+  const write = async (batch: readonly Pending[]): Promise<void> => {
+    let hasFailed = false;
+    const failed = (error: unknown, delayMs: number): void => {
+      failing += hasFailed ? 0 : 1;
+      hasFailed = true;
+      options.onRetry(error, delayMs);
+    };
+    const handedOver = batch.filter(({ outcome }) => outcome.attempt === undefined);
+    for (const { outcome } of handedOver) handingOver.add(outcome.delivery.id);
+    await commit({ ...options, onRetry: failed }, batch);
+    if (hasFailed) failing -= 1;
+    for (const { outcome } of handedOver) handingOver.delete(outcome.delivery.id);
+  };
+
+  const writeAll = async (): Promise<void> => {
     clearTimeout(timer);
     timer = undefined;
-    writing = true;
-    while (pending.length > 0) {
-      const batch = pending.slice(0, options.maxBatch);
-      pending = pending.slice(options.maxBatch);
-      await commit(options, batch);
+    writing += 1;
+    for (let batch = takeBatch(); batch.length > 0; batch = takeBatch()) {
+      await write(batch);
     }
-    writing = false;
+    writing -= 1;
+    if (writing > 0) {
+      return;
+    }
     for (const resolve of idle.splice(0)) {
       resolve();
     }
   };
 
   return {
-    record(outcome) {
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
-      pending.push({ outcome, resolve, reject });
-      if (!writing) {
-        if (pending.length >= options.maxBatch) {
-          void write();
-        } else {
-          timer ??= setTimeout(() => void write(), options.lingerMs);
-        }
+    record(outcome, onRecorded) {
+      pending.push({ outcome, onRecorded });
+      if (writing === 0 && pending.length < maxBatch) {
+        timer ??= setTimeout(() => void writeAll(), lingerMs);
+      } else if (writing === 0 || (writing < maxWriting && pending.length >= enoughToOverlap)) {
+        void writeAll();
       }
-      return promise;
     },
+    isFailing: () => failing > 0,
     async flush(timeoutMs) {
-      if (!writing && pending.length === 0) {
+      if (writing === 0 && pending.length === 0) {
         return;
       }
       const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -92,9 +130,11 @@ export function createRecorder(options: RecorderOptions): Recorder {
 
 interface Pending {
   outcome: Outcome;
-  resolve: () => void;
-  reject: (error: unknown) => void;
+  onRecorded: (refusal?: unknown) => void;
 }
+
+/** As long as fewer wait, one larger batch later costs the database less than another one beside it. */
+const enoughToOverlap = 100;
 
 const firstRetryMs = 50;
 /** Short, because what was sent and is not recorded is sent again if the process dies. */
@@ -102,19 +142,11 @@ const maxRetryMs = 1_000;
 
 /** Never throws. What the database cannot take for its content is found by halving the batch, and refused alone. */
 async function commit(options: RecorderOptions, batch: readonly Pending[]): Promise<void> {
+  const outcomes = batchOf(batch);
   for (let delayMs = firstRetryMs; ; delayMs = Math.min(delayMs * 2, maxRetryMs)) {
     try {
-      const outcomes = batchOf(batch.map(({ outcome }) => outcome));
       await recordOutcomes(options.sql, outcomes);
-      options.onCommit({
-        outcomes: batch.length,
-        firstDueAt: firstDueAt(outcomes.deliveries),
-        disabledIn: outcomes.disablings.map(({ organizationId }) => organizationId),
-      });
-      for (const { resolve } of batch) {
-        resolve();
-      }
-      return;
+      break;
     } catch (error) {
       if (isAboutContent(error)) {
         return await commitHalves(options, batch, error);
@@ -123,12 +155,21 @@ async function commit(options: RecorderOptions, batch: readonly Pending[]): Prom
       await new Promise((resolve) => setTimeout(resolve, delayMs));
     }
   }
+  options.onCommit({
+    outcomes: batch.length,
+    firstDueAt: firstDueAt(outcomes.deliveries),
+    ordered: orderedWebhooks(outcomes.deliveries),
+    disabledIn: outcomes.disablings.map(({ organizationId }) => organizationId),
+  });
+  for (const { onRecorded } of batch) {
+    onRecorded();
+  }
 }
 
 async function commitHalves(options: RecorderOptions, batch: readonly Pending[], error: unknown): Promise<void> {
   const [only] = batch;
   if (batch.length === 1 && only !== undefined) {
-    only.reject(error);
+    only.onRecorded(error);
     return;
   }
   const middle = Math.ceil(batch.length / 2);
@@ -137,19 +178,26 @@ async function commitHalves(options: RecorderOptions, batch: readonly Pending[],
 }
 
 /** Of a delivery that is in the batch twice, such as handed over and then finished, the later word counts. */
-function batchOf(outcomes: readonly Outcome[]): OutcomeBatch {
+function batchOf(batch: readonly Pending[]): OutcomeBatch {
   const deliveries = new Map<string, DeliveryRecord>();
-  for (const { delivery } of outcomes) {
-    deliveries.set(delivery.id, delivery);
+  const attempts: AttemptRecord[] = [];
+  const disablings: Disabling[] = [];
+  for (const { outcome } of batch) {
+    deliveries.set(outcome.delivery.id, outcome.delivery);
+    if (outcome.attempt !== undefined) attempts.push(outcome.attempt);
+    if (outcome.disabling !== undefined) disablings.push(outcome.disabling);
   }
-  return {
-    deliveries: [...deliveries.values()],
-    attempts: outcomes.flatMap(({ attempt }) => attempt ?? []),
-    disablings: outcomes.flatMap(({ disabling }) => disabling ?? []),
-  };
+  return { deliveries: [...deliveries.values()], attempts, disablings };
+}
+
+function orderedWebhooks(deliveries: readonly DeliveryRecord[]): string[] {
+  return deliveries.flatMap(({ webhookId, orderingKey }) => (orderingKey === null ? [] : [webhookId]));
 }
 
 function firstDueAt(deliveries: readonly DeliveryRecord[]): number | undefined {
-  const times = deliveries.flatMap(({ nextAttemptAt }) => nextAttemptAt ?? []);
-  return times.length === 0 ? undefined : times.reduce((first, time) => Math.min(first, time));
+  let first = Number.POSITIVE_INFINITY;
+  for (const { nextAttemptAt } of deliveries) {
+    first = Math.min(first, nextAttemptAt ?? Number.POSITIVE_INFINITY);
+  }
+  return Number.isFinite(first) ? first : undefined;
 }

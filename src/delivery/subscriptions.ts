@@ -1,51 +1,26 @@
-import type { KeyObject } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
-import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
-import { createTypeIndex, type TypeIndex } from "../domain/matching.ts";
 import type { RetryPolicy } from "../domain/retry.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
-import type { WebhookStatus } from "../domain/webhook.ts";
-import { TellwireError } from "../errors.ts";
 import { loadSubscriptions, type SubscriptionRow } from "../store/sql/load-subscriptions.ts";
 import type { Sql } from "../store/sql.ts";
+import { type OrganizationSubscriptions, organizationSubscriptions } from "./organization-subscriptions.ts";
+import { createShareEqual } from "./share-equal.ts";
+import { type Subscription, type SubscriptionDefaults, subscriptionOf } from "./subscription.ts";
 
 /**
- * The webhooks that collect events, in memory, an organization at a time: loaded when first needed, dropped when somebody says that they
- * changed, and read again after `maxAgeMs` in any case.
+ * The webhooks that collect events, in memory, an organization at a time: loaded when first needed, with one statement for all organizations
+ * that are missing at the moment, dropped when somebody says that they changed, and read again before `maxAgeMs` in any case, beside the
+ * work.
  */
 export interface Subscriptions {
   /** Undefined where there is no such organization. */
   of(organizationId: string): Promise<OrganizationSubscriptions | undefined>;
-  /** What is read from now on is at least as new as this call. */
+  /** What is in memory; undefined where it has to be loaded. */
+  cached(organizationId: string): OrganizationSubscriptions | undefined;
+  /** What is asked for from now on is at least as new as this call. */
   invalidate(organizationId: string): void;
   invalidateAll(): void;
-}
-
-export interface OrganizationSubscriptions {
-  byEventType: TypeIndex<Subscription>;
-  byId: ReadonlyMap<string, Subscription>;
-}
-
-/** A webhook as the engine needs it. */
-export interface Subscription {
-  webhookId: string;
-  organizationId: string;
-  /** Empty: every project. */
-  projectIds: ReadonlySet<string>;
-  status: WebhookStatus;
-  url: string;
-  format: WebhookFormat;
-  headers: Readonly<Record<string, string>>;
-  configJson: string | null;
-  /** After how many exhausted deliveries in a row it is disabled; null: never. */
-  disableAfterExhausted: number | null;
-  /** Sent with each request to receivers that were verified by the CloudEvents handshake. */
-  requestOrigin: string | undefined;
-  policy: RetryPolicy;
-  /** Events received before this time, in milliseconds since the epoch, are not for it. */
-  activeSince: number;
-  /** Newest first; a replaced one until `expiresAt`. */
-  secrets: readonly { key: KeyObject; expiresAt: number | null }[];
 }
 
 export interface SubscriptionsOptions {
@@ -56,98 +31,139 @@ export interface SubscriptionsOptions {
   /** The name that receivers with the CloudEvents handshake know this sender by. */
   requestOrigin: string;
   maxAgeMs: number;
-  maxOrganizations: number;
+  /** How many webhooks are kept, those of the organizations that were needed last. */
+  maxWebhooks: number;
+  /** Milliseconds on any clock that does not go back. */
+  now?: () => number;
 }
 
 export function createSubscriptions(options: SubscriptionsOptions): Subscriptions {
-  const loads = new LRUCache<string, Promise<OrganizationSubscriptions | undefined>>({
-    max: options.maxOrganizations,
-    ttl: options.maxAgeMs,
+  const { sql, maxAgeMs, maxWebhooks, now = () => performance.now() } = options;
+  const defaults = { ...options, share: createShareEqual(maxShared) };
+  const entries = new LRUCache<string, Entry>({
+    maxSize: maxWebhooks,
+    sizeCalculation: ({ subscriptions }) => Math.min(Math.max(1, subscriptions.size), maxWebhooks),
   });
+  /** What is being read, by organization. One that is invalidated meanwhile is no longer here. */
+  const loads = new Map<string, Load>();
+  let gathering: Load | undefined;
 
-  /** Failures are not kept, nor is the word that an organization does not exist: it may be created the next moment. */
-  const load = (organizationId: string): Promise<OrganizationSubscriptions | undefined> => {
-    const loading = read(options, organizationId);
-    loads.set(organizationId, loading);
-    const forget = () => {
-      if (loads.peek(organizationId) === loading) {
-        loads.delete(organizationId);
+  const load = (organizationId: string): Load => {
+    if (gathering === undefined || gathering.organizationIds.length >= maxOrganizationsAtOnce) {
+      const gathered: Load = { organizationIds: [], found: Promise.resolve().then(() => read(gathered)) };
+      gathering = gathered;
+    }
+    gathering.organizationIds.push(organizationId);
+    loads.set(organizationId, gathering);
+    return gathering;
+  };
+
+  const read = async (load: Load): Promise<Map<string, OrganizationSubscriptions>> => {
+    if (gathering === load) {
+      gathering = undefined;
+    }
+    const loadedAt = now();
+    try {
+      const rows = await loadSubscriptions(sql, load.organizationIds);
+      const found = new Map<string, OrganizationSubscriptions>();
+      for (const organizationId of load.organizationIds) {
+        const webhooks = rows.get(organizationId);
+        const subscriptions = webhooks && (await organizationOf(organizationId, webhooks, defaults));
+        if (subscriptions !== undefined) {
+          found.set(organizationId, subscriptions);
+        }
+        if (loads.get(organizationId) === load) {
+          keep(organizationId, subscriptions, loadedAt);
+        }
       }
-    };
-    loading.then((found) => found ?? forget(), forget);
-    return loading;
+      return found;
+    } finally {
+      for (const organizationId of load.organizationIds) {
+        if (loads.get(organizationId) === load) {
+          loads.delete(organizationId);
+        }
+      }
+    }
   };
 
-  return {
-    of: (organizationId) => loads.get(organizationId) ?? load(organizationId),
-    invalidate: (organizationId) => void loads.delete(organizationId),
-    invalidateAll: () => loads.clear(),
+  /** That an organization does not exist is not kept: it may be created the next moment. */
+  const keep = (
+    organizationId: string,
+    subscriptions: OrganizationSubscriptions | undefined,
+    loadedAt: number,
+  ): void => {
+    if (subscriptions === undefined) {
+      entries.delete(organizationId);
+    } else {
+      entries.set(organizationId, { subscriptions, loadedAt });
+    }
   };
-}
 
-/** The keys that sign at the time, newest first. */
-export function signingKeysAt({ secrets }: Subscription, now: number): KeyObject[] {
-  return secrets.filter(({ expiresAt }) => expiresAt === null || expiresAt > now).map(({ key }) => key);
-}
-
-/** Whether the webhook wants an event of this project, received at this time. The event's type is the index's matter. */
-export function wants(subscription: Subscription, projectId: string | null, receivedAt: number): boolean {
-  const { projectIds, activeSince } = subscription;
-  return activeSince <= receivedAt && (projectIds.size === 0 || (projectId !== null && projectIds.has(projectId)));
-}
-
-async function read(
-  options: SubscriptionsOptions,
-  organizationId: string,
-): Promise<OrganizationSubscriptions | undefined> {
-  const rows = await loadSubscriptions(options.sql, organizationId);
-  if (rows === undefined) {
-    return undefined;
-  }
-  const entries = rows.map((row) => ({
-    eventTypes: row.event_types,
-    subscription: subscriptionOf(row, organizationId, options),
-  }));
-  return {
-    byEventType: createTypeIndex(entries),
-    byId: new Map(entries.map(({ subscription }) => [subscription.webhookId, subscription])),
+  const cached = (organizationId: string): OrganizationSubscriptions | undefined => {
+    const entry = entries.get(organizationId);
+    const ageMs = entry === undefined ? maxAgeMs : now() - entry.loadedAt;
+    if (ageMs >= maxAgeMs) {
+      return undefined;
+    }
+    if (ageMs >= refreshAgeMs(organizationId) && !loads.has(organizationId)) {
+      // Where it fails, it is tried again with the next event; who needs it after `maxAgeMs` gets the error.
+      load(organizationId).found.catch(() => {});
+    }
+    return entry?.subscriptions;
   };
-}
 
-function subscriptionOf(
-  row: SubscriptionRow,
-  organizationId: string,
-  { secretBox, defaultPolicy, requestOrigin }: SubscriptionsOptions,
-): Subscription {
-  const delaysMs = row.retry_delays_ms ?? defaultPolicy.delaysMs;
+  /** Between a half and nine tenths of the age, so that organizations which were loaded together are not read again together. */
+  const refreshAgeMs = (organizationId: string): number =>
+    maxAgeMs * (0.5 + 0.4 * (Number.parseInt(organizationId.slice(-4), 16) / 0xffff));
+
   return {
-    webhookId: row.id,
-    organizationId,
-    projectIds: new Set(row.project_ids),
-    status: row.status,
-    url: row.url,
-    format: row.format,
-    headers: row.headers,
-    configJson: row.config,
-    disableAfterExhausted: row.disable_after_exhausted,
-    requestOrigin: row.verification_method === "CLOUDEVENTS" ? requestOrigin : undefined,
-    policy: {
-      delaysMs,
-      maxAttempts: row.max_attempts ?? delaysMs.length + 1,
-      timeoutMs: row.timeout_ms ?? defaultPolicy.timeoutMs,
+    cached,
+    async of(organizationId) {
+      const known = cached(organizationId);
+      if (known !== undefined) {
+        return known;
+      }
+      const { found } = loads.get(organizationId) ?? load(organizationId);
+      return (await found).get(organizationId);
     },
-    activeSince: row.active_since ?? Number.POSITIVE_INFINITY,
-    secrets: row.secrets.map((sealed, index) => ({
-      key: signingKey(row, secretBox.open(sealed, row.id)),
-      expiresAt: row.secret_expiries[index] ?? null,
-    })),
+    invalidate(organizationId) {
+      entries.delete(organizationId);
+      loads.delete(organizationId);
+    },
+    invalidateAll() {
+      entries.clear();
+      loads.clear();
+    },
   };
 }
 
-function signingKey({ id, format }: SubscriptionRow, secret: string): KeyObject {
-  const parsed = formatOf(format).parseSecret(secret);
-  if (parsed.kind === "refused") {
-    throw new TellwireError("INTERNAL", `the stored secret of webhook ${id} ${parsed.reason}`);
+/** How many values are remembered to be shared. */
+const maxShared = 10_000;
+const maxOrganizationsAtOnce = 500;
+/** Building the webhooks of a large organization lets other work through after so many. */
+const webhooksInOneGo = 1_000;
+
+interface Load {
+  organizationIds: string[];
+  found: Promise<Map<string, OrganizationSubscriptions>>;
+}
+
+interface Entry {
+  subscriptions: OrganizationSubscriptions;
+  loadedAt: number;
+}
+
+async function organizationOf(
+  organizationId: string,
+  rows: readonly SubscriptionRow[],
+  defaults: SubscriptionDefaults,
+): Promise<OrganizationSubscriptions> {
+  const subscriptions: Subscription[] = [];
+  for (const row of rows) {
+    subscriptions.push(subscriptionOf(organizationId, row, defaults));
+    if (subscriptions.length % webhooksInOneGo === 0) {
+      await nextTurn();
+    }
   }
-  return parsed.key;
+  return organizationSubscriptions(subscriptions);
 }

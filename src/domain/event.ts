@@ -18,6 +18,9 @@ export interface EventRecord {
   occurredAt: Date;
 }
 
+/** Who an event is for: every webhook that subscribes to its type, one webhook to which it was sent by itself, or a test of one. */
+export type EventAudience = "SUBSCRIBERS" | "WEBHOOK" | "TEST";
+
 /** The fields of an event that hold free text. */
 export type EventTextField = "source" | "subject" | "projectId" | "orderingKey";
 

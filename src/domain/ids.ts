@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { TypeID } from "typeid-js";
+import { formatTypeId } from "./type-id.ts";
 
 /** The prefixes of public ids: `wh_`, `evt_`, … and a UUID in base32 (https://github.com/jetify-com/typeid, version 0.3). */
 export const idPrefixes = {
@@ -9,6 +10,7 @@ export const idPrefixes = {
   attempt: "att",
   organization: "org",
   apiKey: "key",
+  recovery: "rcv",
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;
@@ -21,14 +23,12 @@ export interface IdSource {
 
 /** A new UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then random bits. */
 export function newUuid({ now, randomBytes }: IdSource): string {
-  const bytes = Buffer.from(randomBytes(16));
-  bytes.writeUIntBE(now(), 0, 6);
-  return formatUuid(bytes, 7);
+  return formatUuid(timeHex(now()) + Buffer.from(randomBytes(10)).toString("hex"), 7);
 }
 
 /** The public form of a stored id: `wh_01h…`. */
 export function publicId(kind: IdKind, uuid: string): string {
-  return TypeID.fromUUID(idPrefixes[kind], uuid).toString();
+  return formatTypeId(idPrefixes[kind], uuid);
 }
 
 /** The UUID, in lower case, of a public id or of a bare UUID; undefined where the text is neither. */
@@ -59,32 +59,90 @@ export function eventIdOfExternalId(organizationId: string, externalId: string):
  * that is delivered again is the same event. Ordered by the time at which the broker took it.
  */
 export function eventIdOfMessage(place: string, publishedAtMs: number): string {
-  const bytes = digest(`message\n${place}`);
-  bytes.writeUIntBE(publishedAtMs, 0, 6);
-  return formatUuid(bytes, 8);
+  return formatUuid(timeHex(publishedAtMs) + digest(`message\n${place}`).slice(12), 8);
 }
 
 /**
- * The id of the delivery of an event to a webhook. There is one such delivery, so its id follows from the two: a delivery that is started
- * twice, in two processes even, meets itself at the primary key. It starts with the event's first 48 bits, so that deliveries of new
- * events stay together in the index.
+ * The id of an event about Tellwire itself (UUIDv8): from what it tells, such as `delivery.exhausted` and the delivery, so that what is written
+ * down twice is one event. Ordered by the time in milliseconds since the epoch.
  */
-export function deliveryIdOf(eventId: string, webhookId: string): string {
-  const bytes = digest(`delivery\n${eventId}\n${webhookId}`);
-  bytes.write(eventId.slice(0, 8) + eventId.slice(9, 13), 0, 6, "hex");
-  return formatUuid(bytes, 8);
+export function operationalEventId(subject: string, occurredAtMs: number): string {
+  return formatUuid(timeHex(occurredAtMs) + digest(`operational\n${subject}`).slice(12), 8);
+}
+
+/**
+ * The id of the delivery of an event to a webhook (UUIDv8, RFC 9562, section 5.8). There is one such delivery, so its id follows from the
+ * two: a delivery that is started twice, in two processes even, meets itself at the primary key. From the front: 48 bits of the event's
+ * receipt in milliseconds since the epoch (fractions are cut off), the last 20 bits of the event's id, 54 bits of a hash of event and webhook.
+ * So ids order deliveries by time, and the deliveries of one event stand together (`deliveryIdRange`).
+ */
+export function deliveryIdOf(eventId: string, receivedAtMs: number, webhookId: string): string {
+  return deliveryIds(eventId, receivedAtMs)(webhookId);
+}
+
+/** `deliveryIdOf` for an event with many webhooks: what depends on the event alone is worked out once. */
+export function deliveryIds(eventId: string, receivedAtMs: number): (webhookId: string) => string {
+  const prefix = deliveryIdPrefix(eventId, receivedAtMs);
+  return (webhookId) => {
+    const hex = hash("sha256", `delivery\n${eventId}\n${webhookId}`, "hex");
+    return withLowBits(prefix, Number.parseInt(hex.slice(0, 2), 16) & 0x3f, hex.slice(2, 14));
+  };
+}
+
+/**
+ * The lowest and the highest id that a delivery of the event can have. Another event of the same
+ * millisecond may have the same range, so ask for the event's id too.
+ */
+export function deliveryIdRange(eventId: string, receivedAtMs: number): { first: string; last: string } {
+  const prefix = deliveryIdPrefix(eventId, receivedAtMs);
+  return { first: withLowBits(prefix, 0, "000000000000"), last: withLowBits(prefix, 0x3f, "ffffffffffff") };
+}
+
+/** The lowest UUID of a millisecond: every id that begins with that time or a later one is at least this. */
+export function firstIdAt(timeMs: number): string {
+  const time = timeHex(timeMs);
+  return `${time.slice(0, 8)}-${time.slice(8)}-0000-0000-000000000000`;
+}
+
+/** The time that an id begins with, in milliseconds since the epoch: of a UUIDv7, or of a delivery. */
+export function timeOfId(uuid: string): number {
+  return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
+}
+
+/** What all deliveries of an event begin with. */
+interface DeliveryIdPrefix {
+  /** The time, the version and 12 bits of the event's id. */
+  text: string;
+  /** The variant, 8 bits of the event's id, and 6 bits that are free. */
+  bits: number;
+}
+
+function deliveryIdPrefix(eventId: string, receivedAtMs: number): DeliveryIdPrefix {
+  const time = timeHex(receivedAtMs);
+  const event = eventId.slice(-5);
+  return {
+    text: `${time.slice(0, 8)}-${time.slice(8)}-8${event.slice(0, 3)}-`,
+    bits: 0x8000 | (Number.parseInt(event.slice(3), 16) << 6),
+  };
+}
+
+function withLowBits({ text, bits }: DeliveryIdPrefix, six: number, twelveDigits: string): string {
+  return `${text}${(bits | six).toString(16)}-${twelveDigits}`;
+}
+
+function timeHex(timeMs: number): string {
+  return Math.floor(timeMs).toString(16).padStart(12, "0");
 }
 
 const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-function digest(text: string): Buffer {
-  return hash("sha256", text, "buffer").subarray(0, 16);
+/** 128 bits in hexadecimal: asking for text is three times cheaper than asking for bytes. */
+function digest(text: string): string {
+  return hash("sha256", text, "hex").slice(0, 32);
 }
 
-/** Sets the version and the variant (RFC 9562, section 4) and writes the 16 bytes down. */
-function formatUuid(bytes: Buffer, version: number): string {
-  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | (version << 4), 6);
-  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
-  const hex = bytes.toString("hex");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+/** Sets the version and the variant (RFC 9562, section 4) of 32 hexadecimal digits, and writes them down as a UUID. */
+function formatUuid(hex: string, version: number): string {
+  const variant = ((Number.parseInt(hex.charAt(16), 16) & 0x3) | 0x8).toString(16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${version}${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
 }

@@ -2,6 +2,7 @@ import { TellwireError } from "../errors.ts";
 import { createConnectionPool } from "./connection-pool.ts";
 import { createConnector } from "./connector.ts";
 import { type Exchange, type ExchangeRequest, exchange } from "./exchange.ts";
+import { createTargetAddresses } from "./target-address.ts";
 import type { TargetPolicy } from "./target-url.ts";
 
 /** Sends requests to receivers: HTTP/1.1 only, redirects not followed, nothing decompressed, response head and body bounded. */
@@ -33,10 +34,11 @@ export interface HttpClientOptions {
  * receiver holds up nobody else, and bounding the number of requests under way is the caller's part.
  */
 export function createHttpClient(options: HttpClientOptions): HttpClient {
-  const { policy, userAgent, tls, maxIdlePerOrigin = 256, maxIdle = 2048, idleTimeoutMs = 10_000 } = options;
+  const { policy, userAgent, tls, maxIdlePerOrigin = 1024, maxIdle = 4096, idleTimeoutMs = 10_000 } = options;
   const connector = createConnector({ policy, ca: tls?.ca });
   const pool = createConnectionPool({ connector, maxIdlePerOrigin, maxIdle, idleTimeoutMs });
   const ownHeaders = { "user-agent": userAgent, "accept-encoding": "identity" };
+  const addressOf = createTargetAddresses();
   let underWay = 0;
   let isClosed = false;
   const drained = Promise.withResolvers<void>();
@@ -44,14 +46,14 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
   return {
     async send(request, signal) {
       if (isClosed) throw new TellwireError("SHUTTING_DOWN", "the server is shutting down");
-      if (!URL.canParse(request.url)) {
+      const address = addressOf(request.url);
+      if (address === undefined) {
         return { kind: "failure", error: "ADDRESS_REFUSED", message: "the URL is not an absolute URL", latencyMs: 0 };
       }
-      const { origin, pathname, search } = new URL(request.url);
       const headers = { ...ownHeaders, ...request.headers };
       underWay += 1;
       try {
-        return await exchange(pool, { ...request, origin, path: pathname + search, headers }, signal);
+        return await exchange(pool, { ...request, ...address, headers }, signal);
       } finally {
         underWay -= 1;
         if (isClosed && underWay === 0) drained.resolve();

@@ -15,13 +15,16 @@ import { AttemptEntity } from "./entities/attempt.ts";
 import { DeliveryEntity } from "./entities/delivery.ts";
 import { EventEntity } from "./entities/event.ts";
 import { OrganizationEntity } from "./entities/organization.ts";
+import { RecoveryEntity } from "./entities/recovery.ts";
+import { ScheduledDeliveryEntity } from "./entities/scheduled-delivery.ts";
 import { WebhookEntity } from "./entities/webhook.ts";
 import { WebhookHealthEntity } from "./entities/webhook-health.ts";
 import { WebhookSecretEntity } from "./entities/webhook-secret.ts";
 import { Initial } from "./migrations/initial.ts";
+import { ensurePartitions, partitionsAtHand } from "./partitions.ts";
 import { createPgliteSql } from "./pglite.ts";
 import { SerialPgliteDialect } from "./pglite-dialect.ts";
-import { createPoolSql } from "./pool.ts";
+import { createPoolSql, createSessionSql } from "./pool.ts";
 import type { Sql } from "./sql.ts";
 
 /** The store: the ORM for everything but the hot path, and the set-based statements on the same database. */
@@ -29,10 +32,18 @@ export interface Database {
   /** A fresh EntityManager with an identity map of its own: one for each use case. */
   em(): SqlEntityManager;
   sql: Sql;
-  /** Brings the tables up to date. Safe to run in several processes at once. Returns the names of the migrations that ran. */
+  /**
+   * Brings the tables up to date, with the partitions of the next days. Safe to run in several processes at once. Returns the names of the
+   * migrations that ran. Throws CONFIG_INVALID where the database is that of another Tellwire.
+   */
   migrate(): Promise<string[]>;
   /** The names of the migrations that have not run yet. */
   pendingMigrations(): Promise<string[]>;
+  /**
+   * Runs the work while no other process runs work of the same key, on one session of the database. Undefined, without running it, where
+   * another process does.
+   */
+  exclusively<Result>(key: number, work: (session: Sql) => Promise<Result>): Promise<Result | undefined>;
   /** Throws where the database does not answer. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -51,7 +62,8 @@ export async function openPostgres(url: string, options: { maxConnections: numbe
     ensureDatabase: false,
     pool: { min: 0, max: options.maxConnections },
     // A pool that never gives up on a connection attempt would hang readiness with it.
-    driverOptions: { connectionTimeoutMillis: 5_000, keepAlive: true, options: planEachTime },
+    // Nor may one that fell silent: the statements of a running service are short.
+    driverOptions: { connectionTimeoutMillis: 5_000, query_timeout: 30_000, keepAlive: true, options: planEachTime },
   });
   const pool = await (orm.em.getConnection() as unknown as PostgreSqlConnection).getNativeClient();
   await requireConnection(pool, url).catch(async (error) => {
@@ -60,17 +72,40 @@ export async function openPostgres(url: string, options: { maxConnections: numbe
   });
   const connectListener = () =>
     new pg.Client({ connectionString: url, keepAlive: true, connectionTimeoutMillis: 5_000 });
-  return database(orm, createPoolSql(pool, connectListener), async (migrate) => {
-    // Two processes that start together would both run the migrations: the second waits for the first.
-    const client = await pool.connect();
-    try {
-      await client.query("select pg_advisory_lock($1)", [migrationLock]);
-      return await migrate();
-    } finally {
-      await client.query("select pg_advisory_unlock($1)", [migrationLock]).catch(() => {});
-      client.release();
-    }
+  return database(orm, createPoolSql(pool, connectListener), {
+    async inTurn(work) {
+      // Two processes that start together would both run the migrations: the second waits for the first.
+      return await onSession(pool, async (session) => {
+        await session.query({ name: "", text: "select pg_advisory_lock($1)" }, [migrationLock]);
+        const result = await work();
+        await session.query({ name: "", text: "select pg_advisory_unlock($1)" }, [migrationLock]);
+        return result;
+      });
+    },
+    async exclusively(key, work) {
+      return await onSession(pool, async (session) => {
+        const tryLock = { name: "", text: "select pg_try_advisory_lock($1) as locked" };
+        const [found] = await session.query<{ locked: boolean }>(tryLock, [key]);
+        if (found?.locked !== true) return undefined;
+        const result = await work(session);
+        await session.query({ name: "", text: "select pg_advisory_unlock($1)" }, [key]);
+        return result;
+      });
+    },
   });
+}
+
+/** A session whose work failed is closed, with the locks and the settings that it still has. */
+async function onSession<Result>(pool: pg.Pool, work: (session: Sql) => Promise<Result>): Promise<Result> {
+  const client = await pool.connect();
+  try {
+    const result = await work(createSessionSql(client));
+    client.release();
+    return result;
+  } catch (error) {
+    client.release(true);
+    throw error;
+  }
 }
 
 /** The embedded Postgres (PGlite) in a folder of this machine, or in memory where none is given. One process has it at a time. */
@@ -86,7 +121,9 @@ export async function openEmbedded(dataDir: string | undefined): Promise<Databas
     dbName: "postgres",
     driverOptions: new SerialPgliteDialect({ pglite }),
   });
-  const opened = database(orm, createPgliteSql(pglite), (migrate) => migrate());
+  const sql = createPgliteSql(pglite);
+  // One process has it, on one session.
+  const opened = database(orm, sql, { inTurn: (work) => work(), exclusively: (_key, work) => work(sql) });
   return {
     ...opened,
     async close() {
@@ -103,6 +140,8 @@ const ormOptions = {
     DeliveryEntity,
     EventEntity,
     OrganizationEntity,
+    RecoveryEntity,
+    ScheduledDeliveryEntity,
     WebhookEntity,
     WebhookHealthEntity,
     WebhookSecretEntity,
@@ -112,7 +151,7 @@ const ormOptions = {
     tableName: "tellwire_migrations",
     snapshot: false,
     silent: true,
-    migrationsList: [{ name: "2026-11-21-initial", class: Initial }],
+    migrationsList: [{ name: "2026-11-22-initial", class: Initial }],
   },
   forceUtcTimezone: true,
   discovery: { warnWhenNoEntities: true },
@@ -146,21 +185,55 @@ function messageOf(error: unknown): string {
 /** The key of the advisory lock: the letters "tellwire" are its only meaning. */
 const migrationLock = 0x74_65_6c_6c;
 
-function database(
-  orm: MikroORM,
-  sql: Sql,
-  exclusively: (migrate: () => Promise<string[]>) => Promise<string[]>,
-): Database {
+interface Exclusion extends Pick<Database, "exclusively"> {
+  /** Waits until no other process does such work. */
+  inTurn<Result>(work: () => Promise<Result>): Promise<Result>;
+}
+
+function database(orm: MikroORM, sql: Sql, { inTurn, exclusively }: Exclusion): Database {
   return {
     em: () => orm.em.fork() as unknown as SqlEntityManager,
     sql,
-    migrate: () => exclusively(async () => (await orm.migrator.up()).map(({ name }) => name)),
-    pendingMigrations: async () => (await orm.migrator.getPending()).map(({ name }) => name),
+    async migrate() {
+      const names = await inTurn(async () => {
+        await requireKnownMigrations(orm, sql);
+        return (await orm.migrator.up()).map(({ name }) => name);
+      });
+      await ensurePartitions(sql, { now: Date.now(), ...partitionsAtHand });
+      return names;
+    },
+    async pendingMigrations() {
+      await requireKnownMigrations(orm, sql);
+      return (await orm.migrator.getPending()).map(({ name }) => name);
+    },
+    exclusively,
     async ping() {
       await sql.query({ name: "ping", text: "select 1" }, []);
     },
     close: () => orm.close(),
   };
+}
+
+/**
+ * Refuses a database whose tables are others than this version's: one of a checkout before the first release, or of a later version. Their
+ * migrations have names that this version does not know.
+ */
+async function requireKnownMigrations(orm: MikroORM, sql: Sql): Promise<void> {
+  const [table] = await sql.query<{ exists: boolean }>(
+    { name: "", text: "select to_regclass('tellwire_migrations') is not null as exists" },
+    [],
+  );
+  if (table?.exists !== true) return;
+  const known = new Set(ormOptions.migrations.migrationsList.map(({ name }) => name));
+  const executed = await orm.migrator.getExecuted();
+  const unknown = executed.find(({ name }) => !known.has(name));
+  if (unknown === undefined) return;
+  const was =
+    unknown.name === "2026-11-21-initial" ? "by a version before the first release" : "by another version of Tellwire";
+  throw new TellwireError(
+    "CONFIG_INVALID",
+    `the database was made ${was} (its migration ${unknown.name} is unknown here): start with an empty one (TELLWIRE_DATABASE_URL or TELLWIRE_DATA_DIR)`,
+  );
 }
 
 async function lockedFolder(dataDir: string): Promise<() => void> {

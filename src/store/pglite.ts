@@ -7,7 +7,9 @@ export function createPgliteSql(pglite: PGlite): Sql {
     ...querying(pglite),
     transaction: (work) => pglite.transaction((transaction) => work(inTransaction(transaction))),
     async listen(channel, onNotification) {
-      return await pglite.listen(channel, onNotification);
+      const stop = await pglite.listen(channel, onNotification);
+      // Statements call back what they notified before they return.
+      return Object.assign(() => stop(), { caughtUp: () => Promise.resolve() });
     },
   };
 }

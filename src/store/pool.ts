@@ -1,5 +1,5 @@
 import type { Client, Pool, PoolClient } from "pg";
-import type { Sql, Statement } from "./sql.ts";
+import type { Sql, Statement, StopListening } from "./sql.ts";
 
 /** Sql on a pool of connections to a Postgres server. */
 export function createPoolSql(pool: Pool, connectListener: () => Client): Sql {
@@ -8,9 +8,7 @@ export function createPoolSql(pool: Pool, connectListener: () => Client): Sql {
     async transaction(work) {
       const client = await pool.connect();
       try {
-        await client.query("begin");
-        const result = await work(inTransaction(client));
-        await client.query("commit");
+        const result = await transact(client, work);
         client.release();
         return result;
       } catch (error) {
@@ -20,6 +18,29 @@ export function createPoolSql(pool: Pool, connectListener: () => Client): Sql {
     },
     listen: (channel, onNotification, onGap) => listen(connectListener, channel, onNotification, onGap),
   };
+}
+
+/** Sql on one connection, which the caller has and gives back: settings of the session and its locks hold from one statement to the next. */
+export function createSessionSql(client: PoolClient): Sql {
+  return {
+    ...querying(client),
+    async transaction(work) {
+      try {
+        return await transact(client, work);
+      } catch (error) {
+        await client.query("rollback").catch(() => {});
+        throw error;
+      }
+    },
+    listen: () => Promise.reject(new Error("listen needs a connection of its own")),
+  };
+}
+
+async function transact<Result>(client: PoolClient, work: (transaction: Sql) => Promise<Result>): Promise<Result> {
+  await client.query("begin");
+  const result = await work(inTransaction(client));
+  await client.query("commit");
+  return result;
 }
 
 function querying(client: Pool | PoolClient): Pick<Sql, "query"> {
@@ -51,6 +72,14 @@ async function rollBack(client: PoolClient): Promise<void> {
 }
 
 const reconnectDelayMs = 500;
+/** How long a connection may take to answer before it is taken for lost. */
+const silenceMs = 2_000;
+
+async function answered(answer: Promise<unknown>): Promise<void> {
+  const { promise: silence, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error("the connection that listens does not answer")), silenceMs);
+  await Promise.race([answer, silence]).finally(() => clearTimeout(timer));
+}
 
 /** Listens on a connection of its own, and connects again for as long as nobody stops it. */
 async function listen(
@@ -58,19 +87,25 @@ async function listen(
   channel: string,
   onNotification: (payload: string) => void,
   onGap: () => void,
-): Promise<() => Promise<void>> {
+): Promise<StopListening> {
   let stopped = false;
   let client: Client | undefined;
+  /** The connection that listens, while it does. */
+  let listening: Client | undefined;
   let timer: NodeJS.Timeout | undefined;
 
   const open = async (): Promise<void> => {
     const opened = connect();
     opened.on("notification", ({ payload }) => onNotification(payload ?? ""));
     opened.on("error", () => {});
-    opened.on("end", () => again());
+    opened.on("end", () => {
+      listening = undefined;
+      again();
+    });
     client = opened;
     await opened.connect();
     await opened.query(`listen ${channel}`);
+    listening = opened;
   };
   const again = (): void => {
     if (stopped || timer !== undefined) {
@@ -83,9 +118,20 @@ async function listen(
   };
 
   await open();
-  return async () => {
+  const stop = async (): Promise<void> => {
     stopped = true;
     clearTimeout(timer);
     await client?.end().catch(() => {});
   };
+  // The server sends the notifications that it has for a connection before it says that a statement is done.
+  const caughtUp = async (): Promise<void> => {
+    const asked = listening;
+    if (asked !== undefined) {
+      await answered(asked.query("select 1"));
+    }
+    if (asked === undefined || asked !== listening) {
+      throw new Error(`the connection that listens to ${channel} is lost`);
+    }
+  };
+  return Object.assign(stop, { caughtUp });
 }

@@ -20,4 +20,12 @@ export interface Statement {
   text: string;
 }
 
-export type StopListening = () => Promise<void>;
+/** Ends the listening. */
+export interface StopListening {
+  (): Promise<void>;
+  /**
+   * Resolves when everything has been called back that was notified before the call, by a transaction whose commit somebody knows of. Rejects
+   * where the connection is lost: then `onGap` follows.
+   */
+  caughtUp(): Promise<void>;
+}

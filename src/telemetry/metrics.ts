@@ -50,6 +50,27 @@ export function createMetrics() {
       help: "Webhooks whose scheduled deliveries this process is working on.",
       registers,
     }),
+    waitingDeliveries: new Gauge({
+      name: "tellwire_waiting_deliveries",
+      help: "Deliveries that wait in this process's memory for their turn.",
+      registers,
+    }),
+    breakerChanges: new Counter({
+      name: "tellwire_breaker_changes_total",
+      help: "How often a webhook's circuit breaker opened or closed in this process.",
+      labelNames: ["change"],
+      registers,
+    }),
+    openBreakers: new Gauge({
+      name: "tellwire_open_breakers",
+      help: "Webhooks that get no requests because their receivers kept failing, as far as this process knows.",
+      registers,
+    }),
+    slowedWebhooks: new Gauge({
+      name: "tellwire_slowed_webhooks",
+      help: "Webhooks that get fewer requests at once than every webhook begins with, because their receivers do not bear more.",
+      registers,
+    }),
     recorderBatchSize: new Histogram({
       name: "tellwire_recorder_batch_size",
       help: "Outcomes that were written to the database in one transaction.",

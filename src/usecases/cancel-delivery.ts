@@ -1,30 +1,34 @@
 import { publicId } from "../domain/ids.ts";
 import { TellwireError } from "../errors.ts";
+import { cancelScheduled } from "../store/sql/move-deliveries.ts";
+import { giveTurns } from "../store/sql/turns.ts";
+import { transactionSql } from "../store/transaction-sql.ts";
 import type { Principal } from "./access.ts";
 import type { Transact } from "./changes.ts";
-import { type DeliveryRecord, type DeliveryTarget, findDelivery } from "./delivery-record.ts";
+import { type DeliveryRecord, type DeliveryTarget, findDelivery, findDeliveryToChange } from "./delivery-record.ts";
+import { makeLaneDue } from "./make-lane-due.ts";
 
 /**
- * Cancels a scheduled delivery: no further attempt is made, and one that is under way is not called back. A delivery that is CANCELLED already
+ * Cancels a scheduled delivery: no further attempt is made, and one that is under way is not called back. The next one
+ * of its ordering key gets its turn. A delivery that is CANCELLED already
  * stays so; any other one throws DELIVERY_NOT_SCHEDULED.
  */
 export type CancelDelivery = (principal: Principal, target: DeliveryTarget) => Promise<DeliveryRecord>;
 
 export function createCancelDelivery({ transact, now }: { transact: Transact; now: () => number }): CancelDelivery {
   return (principal, target) =>
-    transact(async (em) => {
+    transact(async (em, marks) => {
+      const sql = transactionSql(em);
       // Under the row's lock: an outcome that is recorded at the same time comes either before this or after it.
-      const delivery = await findDelivery(em, principal, target, { lock: true });
+      const delivery = await findDeliveryToChange(em, principal, target);
       if (delivery.status === "SCHEDULED") {
-        Object.assign(delivery, {
-          status: "CANCELLED",
-          statusReason: "it was cancelled by request",
-          nextAttemptAt: null,
-          manualRetry: null,
-          completedAt: new Date(now()),
-        });
-        await em.flush();
-        return delivery;
+        const { id, webhookId, orderingKey } = delivery;
+        await cancelScheduled(sql, { id, reason: "it was cancelled by request", now: now() });
+        if (orderingKey !== null) {
+          await giveTurns(sql, [{ webhookId, orderingKey }]);
+          await makeLaneDue(em, webhookId, marks);
+        }
+        return await findDelivery(sql, principal, target);
       }
       if (delivery.status === "CANCELLED") return delivery;
       const { id, status } = delivery;

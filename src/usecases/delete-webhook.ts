@@ -1,3 +1,5 @@
+import { cancelWaiting } from "../store/sql/lanes.ts";
+import { transactionSql } from "../store/transaction-sql.ts";
 import type { Principal } from "./access.ts";
 import type { Transact } from "./changes.ts";
 import { wakeLane } from "./webhook-activation.ts";
@@ -16,13 +18,8 @@ export function createDeleteWebhook({ transact, now }: { transact: Transact; now
       requireEtag(webhook, etag);
       em.remove(webhook);
       await em.flush();
-      // One statement for however many wait (index delivery_due).
-      await em.execute(
-        `update delivery set status = 'CANCELLED', status_reason = 'the webhook was deleted', completed_at = ?,
-           next_attempt_at = null, manual_retry = null
-         where webhook_id = ? and status = 'SCHEDULED'`,
-        [new Date(now()), webhook.id],
-      );
+      const waiting = { webhookId: webhook.id, reason: "the webhook was deleted", now: now() };
+      await cancelWaiting(transactionSql(em), waiting);
       // Not removed: a delivery that is being scheduled at this moment relies on it. Whoever works on it cancels that one too.
       await wakeLane(em, webhook.id, marks);
       marks.webhookChanged(webhook.organizationId);

@@ -1,13 +1,14 @@
-import { LockMode } from "@mikro-orm/core";
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import { publicId } from "../domain/ids.ts";
 import { TellwireError } from "../errors.ts";
 import type { Attempt } from "../store/entities/attempt.ts";
-import { type Delivery, DeliveryEntity } from "../store/entities/delivery.ts";
+import { lockDelivery, readDelivery, type StoredDelivery } from "../store/sql/stored-deliveries.ts";
+import type { Sql } from "../store/sql.ts";
+import { transactionSql } from "../store/transaction-sql.ts";
 import { organizationOf, type Principal } from "./access.ts";
 
-/** A delivery as it is stored. */
-export type DeliveryRecord = Delivery;
+/** A delivery as callers see it, scheduled or finished. */
+export type DeliveryRecord = StoredDelivery;
 
 /** An attempt as it is stored. */
 export type AttemptRecord = Attempt;
@@ -20,23 +21,30 @@ export interface DeliveryTarget {
   organizationId: string | undefined;
 }
 
+/** Finds a delivery that the caller may see. Throws DELIVERY_NOT_FOUND for one that does not exist, and for one of another organization. */
+export async function findDelivery(sql: Sql, principal: Principal, target: DeliveryTarget): Promise<DeliveryRecord> {
+  const organizationId = organizationOf(principal, target.organizationId);
+  return (await readDelivery(sql, { id: target.id, organizationId })) ?? notFound(target.id);
+}
+
 /**
- * Finds a delivery that the caller may see. Throws DELIVERY_NOT_FOUND for one that does not exist, and for one of another organization.
- * `lock` keeps others from changing it until the transaction ends.
+ * The same for a delivery that is to be changed: nobody else changes or moves it until the transaction ends. Where its webhook keeps an order, its
+ * lane is locked before it, because whoever gives out the turns does so in this order.
  */
-export async function findDelivery(
+export async function findDeliveryToChange(
   em: SqlEntityManager,
   principal: Principal,
-  { id, organizationId: requested }: DeliveryTarget,
-  { lock }: { lock: boolean },
+  target: DeliveryTarget,
 ): Promise<DeliveryRecord> {
-  const organizationId = organizationOf(principal, requested);
-  const delivery = await em.findOne(
-    DeliveryEntity,
-    { id, ...(organizationId === undefined ? {} : { organizationId }) },
-    lock ? { lockMode: LockMode.PESSIMISTIC_WRITE } : {},
-  );
-  if (delivery !== null) return delivery;
+  const sql = transactionSql(em);
+  const { id, organizationId, webhookId, orderingKey } = await findDelivery(sql, principal, target);
+  if (orderingKey !== null) await sql.query(lockLane, [webhookId]);
+  return (await lockDelivery(sql, { id, organizationId })) ?? notFound(id);
+}
+
+const lockLane = { name: "lock-lane-of-order", text: "select from lane where webhook_id = $1::uuid for update" };
+
+function notFound(id: string): never {
   const deliveryId = publicId("delivery", id);
   throw new TellwireError("DELIVERY_NOT_FOUND", `there is no delivery ${deliveryId}`, {
     metadata: { delivery_id: deliveryId },

@@ -27,6 +27,8 @@ export interface Dependencies {
   defaultTimeoutMs: number;
   /** The largest data of an event, as JSON text in UTF-8. */
   maxPayloadBytes: number;
+  /** A webhook whose attempts have done nothing but fail for so long is disabled. */
+  disableAfterMs: number;
   verification: VerificationOptions;
   log: UseCaseLog;
 }

@@ -9,6 +9,7 @@ import { WebhookHealthEntity } from "../store/entities/webhook-health.ts";
 import { type Principal, requireOperator } from "./access.ts";
 import type { ChangeMarks, Transact } from "./changes.ts";
 import type { Dependencies } from "./dependencies.ts";
+import { endOrdering } from "./end-ordering.ts";
 import { hasSecrets, writeSecrets } from "./imported-secrets.ts";
 import { checkImportedWebhook, type ImportedWebhook } from "./imported-webhook.ts";
 import type { Organizations } from "./organizations.ts";
@@ -118,6 +119,7 @@ async function update(context: ImportContext, existing: Webhook): Promise<Import
     throw changedHere(existing);
   }
   const wasCollecting = collectsEvents(existing.status);
+  const wasOrdered = existing.ordering === "BY_KEY";
   Object.assign(existing, wanted, activation(imported, now, wasCollecting ? (existing.activeSince ?? null) : null), {
     updatedAt: imported.updatedAt ?? now,
   });
@@ -128,6 +130,7 @@ async function update(context: ImportContext, existing: Webhook): Promise<Import
   await em.flush();
   // What waits starts, rests or is cancelled, as the status now asks for.
   await wakeLane(em, imported.id, marks);
+  if (wasOrdered && existing.ordering === "NONE") await endOrdering(em, imported.id, marks);
   marks.webhookChanged(imported.organizationId);
   return "UPDATED";
 }

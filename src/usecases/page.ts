@@ -45,26 +45,39 @@ export function pageById<Row extends { id: string }, Item>(
  * too coarse to continue from without losing or repeating rows.
  */
 export async function pageByTime<Item>(em: SqlEntityManager, options: PageByTimeOptions<Item>): Promise<Page<Item>> {
-  const { table, timeColumn, conditions, filters, request, toItem } = options;
+  const { filters, request, toItem } = options;
   const size = pageSizeOf(request);
-  const after = decodePageToken(filters, request.pageToken);
-  const all: Condition[] = [...conditions];
-  if (after !== undefined) {
-    const time = "timestamptz 'epoch' + ?::bigint * interval '1 microsecond'";
-    all.push([`(${timeColumn}, id) < (${time}, ?)`, after.micros ?? 0, after.id]);
-  }
-  const where = all.length === 0 ? "" : `where ${all.map(([text]) => text).join(" and ")}`;
-  const rows = await em.execute<TimedRow[]>(
-    `select *, (extract(epoch from ${timeColumn}) * 1000000)::bigint as page_micros from ${table} ${where}
-     order by ${timeColumn} desc, id desc limit ?`,
-    [...all.flatMap(([, ...parameters]) => parameters), size + 1],
-  );
+  const rows = await em.execute<TimedRow[]>(...timePageStatement(options));
   const last = rows.length > size ? rows[size - 1] : undefined;
   return {
     items: rows.slice(0, size).map(({ page_micros: _, ...row }) => toItem(row)),
     nextPageToken:
       last === undefined ? "" : encodePageToken(filters, { id: last.id, micros: Number(last.page_micros) }),
   };
+}
+
+/** The statement behind a page, one row longer than the page, with its parameters. */
+export function timePageStatement({
+  table,
+  timeColumn,
+  conditions,
+  filters,
+  request,
+}: Omit<PageByTimeOptions<unknown>, "toItem">): [text: string, parameters: unknown[]] {
+  const after = decodePageToken(filters, request.pageToken);
+  const all: Condition[] = [...conditions];
+  if (after !== undefined) {
+    const time = "timestamptz 'epoch' + ?::bigint * interval '1 microsecond'";
+    // The first condition follows from the second, and keeps the database from looking into newer partitions.
+    all.push([`${timeColumn} <= ${time}`, after.micros ?? 0]);
+    all.push([`(${timeColumn}, id) < (${time}, ?)`, after.micros ?? 0, after.id]);
+  }
+  const where = all.length === 0 ? "" : `where ${all.map(([text]) => text).join(" and ")}`;
+  return [
+    `select *, (extract(epoch from ${timeColumn}) * 1000000)::bigint as page_micros from ${table} ${where}
+     order by ${timeColumn} desc, id desc limit ?`,
+    [...all.flatMap(([, ...parameters]) => parameters), pageSizeOf(request) + 1],
+  ];
 }
 
 export interface PageByTimeOptions<Item> {

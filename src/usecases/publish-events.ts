@@ -1,8 +1,7 @@
 import { encodeEventMessage } from "../broker/event-message.ts";
-import { type Principal, requiredOrganizationOf } from "./access.ts";
-import type { Dependencies } from "./dependencies.ts";
-import { checkPayload, eventRecord, type NewEvent } from "./new-event.ts";
-import type { Organizations } from "./organizations.ts";
+import type { Principal } from "./access.ts";
+import { checkedEvent, type PublishEventsParts } from "./checked-event.ts";
+import type { NewEvent } from "./new-event.ts";
 
 /**
  * Publishes events, all or none of them where one is refused, and answers with their UUIDs in order when the broker holds them durably.
@@ -15,18 +14,12 @@ export type PublishEvents = (
   fieldOf: (index: number) => string,
 ) => Promise<string[]>;
 
-export function createPublishEvents(
-  { broker, subjectPrefix, ids, maxPayloadBytes }: Dependencies,
-  organizations: Organizations,
-): PublishEvents {
+export function createPublishEvents(parts: PublishEventsParts): PublishEvents {
+  const { broker, subjectPrefix } = parts;
   return async (principal, events, fieldOf) => {
     const records = [];
     for (const [index, event] of events.entries()) {
-      const field = fieldOf(index);
-      const organizationId = requiredOrganizationOf(principal, event.organizationId, `${field}.organization_id`);
-      await organizations.require(organizationId);
-      checkPayload(event.dataJson, { field: `${field}.${event.dataField}`, maxPayloadBytes });
-      records.push(eventRecord(event, { organizationId, field, ids }));
+      records.push(await checkedEvent(parts, principal, event, fieldOf(index)));
     }
     await broker.publish(records.map((record) => encodeEventMessage(record, subjectPrefix)));
     return records.map(({ id }) => id);

@@ -1,18 +1,22 @@
 import type { DeliveryStatus } from "../domain/delivery.ts";
+import { firstIdAt } from "../domain/ids.ts";
 import { AttemptEntity } from "../store/entities/attempt.ts";
-import { DeliveryEntity } from "../store/entities/delivery.ts";
+import { type DeliveryPageFilters, readDeliveryPage } from "../store/sql/delivery-pages.ts";
+import { findEventDeliveries } from "../store/sql/event-places.ts";
+import type { Sql } from "../store/sql.ts";
 import { organizationOf, type Principal } from "./access.ts";
 import { type AttemptRecord, type DeliveryRecord, type DeliveryTarget, findDelivery } from "./delivery-record.ts";
 import type { Dependencies } from "./dependencies.ts";
 import type { Organizations } from "./organizations.ts";
-import { type Condition, type Page, type PageRequest, pageByTime } from "./page.ts";
+import { type Page, type PageRequest, pageById, pageSizeOf } from "./page.ts";
+import { decodePageToken } from "./page-token.ts";
 import { resolveEventId } from "./read-events.ts";
 
 export interface DeliveryFilters {
   organizationId: string | undefined;
   /** The webhook's UUID. */
   webhookId: string | undefined;
-  /** `evt_…`, a UUID, or the publisher's own id; empty: all. */
+  /** `evt_…`, a UUID, or the publisher's own id; empty: all. An event that is no longer kept has no deliveries here: without it, they are not found. */
   eventId: string;
   /** Empty: all. */
   statuses: readonly DeliveryStatus[];
@@ -28,46 +32,63 @@ export interface ReadDeliveries {
     principal: Principal,
     target: DeliveryTarget,
   ): Promise<{ delivery: DeliveryRecord; attempts: readonly AttemptRecord[] }>;
-  /** Newest first. */
+  /** Newest first, by the time at which the event was received. */
   list(principal: Principal, filters: DeliveryFilters, request: PageRequest): Promise<Page<DeliveryRecord>>;
 }
 
 export function createReadDeliveries({ database }: Dependencies, organizations: Organizations): ReadDeliveries {
   return {
     async get(principal, target) {
-      const em = database.em();
-      const delivery = await findDelivery(em, principal, target, { lock: false });
-      const attempts = await em.find(AttemptEntity, { deliveryId: delivery.id }, { orderBy: { number: "asc" } });
+      const delivery = await findDelivery(database.sql, principal, target);
+      const attempts = await database
+        .em()
+        .find(AttemptEntity, { deliveryId: delivery.id, id: attemptIds([delivery]) }, { orderBy: { number: "asc" } });
       return { delivery, attempts };
     },
 
-    async list(principal, filters, request) {
-      const organizationId = organizationOf(principal, filters.organizationId);
+    async list(principal, requested, request) {
+      const organizationId = organizationOf(principal, requested.organizationId);
       if (organizationId !== undefined) await organizations.require(organizationId);
-      const em = database.em();
-      return await pageByTime(em, {
-        table: "delivery",
-        timeColumn: "created_at",
-        conditions: conditionsOf(principal, { ...filters, organizationId }),
-        filters: { list: "delivery", ...filters, organizationId },
+      const filters = { ...requested, organizationId };
+      return await pageOfDeliveries(database.sql, {
+        filters: { ...filters, eventType: "", events: await eventsOf(database.sql, principal, filters) },
+        scope: { list: "delivery", ...filters },
         request,
-        toItem: (row) => em.map(DeliveryEntity, row),
       });
     },
   };
 }
 
-function conditionsOf(principal: Principal, filters: DeliveryFilters): Condition[] {
-  const { organizationId, webhookId, eventId, statuses, createdAfter, createdBefore } = filters;
-  const conditions: Condition[] = [];
-  if (organizationId !== undefined) conditions.push(["organization_id = ?", organizationId]);
-  if (webhookId !== undefined) conditions.push(["webhook_id = ?", webhookId]);
-  if (eventId !== "") {
-    const event = resolveEventId(principal, { id: eventId, organizationId }, "event_id");
-    conditions.push(["event_id = ?", event.eventId]);
-  }
-  if (statuses.length > 0) conditions.push([`status in (${statuses.map(() => "?").join(", ")})`, ...statuses]);
-  if (createdAfter !== undefined) conditions.push(["created_at >= ?", createdAfter]);
-  if (createdBefore !== undefined) conditions.push(["created_at < ?", createdBefore]);
-  return conditions;
+/** Cuts a page out of the deliveries. The token is bound to `scope`. */
+export async function pageOfDeliveries(
+  sql: Sql,
+  { filters, scope, request }: { filters: DeliveryPageFilters; scope: unknown; request: PageRequest },
+): Promise<Page<DeliveryRecord>> {
+  const before = decodePageToken(scope, request.pageToken)?.id;
+  const rows = await readDeliveryPage(sql, filters, { before, limit: pageSizeOf(request) + 1 });
+  return pageById(rows, { request, filters: scope, toItem: (row) => row });
+}
+
+/**
+ * Between which ids the attempts of these deliveries stand: ids begin with the time of the start, which lies between the receipt of the event
+ * and the end of the delivery. So the partitions of other days are not read. A minute on both sides is for clocks that differ.
+ */
+export function attemptIds(deliveries: readonly DeliveryRecord[]): { $gte: string; $lt: string } {
+  const first = Math.min(...deliveries.map(({ createdAt }) => createdAt.getTime()));
+  const last = Math.max(...deliveries.map(({ completedAt }) => completedAt?.getTime() ?? endOfTime));
+  return { $gte: firstIdAt(Math.max(0, first - clockDifferenceMs)), $lt: firstIdAt(last + clockDifferenceMs) };
+}
+
+const clockDifferenceMs = 60_000;
+/** The year 9999, as far as 48 bits of milliseconds and everybody's calendars reach. */
+const endOfTime = Date.UTC(9999, 0);
+
+async function eventsOf(
+  sql: Sql,
+  principal: Principal,
+  { eventId: id, organizationId }: DeliveryFilters,
+): Promise<DeliveryPageFilters["events"]> {
+  if (id === "") return undefined;
+  const { eventId } = resolveEventId(principal, { id, organizationId }, "event_id");
+  return await findEventDeliveries(sql, { eventId, organizationId });
 }

@@ -1,9 +1,11 @@
 import type { DeliveryStatus } from "../domain/delivery.ts";
-import { DeliveryEntity } from "../store/entities/delivery.ts";
+import { type LastAttempt, lastAttempts } from "../store/sql/last-attempts.ts";
+import type { Sql } from "../store/sql.ts";
 import type { Principal } from "./access.ts";
 import type { DeliveryRecord } from "./delivery-record.ts";
 import type { Dependencies } from "./dependencies.ts";
-import { type Condition, type Page, type PageRequest, pageByTime } from "./page.ts";
+import type { Page, PageRequest } from "./page.ts";
+import { attemptIds, pageOfDeliveries } from "./read-deliveries.ts";
 import { findWebhook, type WebhookTarget } from "./webhook-record.ts";
 
 export interface DeliveryLogFilters extends WebhookTarget {
@@ -20,13 +22,7 @@ export interface DeliveryLogEntry {
   lastAttempt: LastAttempt | undefined;
 }
 
-export interface LastAttempt {
-  endedAt: Date;
-  /** Empty where the receiver took the event. */
-  errorMessage: string;
-}
-
-/** The deliveries of one webhook, newest first, in one query a page. Throws WEBHOOK_NOT_FOUND. */
+/** The deliveries of one webhook, newest first, in two queries a page. Throws WEBHOOK_NOT_FOUND. */
 export type ReadDeliveryLog = (
   principal: Principal,
   filters: DeliveryLogFilters,
@@ -35,28 +31,29 @@ export type ReadDeliveryLog = (
 
 export function createReadDeliveryLog({ database }: Dependencies): ReadDeliveryLog {
   return async (principal, { eventType, statuses, ...target }, request) => {
-    const em = database.em();
-    const { id: webhookId } = await findWebhook(em, principal, target, { lock: false });
-    const conditions: Condition[] = [["webhook_id = ?", webhookId]];
-    if (eventType !== "") conditions.push(["event_type = ?", eventType]);
-    if (statuses.length > 0) conditions.push([`status in (${statuses.map(() => "?").join(", ")})`, ...statuses]);
-    return await pageByTime(em, {
-      table: deliveryWithLastAttempt,
-      timeColumn: "created_at",
-      conditions,
-      filters: { list: "delivery log", webhookId, eventType, statuses },
+    const { id: webhookId } = await findWebhook(database.em(), principal, target, { lock: false });
+    const { items, nextPageToken } = await pageOfDeliveries(database.sql, {
+      filters: { ...everything, webhookId, eventType, statuses },
+      scope: { list: "delivery log", webhookId, eventType, statuses },
       request,
-      toItem: ({ last_ended_ms: endedMs, last_error_message: errorMessage, ...row }) => ({
-        delivery: em.map(DeliveryEntity, row),
-        lastAttempt:
-          endedMs === null ? undefined : { endedAt: new Date(Number(endedMs)), errorMessage: String(errorMessage) },
-      }),
     });
+    const attempts = await attemptsOf(database.sql, items);
+    return {
+      items: items.map((delivery) => ({ delivery, lastAttempt: attempts.get(delivery.id) })),
+      nextPageToken,
+    };
   };
 }
 
-// Indexes: delivery_webhook, and attempt_delivery for each row of the page.
-const deliveryWithLastAttempt = `delivery left join lateral (
-    select (extract(epoch from started_at) * 1000 + latency_ms)::float8 as last_ended_ms, error_message as last_error_message
-    from attempt where delivery_id = delivery.id order by number desc limit 1
-  ) last_attempt on true`;
+const everything = {
+  organizationId: undefined,
+  events: undefined,
+  createdAfter: undefined,
+  createdBefore: undefined,
+};
+
+async function attemptsOf(sql: Sql, deliveries: readonly DeliveryRecord[]): Promise<Map<string, LastAttempt>> {
+  if (deliveries.length === 0) return new Map();
+  const { $gte: first, $lt: end } = attemptIds(deliveries);
+  return await lastAttempts(sql, { deliveryIds: deliveries.map(({ id }) => id), first, end });
+}

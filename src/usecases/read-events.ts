@@ -28,7 +28,7 @@ export interface EventFilters {
 export interface ReadEvents {
   /**
    * Throws EVENT_NOT_FOUND, also for an event that was published and is not recorded yet; ORGANIZATION_REQUIRED where an operator gives an id
-   * that only means something within an organization.
+   * that only means something within an organization. Of an id that was used again, a day or more later, the newest event.
    */
   get(principal: Principal, target: EventTarget): Promise<StoredEvent>;
   /** Newest first. */
@@ -41,9 +41,15 @@ export function createReadEvents({ database }: Dependencies, organizations: Orga
       const { eventId, organizationId } = resolveEventId(principal, target, "id");
       const found = await database
         .em()
-        .find(EventEntity, { id: eventId, ...(organizationId === undefined ? {} : { organizationId }) }, { limit: 2 });
+        .find(
+          EventEntity,
+          { id: eventId, ...(organizationId === undefined ? {} : { organizationId }) },
+          { orderBy: { receivedAt: "desc" }, limit: 10 },
+        );
       // Publishers choose ids: two organizations may have chosen the same one.
-      if (found.length > 1) requiredOrganizationOf(principal, undefined, "organization_id");
+      if (new Set(found.map((event) => event.organizationId)).size > 1) {
+        requiredOrganizationOf(principal, undefined, "organization_id");
+      }
       const [event] = found;
       if (event === undefined) throw eventNotFound(target.id);
       return event;

@@ -3,7 +3,7 @@ import { TellwireError } from "../errors.ts";
 import type { Webhook } from "../store/entities/webhook.ts";
 import type { Principal } from "./access.ts";
 import type { Transact } from "./changes.ts";
-import { dropWaiting, resetExhausted, wakeLane } from "./webhook-activation.ts";
+import { dropWaiting, resetExhausted, resetFailing, wakeLane } from "./webhook-activation.ts";
 import { findWebhook, type WebhookRecord, type WebhookTarget, webhookRecord } from "./webhook-record.ts";
 
 /**
@@ -23,6 +23,8 @@ export function createResumeWebhook({ transact, now }: { transact: Transact; now
           webhook.activeSince = resumedAt;
           await dropWaiting(em, webhook.id, resumedAt);
           await resetExhausted(em, webhook.id, resumedAt);
+        } else {
+          await resetFailing(em, webhook.id);
         }
         webhook.status = "ACTIVE";
         webhook.statusReason = "";

@@ -1,39 +1,35 @@
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import { publicId } from "../domain/ids.ts";
 import { TellwireError } from "../errors.ts";
-import { EventEntity } from "../store/entities/event.ts";
 import { WebhookEntity } from "../store/entities/webhook.ts";
+import { isEventKept } from "../store/sql/event-places.ts";
+import { hastenScheduled, rescheduleFinished } from "../store/sql/move-deliveries.ts";
+import type { Sql } from "../store/sql.ts";
+import { transactionSql } from "../store/transaction-sql.ts";
 import type { Principal } from "./access.ts";
 import type { Transact } from "./changes.ts";
-import { type DeliveryRecord, type DeliveryTarget, findDelivery } from "./delivery-record.ts";
+import { type DeliveryRecord, type DeliveryTarget, findDelivery, findDeliveryToChange } from "./delivery-record.ts";
 import { makeLaneDue } from "./make-lane-due.ts";
 import { webhookNotFound } from "./webhook-record.ts";
 
 /**
- * Makes an attempt due now. A scheduled delivery does not wait any longer, and its schedule goes on; a finished one gets one attempt more.
- * Throws WEBHOOK_NOT_FOUND where the webhook was deleted, WEBHOOK_NOT_ACTIVE, and PAYLOAD_EXPIRED where the event is no longer kept.
+ * Makes an attempt due now. A scheduled delivery does not wait any longer, and its schedule goes on; only one that waits for an earlier one with its
+ * ordering key goes on waiting. A finished one gets one attempt more, and goes as it comes. Throws WEBHOOK_NOT_FOUND where the webhook was deleted, WEBHOOK_NOT_ACTIVE, and PAYLOAD_EXPIRED where the event is no longer kept.
  */
 export type RetryDelivery = (principal: Principal, target: DeliveryTarget) => Promise<DeliveryRecord>;
 
 export function createRetryDelivery({ transact, now }: { transact: Transact; now: () => number }): RetryDelivery {
   return (principal, target) =>
     transact(async (em, marks) => {
-      const delivery = await findDelivery(em, principal, target, { lock: true });
+      const sql = transactionSql(em);
+      const delivery = await findDeliveryToChange(em, principal, target);
       await requireActiveWebhook(em, delivery);
-      await requirePayload(em, delivery);
-      const isScheduled = delivery.status === "SCHEDULED";
-      // One that was to be sent once more still is, and nothing beyond that.
-      const manualRetry = isScheduled && delivery.manualRetry !== "ONCE" ? "NOW" : "ONCE";
-      Object.assign(delivery, {
-        status: "SCHEDULED",
-        statusReason: "",
-        nextAttemptAt: new Date(now()),
-        manualRetry,
-        completedAt: null,
-      });
-      await em.flush();
+      await requirePayload(sql, delivery);
+      const { id, status } = delivery;
+      const retry = status === "SCHEDULED" ? hastenScheduled : rescheduleFinished;
+      await retry(sql, { id, now: now() });
       await makeLaneDue(em, delivery.webhookId, marks);
-      return delivery;
+      return await findDelivery(sql, principal, target);
     });
 }
 
@@ -48,8 +44,8 @@ async function requireActiveWebhook(em: SqlEntityManager, { webhookId }: Deliver
   });
 }
 
-async function requirePayload(em: SqlEntityManager, { eventId, organizationId }: DeliveryRecord): Promise<void> {
-  if ((await em.count(EventEntity, { id: eventId, organizationId })) === 0) throw payloadExpired(eventId);
+async function requirePayload(sql: Sql, delivery: DeliveryRecord): Promise<void> {
+  if (!(await isEventKept(sql, delivery))) throw payloadExpired(delivery.eventId);
 }
 
 /** PAYLOAD_EXPIRED for an event's UUID. */

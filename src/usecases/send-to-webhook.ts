@@ -2,9 +2,10 @@ import type { SqlEntityManager } from "@mikro-orm/sql";
 import { deliveryIdOf, newUuid, publicId } from "../domain/ids.ts";
 import { collectsEvents } from "../domain/webhook.ts";
 import { TellwireError } from "../errors.ts";
-import { DeliveryEntity } from "../store/entities/delivery.ts";
 import { type Event, EventEntity } from "../store/entities/event.ts";
+import { ScheduledDeliveryEntity } from "../store/entities/scheduled-delivery.ts";
 import type { Webhook } from "../store/entities/webhook.ts";
+import { transactionSql } from "../store/transaction-sql.ts";
 import type { Principal } from "./access.ts";
 import type { ChangeMarks, Transact } from "./changes.ts";
 import { type DeliveryTarget, findDelivery } from "./delivery-record.ts";
@@ -55,13 +56,14 @@ export function createSendToWebhook(
 
     async replay(principal, original) {
       return await transact(async (em, marks) => {
-        const { id, webhookId, eventId, organizationId } = await findDelivery(em, principal, original, { lock: false });
+        const found = await findDelivery(transactionSql(em), principal, original);
+        const { id, webhookId, eventId, organizationId, createdAt } = found;
         const webhook = await findWebhook(em, principal, { id: webhookId, organizationId }, { lock: false });
-        const sent = await em.findOne(EventEntity, { id: eventId, organizationId });
+        const sent = await em.findOne(EventEntity, { id: eventId, organizationId, receivedAt: createdAt });
         if (sent === null) throw payloadExpired(eventId);
         const { type, dataJson, source, subject, projectId, orderingKey, traceparent, occurredAt } = sent;
         const event = { type, dataJson, source, subject, projectId, orderingKey, traceparent, occurredAt };
-        const replay = { ...event, externalId: null, replayOf: id, id: newUuid(ids) };
+        const replay = { ...event, externalId: null, replayOf: id, audience: "WEBHOOK" as const, id: newUuid(ids) };
         return await schedule(em, marks, { webhook, event: replay, now: new Date(ids.now()) });
       });
     },
@@ -78,6 +80,7 @@ const blankEvent = {
   orderingKey: null,
   traceparent: null,
   replayOf: null,
+  audience: "WEBHOOK" as const,
 };
 
 /** Writes the event and its one delivery. The engine never sees the event on the broker, so no other webhook gets it. */
@@ -88,22 +91,22 @@ async function schedule(
 ): Promise<SentToWebhook> {
   if (!collectsEvents(webhook.status)) throw notCollecting(webhook);
   const { id: webhookId, organizationId } = webhook;
-  const deliveryId = deliveryIdOf(event.id, webhookId);
+  const deliveryId = deliveryIdOf(event.id, now.getTime(), webhookId);
   await em.insert(EventEntity, { ...event, organizationId, receivedAt: now });
-  await em.insert(DeliveryEntity, {
+  await em.insert(ScheduledDeliveryEntity, {
     id: deliveryId,
     organizationId,
     webhookId,
     eventId: event.id,
     eventType: event.type,
-    status: "SCHEDULED",
-    statusReason: "",
     attemptCount: 0,
     nextAttemptAt: now,
     manualRetry: null,
     lastStatusCode: 0,
     createdAt: now,
-    completedAt: null,
+    // It stands outside of the broker's order.
+    orderingKey: null,
+    sequence: null,
   });
   await makeLaneDue(em, webhookId, marks);
   return { eventId: event.id, deliveryId, scheduledAt: now };

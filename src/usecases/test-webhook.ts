@@ -46,7 +46,7 @@ export function createTestWebhook(dependencies: Dependencies): TestWebhook {
     const now = new Date(ids.now());
     const event = testEvent(webhook, { id: newUuid(ids), type: eventType || "webhook.test", dataJson, now });
     const outgoing = outgoingEvent(event);
-    const deliveryId = deliveryIdOf(event.id, webhook.id);
+    const deliveryId = deliveryIdOf(event.id, now.getTime(), webhook.id);
     const { format, url, headers, verificationMethod, config } = webhook;
     const outcome = await attempt(
       {
@@ -76,8 +76,6 @@ export function createTestWebhook(dependencies: Dependencies): TestWebhook {
         eventType: event.type,
         ...deliveryState(outcome),
         attemptCount: 1,
-        nextAttemptAt: null,
-        manualRetry: null,
         lastStatusCode: outcome.statusCode,
         createdAt: now,
         completedAt: new Date(ids.now()),
@@ -103,6 +101,7 @@ function testEvent(webhook: Webhook, { id, type, dataJson, now }: TestEventInput
     orderingKey: null,
     traceparent: null,
     replayOf: null,
+    audience: "TEST" as const,
     occurredAt: now,
     receivedAt: now,
   };

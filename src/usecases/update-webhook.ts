@@ -7,6 +7,7 @@ import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 import { type Principal, requireOperator } from "./access.ts";
 import type { Transact } from "./changes.ts";
 import type { Dependencies } from "./dependencies.ts";
+import { endOrdering } from "./end-ordering.ts";
 import type { Organizations } from "./organizations.ts";
 import { dropWaiting, initialActivation, wakeLane } from "./webhook-activation.ts";
 import {
@@ -60,6 +61,7 @@ export function createUpdateWebhook(
         if (isNewTarget && !needsNoProof(before, fields)) await startAnew(em, webhook, now);
         await em.flush();
         if (isNewTarget && webhook.status === "ACTIVE") await wakeLane(em, webhook.id, marks);
+        if (endsOrdering(before, fields)) await endOrdering(em, webhook.id, marks);
         marks.webhookChanged(webhook.organizationId);
         return await webhookRecord(em, webhook);
       });
@@ -82,6 +84,10 @@ export interface UpdateWebhookParts {
 async function startAnew(em: SqlEntityManager, webhook: Webhook, now: Date): Promise<void> {
   if (webhook.status === "DISABLED") await dropWaiting(em, webhook.id, now);
   Object.assign(webhook, initialActivation(webhook.verificationMethod, now));
+}
+
+function endsOrdering(before: WebhookFields, after: WebhookFields): boolean {
+  return before.ordering === "BY_KEY" && after.ordering === "NONE";
 }
 
 /** A receiver that proved nothing before has nothing to prove at its new address: one that is switched off stays so. */

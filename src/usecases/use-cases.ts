@@ -5,19 +5,24 @@ import { type CreateWebhook, createCreateWebhook } from "./create-webhook.ts";
 import { createDeleteWebhook, type DeleteWebhook } from "./delete-webhook.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { createDisableWebhook, type DisableWebhook } from "./disable-webhook.ts";
+import { createFailingWebhookWorker, type FailingWebhookWorker } from "./failing-webhook-worker.ts";
 import { createRunIdempotently, type RunIdempotently } from "./idempotency.ts";
 import { createIdempotencyCleaner, type IdempotencyCleaner } from "./idempotency-cleaner.ts";
 import { createImportWebhook, type ImportWebhook } from "./import-webhook.ts";
 import { createKeys, type Keys } from "./keys.ts";
 import { createListWebhooksByOffset, type ListWebhooksByOffset } from "./list-webhooks-by-offset.ts";
+import { createOperationalEventRelay, type OperationalEventRelay } from "./operational-event-relay.ts";
 import { createOrganizations, type Organizations } from "./organizations.ts";
 import { createPauseWebhook, type PauseWebhook } from "./pause-webhook.ts";
 import { createPublishEvents, type PublishEvents } from "./publish-events.ts";
+import { createPublishInOrder, type PublishInOrder } from "./publish-in-order.ts";
 import { createReadDeliveries, type ReadDeliveries } from "./read-deliveries.ts";
 import { createReadDeliveryLog, type ReadDeliveryLog } from "./read-delivery-log.ts";
 import { createReadEvents, type ReadEvents } from "./read-events.ts";
 import { createReadSecret, type ReadSecret } from "./read-secret.ts";
 import { createReadWebhooks, type ReadWebhooks } from "./read-webhooks.ts";
+import { createRecoveries, type Recoveries } from "./recoveries.ts";
+import { createRecoveryWorker, type RecoveryWorker } from "./recovery-worker.ts";
 import { createResumeWebhook, type ResumeWebhook } from "./resume-webhook.ts";
 import { createRetryDelivery, type RetryDelivery } from "./retry-delivery.ts";
 import { createRotateSecret, type RotateSecret } from "./rotate-secret.ts";
@@ -49,19 +54,26 @@ export interface UseCases {
     setStatus: SetWebhookStatus;
     send: SendToWebhook["send"];
   };
-  events: ReadEvents & { publish: PublishEvents };
+  events: ReadEvents & { publish: PublishEvents; publishInOrder: PublishInOrder };
   deliveries: ReadDeliveries & {
     retry: RetryDelivery;
     cancel: CancelDelivery;
     replay: SendToWebhook["replay"];
     log: ReadDeliveryLog;
   };
+  recoveries: Recoveries;
   /** What front doors run the work of a call with an idempotency key in. */
   runIdempotently: RunIdempotently;
   /** Whoever runs the process starts and stops it. */
   idempotencyCleaner: IdempotencyCleaner;
   /** Makes the verifications that start by themselves; whoever runs the process starts and stops it. */
   verificationWorker: VerificationWorker;
+  /** Carries out recoveries; whoever runs the process starts and stops it. */
+  recoveryWorker: RecoveryWorker;
+  /** Publishes events about Tellwire itself; whoever runs the process starts and stops it. */
+  operationalEventRelay: OperationalEventRelay;
+  /** Disables webhooks that only fail; whoever runs the process starts and stops it. */
+  failingWebhookWorker: FailingWebhookWorker;
 }
 
 export function createUseCases(dependencies: Dependencies): UseCases {
@@ -72,6 +84,8 @@ export function createUseCases(dependencies: Dependencies): UseCases {
   const verifyWebhook = createVerifyWebhook(dependencies, { transact });
   const verificationWorker = createVerificationWorker(dependencies, verifyWebhook);
   const wakeVerification = verificationWorker.wake;
+  const recoveryWorker = createRecoveryWorker(dependencies);
+  const publishing = { ...dependencies, organizations };
   const sendToWebhook = createSendToWebhook(dependencies, { transact });
   return {
     keys: createKeys({ database, organizations, ids, operatorKey }),
@@ -96,7 +110,8 @@ export function createUseCases(dependencies: Dependencies): UseCases {
     },
     events: {
       ...createReadEvents(dependencies, organizations),
-      publish: createPublishEvents(dependencies, organizations),
+      publish: createPublishEvents(publishing),
+      publishInOrder: createPublishInOrder(publishing),
     },
     deliveries: {
       ...createReadDeliveries(dependencies, organizations),
@@ -105,8 +120,12 @@ export function createUseCases(dependencies: Dependencies): UseCases {
       replay: sendToWebhook.replay,
       log: createReadDeliveryLog(dependencies),
     },
+    recoveries: createRecoveries(dependencies, { organizations, transact, wakeRecovery: recoveryWorker.wake }),
     runIdempotently: createRunIdempotently(dependencies),
     idempotencyCleaner: createIdempotencyCleaner(dependencies),
     verificationWorker,
+    recoveryWorker,
+    operationalEventRelay: createOperationalEventRelay(dependencies),
+    failingWebhookWorker: createFailingWebhookWorker(dependencies),
   };
 }

@@ -1,6 +1,8 @@
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import type { VerificationMethod } from "../domain/webhook.ts";
 import type { Webhook } from "../store/entities/webhook.ts";
+import { cancelWaiting } from "../store/sql/lanes.ts";
+import { transactionSql } from "../store/transaction-sql.ts";
 import type { ChangeMarks } from "./changes.ts";
 import { makeLaneDue } from "./make-lane-due.ts";
 
@@ -34,16 +36,13 @@ export function disabledActivation(statusReason: string): Activation {
 }
 
 /**
- * Cancels everything that waits for a webhook, in one statement for however much that is (index delivery_due). Whoever disables a webhook does
- * it; whoever takes it out of DISABLED does it again, for what was under way in between: none of it is for the webhook any more.
+ * Cancels everything that waits for a webhook. Whoever disables a webhook does it; whoever takes it out of DISABLED does it again, for what was
+ * under way in between: none of it is for the webhook any more. Call it while the database has it as DISABLED: after the flush that makes it so,
+ * before the one that ends it.
  */
 export async function dropWaiting(em: SqlEntityManager, webhookId: string, now: Date): Promise<void> {
-  await em.execute(
-    `update delivery set status = 'CANCELLED', status_reason = 'the webhook was disabled', completed_at = ?,
-       next_attempt_at = null, manual_retry = null
-     where webhook_id = ? and status = 'SCHEDULED'`,
-    [now, webhookId],
-  );
+  const waiting = { webhookId, reason: "the webhook was disabled", now: now.getTime() };
+  await cancelWaiting(transactionSql(em), waiting);
 }
 
 /**
@@ -54,10 +53,15 @@ export async function wakeLane(em: SqlEntityManager, webhookId: string, marks: C
   await makeLaneDue(em, webhookId, marks);
 }
 
-/** Counts the deliveries that are given up from zero: those before the time do not disable the webhook any more. */
+/** Counts the deliveries that are given up, and the time of nothing but failures, from zero: what was before does not disable the webhook any more. */
 export async function resetExhausted(em: SqlEntityManager, webhookId: string, since: Date): Promise<void> {
-  await em.execute("update webhook_health set consecutive_exhausted = 0, exhausted_since = ? where webhook_id = ?", [
-    since,
-    webhookId,
-  ]);
+  await em.execute(
+    "update webhook_health set consecutive_exhausted = 0, exhausted_since = ?, failing_since = null where webhook_id = ?",
+    [since, webhookId],
+  );
+}
+
+/** The time of nothing but failures begins anew: while the webhook was paused, its receiver had no chance to do better. */
+export async function resetFailing(em: SqlEntityManager, webhookId: string): Promise<void> {
+  await em.execute("update webhook_health set failing_since = null where webhook_id = ?", [webhookId]);
 }

@@ -1,6 +1,6 @@
 import { UniqueConstraintViolationException } from "@mikro-orm/core";
 import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
-import type { VerificationMethod } from "../domain/webhook.ts";
+import type { Ordering, VerificationMethod } from "../domain/webhook.ts";
 import { checkWebhookHeaders } from "../domain/webhook-headers.ts";
 import { type FieldViolation, invalidFields, TellwireError } from "../errors.ts";
 import { checkTargetUrl, type TargetPolicy } from "../outbound/target-url.ts";
@@ -24,6 +24,15 @@ export interface WebhookFields {
   /** After how many exhausted deliveries in a row the webhook is disabled; null: never. */
   disableAfterExhausted: number | null;
   verificationMethod: VerificationMethod;
+  /** null: no limit. */
+  rateLimit: RateLimit | null;
+  ordering: Ordering;
+}
+
+/** At most so many requests in the period. */
+export interface RateLimit {
+  count: number;
+  periodMs: number;
 }
 
 /** null: the server's default. */
@@ -75,9 +84,17 @@ export function checkSigningSecret(format: WebhookFormat, text: string, field: s
 }
 
 /** The columns of the fields. */
-export function webhookColumns({ name, retry, ...same }: WebhookFields) {
+export function webhookColumns({ name, retry, rateLimit, ...same }: WebhookFields) {
   const { delaysMs: retryDelaysMs, maxAttempts, timeoutMs } = retry;
-  return { ...same, name: name === "" ? null : name, retryDelaysMs, maxAttempts, timeoutMs };
+  return {
+    ...same,
+    name: name === "" ? null : name,
+    retryDelaysMs,
+    maxAttempts,
+    timeoutMs,
+    rateLimitCount: rateLimit?.count ?? null,
+    rateLimitPeriodMs: rateLimit?.periodMs ?? null,
+  };
 }
 
 /** The fields as the columns have them: a change is made on these, and written back by webhookColumns. */
@@ -99,7 +116,14 @@ export function webhookFields(webhook: Webhook): WebhookFields {
     retry,
     disableAfterExhausted: webhook.disableAfterExhausted ?? null,
     verificationMethod: webhook.verificationMethod,
+    rateLimit: rateLimitOf(webhook),
+    ordering: webhook.ordering,
   };
+}
+
+/** The rate limit as the columns have it; null where there is none. */
+export function rateLimitOf({ rateLimitCount: count, rateLimitPeriodMs: periodMs }: Webhook): RateLimit | null {
+  return count && periodMs ? { count, periodMs } : null;
 }
 
 /** WEBHOOK_NAME_TAKEN where the unique index refused a name, and the same error otherwise: the index decides, also between two at once. */

@@ -1,10 +1,11 @@
 import { type DescMethod, type DescService, fromJson } from "@bufbuild/protobuf";
-import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import { timestampFromDate, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { Code, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
 import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
+import { RecoveryScope } from "../../gen/tellwire/v1/recovery_pb.ts";
 import { VerificationMethod } from "../../gen/tellwire/v1/webhook_pb.ts";
 import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
 import { newUuid, publicId } from "../../src/domain/ids.ts";
@@ -31,7 +32,16 @@ beforeAll(async () => {
   });
   const { deliveryId, eventId } = await clients.webhooks.testWebhook({ id: webhook!.id });
   const { apiKeys } = await clients.organizations.listApiKeys({ organizationId: organization });
-  theirs = { organization, webhook: webhook!.id, delivery: deliveryId, event: eventId, key: apiKeys[0]!.id };
+  const request = { webhookId: webhook!.id, scope: RecoveryScope.FAILED, sinceTime };
+  const { recovery } = await clients.deliveries.recoverDeliveries(request);
+  theirs = {
+    organization,
+    webhook: webhook!.id,
+    delivery: deliveryId,
+    event: eventId,
+    key: apiKeys[0]!.id,
+    recovery: recovery!.id,
+  };
   stranger = (await api.addOrganization()).clients;
   const missing = () => newUuid(api.dependencies.ids);
   nowhere = {
@@ -40,6 +50,7 @@ beforeAll(async () => {
     delivery: publicId("delivery", missing()),
     event: publicId("event", missing()),
     key: publicId("apiKey", missing()),
+    recovery: publicId("recovery", missing()),
   };
 });
 afterAll(async () => {
@@ -53,9 +64,11 @@ interface Ids {
   delivery: string;
   event: string;
   key: string;
+  recovery: string;
 }
 
 const data = fromJson(ValueSchema, {});
+const sinceTime = timestampFromDate(new Date(0));
 
 /** For each method what a stranger may ask that touches another organization's things, by what it touches. */
 const questions: Record<string, Record<string, (clients: Clients, ids: Ids) => Promise<unknown>>> = {
@@ -79,6 +92,12 @@ const questions: Record<string, Record<string, (clients: Clients, ids: Ids) => P
   ListDeliveries: { organization: (c, i) => c.deliveries.listDeliveries(org(i)) },
   RetryDelivery: byIdAndOrganization("delivery", (c, request) => c.deliveries.retryDelivery(request)),
   CancelDelivery: byIdAndOrganization("delivery", (c, request) => c.deliveries.cancelDelivery(request)),
+  RecoverDeliveries: byIdAndOrganization("webhook", (c, { id: webhookId, ...rest }) =>
+    c.deliveries.recoverDeliveries({ webhookId, ...rest, scope: RecoveryScope.NEVER_SENT, sinceTime }),
+  ),
+  GetRecovery: byIdAndOrganization("recovery", (c, request) => c.deliveries.getRecovery(request)),
+  ListRecoveries: { organization: (c, i) => c.deliveries.listRecoveries(org(i)) },
+  CancelRecovery: byIdAndOrganization("recovery", (c, request) => c.deliveries.cancelRecovery(request)),
   GetOrganization: { organization: (c, i) => c.organizations.getOrganization({ id: i.organization }) },
   UpdateOrganization: {
     organization: (c, i) => c.organizations.updateOrganization({ organization: { id: i.organization, name: "x" } }),
@@ -146,6 +165,8 @@ it("lists show a key its own organization's things alone", async () => {
   expect((await stranger.deliveries.listDeliveries({ webhookId: theirs.webhook })).deliveries).toEqual([]);
   expect((await stranger.deliveries.listDeliveries({ eventId: theirs.event })).deliveries).toEqual([]);
   expect((await api.operator.deliveries.listDeliveries({ eventId: theirs.event })).deliveries).toHaveLength(1);
+  expect((await stranger.deliveries.listRecoveries({ webhookId: theirs.webhook })).recoveries).toEqual([]);
+  expect((await api.operator.deliveries.listRecoveries({ webhookId: theirs.webhook })).recoveries).toHaveLength(1);
   expect((await api.operator.organizations.listOrganizations({})).organizations.length).toBeGreaterThan(1);
 });
 
@@ -206,7 +227,7 @@ function questionsById() {
 
 /** An error without the ids, which are the only thing that may differ. */
 function anonymous(error: object): unknown {
-  return JSON.parse(JSON.stringify(error).replaceAll(/\b(org|wh|evt|dlv|key)_[0-9a-z]{26}/g, "$1_…"));
+  return JSON.parse(JSON.stringify(error).replaceAll(/\b(org|wh|evt|dlv|key|rcv)_[0-9a-z]{26}/g, "$1_…"));
 }
 
 async function callEmpty(service: DescService, method: DescMethod, headers: Record<string, string>): Promise<unknown> {

@@ -3,11 +3,13 @@ import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { AttemptError, AttemptTrigger, DeliveryStatus } from "../../gen/tellwire/v1/delivery_pb.ts";
 import { VerificationMethod } from "../../gen/tellwire/v1/webhook_pb.ts";
-import { newUuid, parseId, publicId } from "../../src/domain/ids.ts";
+import { deliveryIdOf, newUuid, parseId, publicId } from "../../src/domain/ids.ts";
 import { AttemptEntity } from "../../src/store/entities/attempt.ts";
-import { type Delivery, DeliveryEntity } from "../../src/store/entities/delivery.ts";
+import { DeliveryEntity } from "../../src/store/entities/delivery.ts";
 import { EventEntity } from "../../src/store/entities/event.ts";
+import { ScheduledDeliveryEntity } from "../../src/store/entities/scheduled-delivery.ts";
 import { WebhookEntity } from "../../src/store/entities/webhook.ts";
+import { readDelivery, type StoredDelivery } from "../../src/store/sql/stored-deliveries.ts";
 import { type Clients, errorOf, startApi, type TestApi, webhookFor } from "./start-api.ts";
 
 let api: TestApi;
@@ -33,24 +35,11 @@ beforeEach(async () => {
 
 it("a delivery is shown with its attempts, oldest first", async () => {
   const id = await record({ status: "EXHAUSTED", statusReason: "all 2 attempts failed", attemptCount: 2 });
-  const startedAt = new Date("2026-01-01T00:00:00.000Z");
   for (const [number, error] of [
     [2, null],
     [1, "TIMEOUT"],
   ] as const) {
-    await api.database.em().insert(AttemptEntity, {
-      id: newUuid(api.dependencies.ids),
-      deliveryId: id,
-      number,
-      trigger: "SCHEDULE",
-      startedAt,
-      latencyMs: 1500,
-      statusCode: number,
-      error,
-      errorMessage: "e",
-      responseBody: Buffer.from([0x68, 0xc3, 0xa9, 0xff]),
-      url: "https://example.com/hook",
-    });
+    await insertAttempt(id, number, error);
   }
   const { delivery } = await clients.deliveries.getDelivery({ id });
   expect(delivery).toMatchObject({ status: DeliveryStatus.EXHAUSTED, statusReason: "all 2 attempts failed" });
@@ -62,15 +51,14 @@ it("a delivery is shown with its attempts, oldest first", async () => {
 
 it("deliveries are listed newest first by webhook, event, status and time, page by page without loss within a millisecond", async () => {
   const ids: string[] = [];
+  const createdAt = new Date();
   for (let index = 0; index < 7; index += 1) {
-    ids.push(await record({ status: index % 2 === 0 ? "DELIVERED" : "SCHEDULED" }));
+    ids.push(await record({ status: index % 2 === 0 ? "DELIVERED" : "SCHEDULED", createdAt }));
   }
-  // Seven rows within one millisecond, in an order that their ids do not have.
-  for (const [index, id] of ids.entries()) {
-    const at = `2026-01-01T00:00:00.000${100 + index * 37}Z`;
-    await api.database.em().execute("update delivery set created_at = ?::timestamptz where id = ?", [at, id]);
-  }
-  const expected = ids.toReversed().map((id) => publicId("delivery", id));
+  const expected = ids
+    .toSorted()
+    .reverse()
+    .map((id) => publicId("delivery", id));
   const listed: string[] = [];
   for (let pageToken = ""; ; ) {
     const page = await clients.deliveries.listDeliveries({ pageSize: 2, pageToken });
@@ -89,8 +77,10 @@ it("deliveries are listed newest first by webhook, event, status and time, page 
   const event = (await clients.deliveries.getDelivery({ id: ids[3]! })).delivery!.eventId;
   expect(await list({ eventId: event })).toBe(1);
   expect(await list({ eventId: "no-such-event" })).toBe(0);
-  expect(await list({ createdAfter: timestampFromMs(Date.UTC(2026, 0, 1)) })).toBe(7);
-  expect(await list({ createdBefore: timestampFromMs(Date.UTC(2026, 0, 1)) })).toBe(0);
+  expect(await list({ createdAfter: timestampFromMs(createdAt.getTime()) })).toBe(7);
+  expect(await list({ createdAfter: timestampFromMs(createdAt.getTime() + 1) })).toBe(0);
+  expect(await list({ createdBefore: timestampFromMs(createdAt.getTime() + 1) })).toBe(7);
+  expect(await list({ createdBefore: timestampFromMs(createdAt.getTime()) })).toBe(0);
   const external = await errorOf(api.operator.deliveries.listDeliveries({ eventId: "no-such-event" }));
   expect(external).toMatchObject({ reason: "ORGANIZATION_REQUIRED" });
   const status = await errorOf(clients.deliveries.listDeliveries({ statuses: [0] }));
@@ -155,10 +145,56 @@ it("a scheduled delivery is cancelled, once and for all; a finished one cannot b
   expect(refused).toMatchObject({ reason: "DELIVERY_NOT_SCHEDULED", code: Code.FailedPrecondition });
 });
 
-async function record(values: Partial<Delivery>): Promise<string> {
-  const id = newUuid(api.dependencies.ids);
+it("the attempts of a delivery that was made up of another day's event are found, too", async () => {
+  const createdAt = new Date(Date.now() - 86_400_000);
+  const id = await record({ status: "DELIVERED", createdAt, attemptCount: 1 });
+  await insertAttempt(id, 1);
+  expect((await clients.deliveries.getDelivery({ id })).delivery?.attempts).toMatchObject([{ number: 1 }]);
+});
+
+it("an event that is no longer kept has no deliveries to list, which are listed without it all the same", async () => {
+  const id = await record({ status: "DELIVERED" });
+  const { delivery } = await clients.deliveries.getDelivery({ id });
+  await api.database.em().nativeDelete(EventEntity, { organizationId });
+  expect((await clients.deliveries.listDeliveries({ eventId: delivery!.eventId })).deliveries).toEqual([]);
+  expect((await clients.deliveries.listDeliveries({})).deliveries).toHaveLength(1);
+});
+
+it("a delivery that waits for its turn goes on waiting when it is retried, and gets its turn when the one before it is cancelled", async () => {
+  const first = await record({ orderingKey: "k", sequence: 1, nextAttemptAt: new Date(Date.now() + 3_600_000) });
+  const second = await record({ orderingKey: "k", sequence: 2 });
+  await api.database.em().execute("update scheduled_delivery set next_attempt_at = 'infinity' where id = ?", [second]);
+  await api.database
+    .em()
+    .execute("insert into lane (webhook_id, due_at, ordered_through) values (?, 'infinity', 2)", [webhookId]);
+  expect((await clients.deliveries.getDelivery({ id: second })).delivery?.nextAttemptTime).toBeUndefined();
+  await clients.deliveries.retryDelivery({ id: second });
+  expect(await stored(second)).toMatchObject({ nextAttemptAt: null, manualRetry: null });
+  await clients.deliveries.cancelDelivery({ id: first });
+  expect((await stored(second))?.nextAttemptAt?.getTime()).toBeLessThanOrEqual(Date.now() + 1);
+  expect(await laneDueIn()).toBeLessThanOrEqual(0);
+});
+
+it("of a retry and a cancellation at the same time, each sees what the other did", async () => {
+  for (let round = 0; round < 5; round += 1) {
+    const id = await record({ status: "EXHAUSTED" });
+    const calls = [clients.deliveries.retryDelivery({ id }), clients.deliveries.cancelDelivery({ id })];
+    const [, cancelled] = await Promise.allSettled(calls);
+    const rows = await api.database
+      .em()
+      .execute("select id from scheduled_delivery where id = ? union all select id from delivery where id = ?", [
+        id,
+        id,
+      ]);
+    expect(rows).toHaveLength(1);
+    expect((await stored(id))?.status).toBe(cancelled?.status === "fulfilled" ? "CANCELLED" : "SCHEDULED");
+  }
+});
+
+async function record(values: Partial<StoredDelivery> & { sequence?: number }): Promise<string> {
+  const { status = "SCHEDULED", createdAt = new Date(), nextAttemptAt, completedAt, ...given } = values;
   const event = newUuid(api.dependencies.ids);
-  const now = new Date();
+  const id = deliveryIdOf(event, createdAt.getTime(), webhookId);
   await api.database.em().insert(EventEntity, {
     id: event,
     organizationId,
@@ -170,30 +206,40 @@ async function record(values: Partial<Delivery>): Promise<string> {
     projectId: null,
     orderingKey: null,
     traceparent: null,
-    occurredAt: now,
-    receivedAt: now,
+    occurredAt: createdAt,
+    receivedAt: createdAt,
   });
-  await api.database.em().insert(DeliveryEntity, {
-    id,
-    organizationId,
-    webhookId,
-    eventId: event,
-    eventType: "a",
-    status: "SCHEDULED",
-    statusReason: "",
-    attemptCount: 0,
-    nextAttemptAt: null,
-    manualRetry: null,
-    lastStatusCode: 0,
-    createdAt: now,
-    completedAt: null,
-    ...values,
-  });
+  const { statusReason = "", manualRetry = null, orderingKey = null, sequence = null, ...counts } = given;
+  const identity = { id, organizationId, webhookId, eventId: event, eventType: "a", createdAt };
+  const row = { ...identity, attemptCount: 0, lastStatusCode: 0, ...counts };
+  if (status === "SCHEDULED") {
+    const due = { nextAttemptAt: nextAttemptAt ?? new Date(), manualRetry, orderingKey, sequence };
+    await api.database.em().insert(ScheduledDeliveryEntity, { ...row, ...due });
+  } else {
+    const end = { status, statusReason, completedAt: completedAt ?? new Date() };
+    await api.database.em().insert(DeliveryEntity, { ...row, ...end });
+  }
   return id;
 }
 
-async function stored(id: string): Promise<Delivery> {
-  return await api.database.em().findOneOrFail(DeliveryEntity, { id });
+async function insertAttempt(deliveryId: string, number: number, error: "TIMEOUT" | null = null): Promise<void> {
+  await api.database.em().insert(AttemptEntity, {
+    id: newUuid(api.dependencies.ids),
+    deliveryId,
+    number,
+    trigger: "SCHEDULE",
+    startedAt: new Date(),
+    latencyMs: 1500,
+    statusCode: number,
+    error,
+    errorMessage: "e",
+    responseBody: Buffer.from([0x68, 0xc3, 0xa9, 0xff]),
+    url: "https://example.com/hook",
+  });
+}
+
+async function stored(id: string): Promise<StoredDelivery | undefined> {
+  return await readDelivery(api.database.sql, { id, organizationId });
 }
 
 /** Seconds until the webhook's lane is due. */

@@ -10,13 +10,17 @@ import type { EventRecord } from "../../src/domain/event.ts";
 import { eventIdOfExternalId, parseId, publicId } from "../../src/domain/ids.ts";
 import { TellwireError } from "../../src/errors.ts";
 import { EventEntity } from "../../src/store/entities/event.ts";
+import { ensurePartitions } from "../../src/store/partitions.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { errorOf, startApi, type TestApi } from "./start-api.ts";
 
+/** Recorded events are received around it: on two days, which stand in two partitions. */
+const newYear = Date.UTC(2026, 0, 1);
 let api: TestApi;
 const published: EventRecord[] = [];
 beforeAll(async () => {
   api = await startApi();
+  await ensurePartitions(api.database.sql, { now: newYear, daysBefore: 1, daysAhead: 0 });
   await api.broker.consume({ maxBatch: 100, maxUnacknowledged: 1000 }, (batch) => batch.forEach(take));
 });
 afterAll(() => api.close());
@@ -238,6 +242,15 @@ it("an id that two organizations chose is ambiguous to an operator who names non
   expect((await one.clients.events.getEvent({ id: uuid })).event?.organizationId).toBe(one.id);
 });
 
+it("of an id that was used again another day, the newest event is read, and a list has both", async () => {
+  const { id, clients } = await api.addOrganization();
+  const uuid = "019a7b1e-0000-7000-8000-00000000000b";
+  await record(parseId("organization", id)!, { id: uuid, type: "old", minute: 0 });
+  await record(parseId("organization", id)!, { id: uuid, type: "new", minute: 4 });
+  expect((await api.operator.events.getEvent({ id: uuid })).event?.type).toBe("new");
+  expect((await clients.events.listEvents({})).events.map(({ type }) => type)).toEqual(["new", "old"]);
+});
+
 function take(message: IncomingMessage): void {
   const decoded = decodeEventMessage(message, { maxPayloadBytes: 262_144 });
   if (decoded.kind === "event") published.push(decoded.event);
@@ -292,5 +305,5 @@ async function record(
 }
 
 function minute(index: number) {
-  return timestampFromMs(Date.UTC(2026, 0, 1, 0, index));
+  return timestampFromMs(newYear + (index - 2) * 60_000);
 }

@@ -83,6 +83,7 @@ export async function startApi(overrides: Partial<Dependencies> = {}): Promise<T
     requestOrigin: "tellwire.test",
     defaultTimeoutMs: 5_000,
     maxPayloadBytes: 262_144,
+    disableAfterMs: 5 * 24 * 60 * 60_000,
     verification: { timeoutMs: 5_000, pollIntervalMs: 50, concurrency: 8 },
     log: { backgroundFailure: (_what, error) => void backgroundFailures.push(error) },
     ...overrides,
@@ -133,6 +134,9 @@ export async function startApi(overrides: Partial<Dependencies> = {}): Promise<T
     },
     async close() {
       await useCases.verificationWorker.stop({ graceMs: 1_000 });
+      await useCases.recoveryWorker.stop();
+      await useCases.operationalEventRelay.stop();
+      await useCases.failingWebhookWorker.stop();
       await httpClient.close();
       await broker.close();
       await database.close();

@@ -77,6 +77,27 @@ export function brokerContract(name: string, start: () => Promise<BrokerUnderTes
       expect(collected.bodies()).toEqual(numbered(20).map(({ body }) => Buffer.from(body).toString()));
     });
 
+    test("messages published at once stand in the order of the calls", async () => {
+      await Promise.all(numbered(300).map((next) => broker.publish([next])));
+      const collected = await collect(broker, { count: 300 });
+      const inOrder = collected.messages.toSorted((one, other) => one.sequence - other.sequence);
+      expect(inOrder.map(({ body }) => Buffer.from(body).toString())).toEqual(
+        numbered(300).map((_, index) => `${index}`),
+      );
+    });
+
+    test("of a batch, messages with one ordering key stand in their order", async () => {
+      const keyed = (body: string) => message(body, { "tellwire-ordering-key": `key ${Number(body) % 2}` });
+      await broker.publish(numbered(100).map(({ body }) => keyed(Buffer.from(body).toString())));
+      const collected = await collect(broker, { count: 100 });
+      const inOrder = collected.messages.toSorted((one, other) => one.sequence - other.sequence);
+      const numbers = inOrder.map(({ body }) => Number(Buffer.from(body).toString()));
+      for (const parity of [0, 1]) {
+        const ofKey = numbers.filter((number) => number % 2 === parity);
+        expect(ofKey).toEqual(ofKey.toSorted((one, other) => one - other));
+      }
+    });
+
     test("a waiting consumer gets a message well before the next poll", async () => {
       const collected = await collect(broker);
       await broker.publish([message("first")]);
@@ -211,6 +232,90 @@ export function brokerContract(name: string, start: () => Promise<BrokerUnderTes
       }
       expect(most).toBe(50);
       await consumer.stop();
+    });
+
+    test("what is recorded reaches to the first message that is not acknowledged, and on when it is", async () => {
+      const before = await broker.recordedThrough();
+      await broker.publish(numbered(1));
+      await broker.publish(numbered(1));
+      await broker.publish(numbered(1));
+      const collected = await collect(broker, { count: 3 });
+      const [first, second, third] = collected.messages.toSorted((one, other) => one.sequence - other.sequence);
+      expect(first!.sequence).toBeGreaterThan(before);
+      expect(await broker.recordedThrough()).toBe(first!.sequence - 1);
+      third!.ack();
+      first!.ack();
+      await waitFor(async () => (await broker.recordedThrough()) === first!.sequence, { what: "the first message" });
+      second!.nak(100);
+      await waitFor(() => collected.messages.length === 4);
+      expect(await broker.recordedThrough()).toBe(first!.sequence);
+      collected.messages[3]!.ack();
+      await waitFor(async () => (await broker.recordedThrough()) === third!.sequence, { what: "all three" });
+    });
+
+    test("what is recorded does not reach to messages that nobody was given yet", async () => {
+      await broker.publish(numbered(2));
+      const collected = await collect(broker, { count: 2, acknowledge: true });
+      await collected.consumer.stop();
+      const last = Math.max(...collected.messages.map(({ sequence }) => sequence));
+      await waitFor(async () => (await broker.recordedThrough()) === last);
+      await broker.publish(numbered(1));
+      expect(await broker.recordedThrough()).toBe(last);
+    });
+
+    test("what is recorded never reaches to a message that comes later, however many publish and consume", async () => {
+      const other = await underTest.open();
+      const marks: number[] = [];
+      const tooLate: number[] = [];
+      const consume = async (from: Broker) =>
+        await from.consume({ maxBatch: 20, maxUnacknowledged: 100 }, (batch) => {
+          const mark = marks.at(-1) ?? 0;
+          for (const received of batch) {
+            if (received.sequence <= mark) {
+              tooLate.push(received.sequence);
+            }
+            received.ack();
+          }
+          seen += batch.length;
+        });
+      let seen = 0;
+      const consumers = [await consume(broker), await consume(other)];
+      const publishing = [broker, other].map(async (publisher) => {
+        for (const next of numbered(150)) {
+          await publisher.publish([next]);
+        }
+      });
+      while (seen < 300) {
+        marks.push(await broker.recordedThrough());
+      }
+      await Promise.all([...publishing, ...consumers.map((consumer) => consumer.stop())]);
+      expect(tooLate).toEqual([]);
+      expect(marks).toEqual(marks.toSorted((one, following) => one - following));
+    });
+
+    test("a message that is still in work does not come again, until nobody says so any more", async () => {
+      await underTest.clear();
+      broker = await underTest.open({ ackWaitMs: 1_000 });
+      await broker.publish([message("worked on")]);
+      await broker.publish([message("forgotten")]);
+      const collected = await collect(broker, { count: 2 });
+      const [worked] = collected.messages;
+      const saying = setInterval(() => worked!.working(), 200);
+      const again = (body: string): boolean => collected.bodies().slice(2).includes(body);
+      // By then the other one, which came at the same time, was waited for twice as long.
+      await waitFor(() => collected.bodies().filter((body) => body === "forgotten").length === 3);
+      clearInterval(saying);
+      expect(again("worked on")).toBe(false);
+      await waitFor(() => again("worked on"), { what: "the message that nobody works on any more" });
+    });
+
+    test("to say that a message is in work changes nothing when it is acknowledged", async () => {
+      await broker.publish([message("done")]);
+      const { messages } = await collect(broker, { count: 1 });
+      messages[0]!.ack();
+      messages[0]!.working();
+      await broker.close();
+      expect(await leftOver(await underTest.open())).toEqual([]);
     });
 
     test("a message that nobody understands is kept with its reason, and does not come again", async () => {

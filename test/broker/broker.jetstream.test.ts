@@ -7,6 +7,7 @@ import { type NatsNames, removeStreams, startNats, uniqueNatsNames } from "../su
 import { waitFor } from "../support/wait-for.ts";
 import { brokerContract } from "./broker.contract.ts";
 import { collect } from "./collect.ts";
+import { jetStreamBrokerUnderTest, storedMessages } from "./jetstream-broker-under-test.ts";
 
 let nats: NatsConnection;
 let manager: JetStreamManager;
@@ -18,23 +19,7 @@ afterAll(async () => {
   await nats.close();
 });
 
-brokerContract("the JetStream broker", async () => {
-  const names = uniqueNatsNames();
-  const opened: Broker[] = [];
-  return {
-    subjectPrefix: names.subjectPrefix,
-    async open({ ackWaitMs = 30_000 } = {}) {
-      const broker = await openJetStream({ url: inject("natsUrl"), ...names, ackWaitMs, log: () => {} });
-      opened.push(broker);
-      return broker;
-    },
-    rejected: () => storedMessages(names.rejectedStream),
-    async clear() {
-      await Promise.all(opened.splice(0).map((broker) => broker.close()));
-      await removeStreams(inject("natsUrl"), names);
-    },
-  };
-});
+brokerContract("the JetStream broker", () => Promise.resolve(jetStreamBrokerUnderTest()));
 
 describe("the JetStream broker", () => {
   let names: NatsNames;
@@ -210,6 +195,20 @@ describe("the JetStream broker", () => {
     expect(bodies()).toEqual(["1", "2"]);
   });
 
+  test("what was removed from the front of the stream comes no more, and holds nothing back", async () => {
+    const broker = await open();
+    await broker.publish([message("1"), message("2"), message("3")]);
+    expect(await broker.recordedThrough()).toBe(0);
+    const { messages } = await collect(broker, { count: 3 });
+    messages[1]!.ack();
+    await manager.streams.purge(names.stream, { seq: 3 });
+    await waitFor(async () => (await broker.recordedThrough()) === 2);
+    messages[2]!.ack();
+    await waitFor(async () => (await broker.recordedThrough()) === 3);
+    await manager.streams.purge(names.stream);
+    expect(await broker.recordedThrough()).toBe(3);
+  });
+
   test("two organizations may use the same Nats-Msg-Id", async () => {
     const broker = await open();
     const publish = async (organization: string): Promise<void> => {
@@ -342,16 +341,3 @@ describe("the JetStream broker and a server that crashes", () => {
     await server.stop();
   });
 });
-
-/** Everything that a stream holds. */
-async function storedMessages(stream: string): Promise<OutgoingMessage[]> {
-  const { state } = await manager.streams.info(stream);
-  const sequences = Array.from({ length: state.messages }, (_, index) => state.first_seq + index);
-  return await Promise.all(
-    sequences.map(async (seq) => {
-      const stored = await manager.streams.getMessage(stream, { seq });
-      const entries = [...stored!.header].map(([name, values]) => [name, values.join(", ")]);
-      return { subject: stored!.subject, headers: Object.fromEntries(entries), body: stored!.data };
-    }),
-  );
-}

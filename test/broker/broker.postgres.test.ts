@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Broker } from "../../src/broker/broker.ts";
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
+import { publishMessages } from "../../src/broker/postgres-statements.ts";
 import { type Database, openPostgres } from "../../src/store/database.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -74,6 +75,42 @@ describe("the Postgres broker", () => {
       await broker.publish([{ ...message, subject: "the.end" }]);
       await waitFor(() => rest.messages.some(({ subject }) => subject === "the.end"));
       expect(rest.messages.map(({ subject }) => subject)).toEqual(["the.end"]);
+    });
+  });
+
+  test("what is recorded waits for a publisher whose messages came before, and are not committed yet", async () => {
+    await withBroker(async (broker) => {
+      const commit = Promise.withResolvers<void>();
+      const other = database.sql.transaction(async (transaction) => {
+        await transaction.query(publishMessages, [["a.first"], ["{}"], [""]]);
+        begun.resolve();
+        await commit.promise;
+      });
+      const begun = Promise.withResolvers<void>();
+      await begun.promise;
+      await broker.publish([{ ...message, subject: "a.second" }]);
+      const collected = await collect(broker, { count: 1, acknowledge: true });
+      expect(collected.messages[0]!.subject).toBe("a.second");
+      await waitFor(async () => {
+        const [waiting] = await database.sql.query({ name: "", text: "select 1 from broker_message" }, []);
+        return waiting === undefined;
+      });
+      const recordedThrough = broker.recordedThrough();
+      const text = "select 1 from pg_locks where locktype = 'advisory' and not granted";
+      await waitFor(async () => (await database.sql.query({ name: "", text }, [])).length === 1);
+      await collected.consumer.stop();
+      commit.resolve();
+      await other;
+      expect(await recordedThrough).toBeLessThan(collected.messages[0]!.sequence - 1);
+    });
+  });
+
+  test("a message that the database refuses fails its own publisher only", async () => {
+    await withBroker(async (broker) => {
+      const refused = { ...message, subject: "not\u0000text" };
+      const published = await Promise.allSettled([message, refused, message].map((next) => broker.publish([next])));
+      expect(published.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+      await collect(broker, { count: 2 });
     });
   });
 

@@ -20,6 +20,7 @@ interface Given {
 function incoming({ subject, headers = {}, body = "{}", ...rest }: Given): IncomingMessage {
   return {
     place: "TELLWIRE_EVENTS:7",
+    sequence: 7,
     subject: subject ?? `tellwire.events.${organization}.invoice.paid`,
     headers,
     body: typeof body === "string" ? Buffer.from(body) : body,
@@ -27,6 +28,7 @@ function incoming({ subject, headers = {}, body = "{}", ...rest }: Given): Incom
     deliveryCount: 1,
     ack: () => {},
     nak: () => {},
+    working: () => {},
     ...rest,
   };
 }

@@ -5,8 +5,6 @@ import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import type { EngineLimits, EngineObserver } from "../../src/delivery/engine.ts";
 import type { EventRecord } from "../../src/domain/event.ts";
 import { type Database, openPostgres } from "../../src/store/database.ts";
-import type { DeliveryRecord } from "../../src/store/sql/record-outcomes.ts";
-import { recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import {
   addOrganization,
@@ -15,10 +13,10 @@ import {
   deliveriesOf,
   newEvent,
   type TestEngine,
-  testIds,
 } from "../support/engine.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { type Receiver, type Respond, startReceiver } from "../support/receiver.ts";
+import { scheduleDeliveries } from "../support/schedule-deliveries.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -138,6 +136,38 @@ test("a lane whose lease ran out while the database was away is not worked on tw
   expect(slow.requests).toHaveLength(1);
 });
 
+test("a process that cannot renew its lease begins no request once the lease may have run out", async () => {
+  const slow = await receiver(async () => {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    return { status: 204 };
+  });
+  const { webhook } = await addWebhook(database, organizationId, { url: slow.url });
+  await scheduled(webhook.id, ...Array.from({ length: 40 }, () => Date.now()));
+  let claimedAt = 0;
+  let isHeld = false;
+  const away = () => Promise.reject(new Error("the database is away"));
+  const sql = watched(database.sql, {
+    "renew-lanes": away,
+    "claim-lanes": async (rows) => {
+      if (claimedAt > 0) return await away();
+      claimedAt = (await rows()).length > 0 ? Date.now() : 0;
+    },
+  });
+  await started({
+    sql,
+    maxPerWebhook: 1,
+    limits: { leaseMs: 500 },
+    observer: {
+      lanesHeld: (lanes) => {
+        isHeld = lanes > 0;
+      },
+    },
+  });
+  await waitFor(() => slow.requests.length > 2 && !isHeld, { what: "the lane to be let go" });
+  expect(slow.requests.length).toBeLessThan(15);
+  expect(Math.max(...slow.requests.map(({ receivedAt }) => receivedAt))).toBeLessThan(claimedAt + 500 + 100);
+});
+
 test("a lane that cannot be worked on is tried again after a pause, not at once", async () => {
   const { webhook } = await addWebhook(database, organizationId, { url: "http://127.0.0.1:9/" });
   await scheduled(webhook.id, Date.now());
@@ -172,6 +202,7 @@ test("an event that the database cannot take holds up no other event of its batc
 
 interface StartOptions {
   sql?: Sql;
+  maxPerWebhook?: number;
   limits?: Partial<EngineLimits>;
   observer?: Partial<EngineObserver>;
   onClaimed?: (messages: number) => void;
@@ -180,6 +211,7 @@ interface StartOptions {
 /** A process of its own, as far as the engine can tell. */
 async function started({
   sql = database.sql,
+  maxPerWebhook = 16,
   limits = {},
   observer = {},
   onClaimed = () => {},
@@ -193,7 +225,13 @@ async function started({
         handle(batch);
       }),
   };
-  const engine = createTestEngine({ database: { ...database, sql }, broker: counting, limits, observer });
+  const engine = createTestEngine({
+    database: { ...database, sql },
+    broker: counting,
+    maxPerWebhook,
+    limits,
+    observer,
+  });
   closing.push(async () => {
     await engine.stop(200).catch(() => {});
     await own.close();
@@ -220,21 +258,7 @@ async function waitingMessages(): Promise<number> {
 
 /** Deliveries of events of their own, scheduled at these times. */
 async function scheduled(webhookId: string, ...times: number[]): Promise<void> {
-  const deliveries: DeliveryRecord[] = [];
-  for (const nextAttemptAt of times) {
-    const event = newEvent(organizationId);
-    await database
-      .em()
-      .execute(
-        `insert into event (id, organization_id, type, data_json, occurred_at, received_at) values (?, ?, ?, '{}', now(), now())`,
-        [event.id, organizationId, event.type],
-      );
-    const id = newEvent(organizationId).id;
-    const identity = { id, organizationId, webhookId, eventId: event.id, eventType: event.type };
-    const state = { status: "SCHEDULED" as const, statusReason: "", attemptCount: 0, lastStatusCode: 0 };
-    deliveries.push({ ...identity, ...state, nextAttemptAt, createdAt: testIds.now(), completedAt: null });
-  }
-  await recordOutcomes(database.sql, { deliveries, attempts: [], disablings: [] });
+  await scheduleDeliveries(database, { organizationId, webhookId }, times);
 }
 
 type Watch = (rows: () => Promise<unknown[]>) => Promise<void>;

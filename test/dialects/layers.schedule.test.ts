@@ -27,7 +27,9 @@ beforeAll(async () => {
   receiver = await startReceiver(() => ({ status: 500 }));
   api = await startApi({ secretBox: testSecretBox, ids });
   layers = await serveDialect(api, createLayersDialect(api.useCases));
-  engine = createTestEngine({ database: api.database, broker: api.broker, ids });
+  // Every attempt fails here, and the schedule is to be seen without the pauses of the circuit breaker.
+  const limits = { failuresToOpen: Number.POSITIVE_INFINITY };
+  engine = createTestEngine({ database: api.database, broker: api.broker, ids, limits });
   await engine.engine.start();
   ({ key, clients } = await api.addOrganization());
 });

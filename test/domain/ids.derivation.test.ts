@@ -3,13 +3,18 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   deliveryIdOf,
+  deliveryIdRange,
+  deliveryIds,
   eventIdOfExternalId,
   eventIdOfMessage,
+  firstIdAt,
   type IdKind,
   idPrefixes,
   newUuid,
+  operationalEventId,
   parseId,
   publicId,
+  timeOfId,
 } from "../../src/domain/ids.ts";
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -61,11 +66,45 @@ describe("ids", () => {
     expect(id).not.toBe(eventIdOfMessage("EVENTS 18", 1_700_000_000_000));
   });
 
-  test("an event and a webhook have one delivery, which stands beside the event's others in the index", () => {
-    const id = deliveryIdOf(one, other);
+  test("an event and a webhook have one delivery", () => {
+    const id = deliveryIdOf(one, 1_700_000_000_000, other);
     expect(id).toMatch(uuid);
-    expect(id).toBe(deliveryIdOf(one, other));
-    expect(id).not.toBe(deliveryIdOf(other, one));
-    expect(id.slice(0, 13)).toBe(one.slice(0, 13));
+    expect(id).toBe(deliveryIdOf(one, 1_700_000_000_000, other));
+    expect(id).not.toBe(deliveryIdOf(other, 1_700_000_000_000, one));
+    expect(id).not.toBe(deliveryIdOf(one, 1_700_000_000_000, one));
+    expect(deliveryIds(one, 1_700_000_000_000)(other)).toBe(id);
+  });
+
+  test("a delivery's id tells when its event was received, in whole milliseconds, and orders by that", () => {
+    fc.assert(
+      fc.property(fc.uuid(), fc.uuid(), fc.nat(2 ** 41), fc.nat(999), (event, webhook, time, fraction) => {
+        const id = deliveryIdOf(event, time + fraction / 1_000, webhook);
+        expect(id).toMatch(uuid);
+        expect(timeOfId(id)).toBe(time);
+        expect(id >= firstIdAt(time) && id < firstIdAt(time + 1)).toBe(true);
+      }),
+    );
+  });
+
+  test("the deliveries of an event are one range of ids, in which those of hardly any other event are", () => {
+    const inRange = (id: string, { first, last }: { first: string; last: string }) => id >= first && id <= last;
+    fc.assert(
+      fc.property(fc.uuid(), fc.array(fc.uuid()), (event, webhooks) => {
+        const range = deliveryIdRange(event, 1_700_000_000_000);
+        expect(webhooks.every((webhook) => inRange(deliveryIdOf(event, 1_700_000_000_000, webhook), range))).toBe(true);
+      }),
+    );
+    const others = Array.from({ length: 1_000 }, () => newUuid({ now: Date.now, randomBytes }));
+    const range = deliveryIdRange(one, 1_700_000_000_000);
+    const inside = others.filter((event) => inRange(deliveryIdOf(event, 1_700_000_000_000, other), range));
+    expect(inside.length).toBeLessThan(3);
+  });
+
+  test("an event about Tellwire has one id for what it tells", () => {
+    const id = operationalEventId("delivery.exhausted 1", 1_700_000_000_000);
+    expect(id).toMatch(uuid);
+    expect(timeOfId(id)).toBe(1_700_000_000_000);
+    expect(id).toBe(operationalEventId("delivery.exhausted 1", 1_700_000_000_000));
+    expect(id).not.toBe(operationalEventId("delivery.exhausted 2", 1_700_000_000_000));
   });
 });

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { RecoveryScope } from "../../gen/tellwire/v1/recovery_pb.ts";
 import { WebhookStatus } from "../../gen/tellwire/v1/webhook_pb.ts";
 import type { World } from "./matrix-world.ts";
 
@@ -28,12 +29,22 @@ const unknown = {
   webhook: { request: { id: `wh_${nobody}` }, reason: "WEBHOOK_NOT_FOUND" },
   event: { request: { id: `evt_${nobody}` }, reason: "EVENT_NOT_FOUND" },
   delivery: { request: { id: `dlv_${nobody}` }, reason: "DELIVERY_NOT_FOUND" },
+  recovery: { request: { id: `rcv_${nobody}` }, reason: "RECOVERY_NOT_FOUND" },
   organization: { request: { id: `org_${nobody}` }, reason: "ORGANIZATION_NOT_FOUND" },
 };
 const invalidId = { request: { id: "7" }, fields: ["id"] };
 const webhookOfOther = async ({ webhook, other }: World) => ({
   request: { id: await webhook(other) },
   reason: "WEBHOOK_NOT_FOUND",
+});
+const recoveryRequest = (webhookId: string) => ({
+  webhookId,
+  scope: RecoveryScope.FAILED,
+  sinceTime: timestampFromDate(new Date(0)),
+});
+const recoveryOfOther = async ({ recovery, other }: World) => ({
+  request: { id: await recovery(other) },
+  reason: "RECOVERY_NOT_FOUND",
 });
 /** A list that names the other organization. */
 const listOfOther = ({ other }: World) => ({
@@ -206,6 +217,38 @@ export const cases: Readonly<Record<string, RpcCase>> = {
     invalid: invalidId,
     foreign: async ({ waiting, other }) => ({ request: { id: await waiting(other) }, reason: "DELIVERY_NOT_FOUND" }),
     unknown: unknown.delivery,
+  },
+  "DeliveryService/RecoverDeliveries": {
+    success: async ({ webhook }) => ({
+      webhookId: await webhook(),
+      scope: RecoveryScope.NEVER_SENT,
+      sinceTime: timestampFromDate(new Date(0)),
+      untilTime: timestampFromDate(new Date(1)),
+    }),
+    invalid: { request: { webhookId: "7", scope: 77 }, fields: ["webhook_id", "scope", "since_time"] },
+    foreign: async ({ webhook, other }) => ({
+      request: recoveryRequest(await webhook(other)),
+      reason: "WEBHOOK_NOT_FOUND",
+    }),
+    unknown: { request: recoveryRequest(`wh_${nobody}`), reason: "WEBHOOK_NOT_FOUND" },
+  },
+  "DeliveryService/GetRecovery": {
+    success: async ({ recovery }) => ({ id: await recovery() }),
+    invalid: invalidId,
+    foreign: recoveryOfOther,
+    unknown: unknown.recovery,
+  },
+  "DeliveryService/ListRecoveries": {
+    success: async ({ webhook }) => ({ webhookId: await webhook(), statuses: [1, 2], pageSize: 3 }),
+    invalid: { request: { webhookId: "7", statuses: [77] }, fields: ["webhook_id", "statuses[0]"] },
+    foreign: listOfOther,
+    unknown: listOfNobody,
+  },
+  "DeliveryService/CancelRecovery": {
+    success: async ({ cancelledRecovery }) => ({ id: await cancelledRecovery() }),
+    invalid: invalidId,
+    foreign: recoveryOfOther,
+    unknown: unknown.recovery,
   },
   "OrganizationService/CreateOrganization": {
     as: "operator",

@@ -1,9 +1,11 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Client, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { DeliveryStatus } from "../../gen/tellwire/v1/delivery_pb.ts";
 import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
 import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
+import { RecoveryScope, RecoveryStatus } from "../../gen/tellwire/v1/recovery_pb.ts";
 import { VerificationMethod } from "../../gen/tellwire/v1/webhook_pb.ts";
 import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
 import type { TellwireProcess } from "../support/tellwire.ts";
@@ -27,6 +29,9 @@ export interface World {
   /** A delivery that has arrived, or one that waits because its webhook is paused. */
   delivered(tenant?: Tenant): Promise<string>;
   waiting(tenant?: Tenant): Promise<string>;
+  /** A recovery of a new webhook that has ended, or one that was cancelled. */
+  recovery(tenant?: Tenant): Promise<string>;
+  cancelledRecovery(): Promise<string>;
   organization(): Promise<string>;
   apiKey(organizationId: string): Promise<string>;
   /** A word that nothing else has: a project or an event type for lists of one. */
@@ -94,6 +99,23 @@ export async function createWorld(tellwire: TellwireProcess, receiverUrl: string
       await publish(clients, of, type);
       return await findDelivery(clients, webhookId, DeliveryStatus.SCHEDULED);
     },
+    async recovery(of = own) {
+      const id = await recover(clients, await webhook(of));
+      await waitFor(
+        async () => {
+          const { recovery } = await clients.deliveries.getRecovery({ id });
+          return recovery?.status === RecoveryStatus.COMPLETED;
+        },
+        { what: "the end of a recovery" },
+      );
+      return id;
+    },
+    // It is about the events of this moment, and waits for them to be on record: there is time to cancel it, before it has looked at any.
+    async cancelledRecovery() {
+      const id = await recover(clients, await webhook(), RecoveryScope.NEVER_SENT, Date.now() - 5);
+      await clients.deliveries.cancelRecovery({ id });
+      return id;
+    },
     async organization() {
       const { organization } = await organizations.createOrganization({ organization: { name: "Another" } });
       return organization?.id ?? "";
@@ -144,6 +166,17 @@ async function isOnRecord(events: Client<typeof EventService>, id: string): Prom
     () => true,
     () => false,
   );
+}
+
+async function recover(
+  { deliveries }: Clients,
+  webhookId: string,
+  scope: RecoveryScope = RecoveryScope.FAILED,
+  since = 0,
+): Promise<string> {
+  const sinceTime = timestampFromDate(new Date(since));
+  const { recovery } = await deliveries.recoverDeliveries({ webhookId, scope, sinceTime });
+  return recovery?.id ?? "";
 }
 
 async function findDelivery({ deliveries }: Clients, webhookId: string, status: DeliveryStatus): Promise<string> {

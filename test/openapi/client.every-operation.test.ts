@@ -175,6 +175,29 @@ describe("every operation, from the document alone", () => {
     expect(delivered.attempts).toHaveLength(1);
   });
 
+  test("recoveries", async () => {
+    const recover = "DeliveryService_RecoverDeliveries";
+    type Recovery = { id: string; status: string };
+    const { id } = await call<Recovery>(customer, recover, { webhookId: ids.webhook }, exampleOf(recover));
+    await waitFor(
+      async () => {
+        const recovery = await call<Recovery>(customer, "DeliveryService_GetRecovery", { id });
+        return recovery.status === "RECOVERY_STATUS_COMPLETED";
+      },
+      { what: "the recovery" },
+    );
+    const statuses = ["RECOVERY_STATUS_COMPLETED"];
+    const listed = await call<{ recoveries: Recovery[] }>(customer, "DeliveryService_ListRecoveries", { statuses });
+    expect(listed.recoveries).toMatchObject([{ id }]);
+    const sinceTime = new Date(Date.now() - 5).toISOString();
+    // The events of this moment are waited for, so there is time to cancel it.
+    const never = { scope: "RECOVERY_SCOPE_NEVER_SENT", sinceTime };
+    const running = await call<Recovery>(customer, recover, { webhookId: ids.webhook }, never);
+    const cancel = "DeliveryService_CancelRecovery";
+    const cancelled = await call<Recovery>(customer, cancel, { id: running.id }, exampleOf(cancel));
+    expect(cancelled.status).toBe("RECOVERY_STATUS_CANCELLED");
+  });
+
   test("what fails is answered as documented", async () => {
     const unknown = { id: "wh_01k8djrfaefx88mtvwhpf0y6hb" };
     expect(await call(customer, "WebhookService_GetWebhook", unknown, undefined, 404)).toMatchObject({

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Database, openPostgres } from "../../src/store/database.ts";
-import { cancelWaiting, claimLanes, dueDeliveries, releaseLane, renewLanes } from "../../src/store/sql/lanes.ts";
-import { type DeliveryRecord, recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
+import { dueDeliveries, renewLanes } from "../../src/store/sql/lanes.ts";
 import { addOrganization, addWebhook } from "../support/engine.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { claimLane, delivered, laneRow, record, release, run, scheduledRecord } from "./store-under-test.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;
@@ -23,192 +23,194 @@ afterAll(async () => {
 const newWebhook = async (status: "ACTIVE" | "PAUSED" | "DISABLED" = "ACTIVE") =>
   (await addWebhook(database, organizationId, { url: "http://127.0.0.1:9/", status })).webhook.id;
 
-function scheduled(webhookId: string, nextAttemptAt: number): DeliveryRecord {
-  return {
-    id: randomUUID(),
-    organizationId,
-    webhookId,
-    eventId: randomUUID(),
-    eventType: "order.paid",
-    status: "SCHEDULED",
-    statusReason: "",
-    attemptCount: 0,
-    nextAttemptAt,
-    lastStatusCode: 0,
-    createdAt: nextAttemptAt,
-    completedAt: null,
-  };
-}
+const scheduled = (webhookId: string, nextAttemptAt: number) =>
+  scheduledRecord({ organizationId, webhookId }, { nextAttemptAt });
 
-const schedule = (...deliveries: DeliveryRecord[]) =>
-  recordOutcomes(database.sql, { deliveries, attempts: [], disablings: [] });
+const ordered = (webhookId: string, sequence: number, nextAttemptAt = Number.POSITIVE_INFINITY) =>
+  scheduledRecord({ organizationId, webhookId }, { nextAttemptAt, orderingKey: "key", sequence });
 
 /** The database counts microseconds, which the clock here cuts off. */
 const soon = () => Date.now() + 1;
 
-/** Other tests' lanes may be due too: they are given back. */
-async function claim(webhookId: string, now: number, leaseMs = 60_000) {
-  const owner = randomUUID();
-  const lanes = await claimLanes(database.sql, { owner, now, limit: 100, leaseMs });
-  const lane = lanes.find((candidate) => candidate.webhookId === webhookId);
-  return lane === undefined ? undefined : { ...lane, owner };
-}
-
-function held(claimed: Awaited<ReturnType<typeof claim>>) {
-  if (claimed === undefined) throw new Error("nobody got the lane");
-  return claimed;
-}
-
-async function laneRow(webhookId: string): Promise<{ dueAt: number } | undefined> {
-  const text = `select (extract(epoch from due_at) * 1000)::float8 as "dueAt" from lane where webhook_id = $1`;
-  const [row] = await database.sql.query<{ dueAt: number }>({ name: "lane-row", text }, [webhookId]);
-  return row;
-}
-
 describe("lanes", () => {
   test("a lane is due when the first of its deliveries is, and only one process gets it", async () => {
     const webhookId = await newWebhook();
-    await schedule(scheduled(webhookId, 5_000), scheduled(webhookId, 3_000));
-    expect(await claim(webhookId, 2_999)).toBeUndefined();
-    expect(await claim(webhookId, 3_000)).toMatchObject({ webhookId, organizationId, status: "ACTIVE" });
-    expect(await claim(webhookId, 9_000)).toBeUndefined();
+    await record(database, scheduled(webhookId, 5_000), scheduled(webhookId, 3_000));
+    expect(await claimLane(database, webhookId, { now: 2_999 })).toBeUndefined();
+    expect(await claimLane(database, webhookId, { now: 3_000 })).toMatchObject({
+      webhookId,
+      organizationId,
+      status: "ACTIVE",
+      openUntil: null,
+      opened: 0,
+      rateTime: null,
+      hasOrdered: false,
+    });
+    expect(await claimLane(database, webhookId, { now: 9_000 })).toBeUndefined();
     const due = await dueDeliveries(database.sql, { webhookId, now: 4_000, limit: 10 });
     expect(due.map(({ dataJson }) => dataJson)).toEqual([null]);
   });
 
   test("a lane that is given back is due with what remains, and gone when nothing does", async () => {
     const webhookId = await newWebhook();
+    const [first, second] = [scheduled(webhookId, 1_000), scheduled(webhookId, 8_000)];
+    await record(database, first, second);
+    const lane = await claimLane(database, webhookId, { now: 1_000 });
+    await record(database, delivered(first, 1));
+    expect(await release(database, lane)).toBe(8_000);
+    const again = await claimLane(database, webhookId, { now: 8_000 });
+    await record(database, delivered(second, 1));
+    expect(await release(database, again)).toBeUndefined();
+    expect(await laneRow(database, webhookId)).toBeUndefined();
+  });
+
+  test("a lane is not due before the time that its holder names", async () => {
+    const webhookId = await newWebhook();
+    await record(database, scheduled(webhookId, 1_000));
+    const notBefore = Date.now() + 60_000;
+    expect(await release(database, await claimLane(database, webhookId), { notBefore })).toBe(notBefore);
+    expect(await claimLane(database, webhookId)).toBeUndefined();
+  });
+
+  test("the breaker and the rate limit are as the last holder left them", async () => {
+    const webhookId = await newWebhook();
+    await record(database, scheduled(webhookId, 1_000));
+    const left = { breaker: { openUntil: 5_000, opened: 3 }, rateTime: 6_000.5 };
+    await release(database, await claimLane(database, webhookId), left);
+    expect(await claimLane(database, webhookId)).toMatchObject({ openUntil: 5_000, opened: 3, rateTime: 6_001 });
+  });
+
+  test("a delivery that is recorded while the breaker is open does not make its lane due before that ends", async () => {
+    const webhookId = await newWebhook();
+    await record(database, scheduled(webhookId, 1_000));
+    const openUntil = Date.now() + 60_000;
+    const left = { notBefore: openUntil, breaker: { openUntil, opened: 1 } };
+    await release(database, await claimLane(database, webhookId), left);
+    await record(database, scheduled(webhookId, Date.now()));
+    expect((await laneRow(database, webhookId))?.dueAt).toBe(openUntil);
+  });
+
+  test.each([
+    ["breaker", (until: number) => ({ breaker: { openUntil: until, opened: 1 } })],
+    ["rate limit", (until: number) => ({ rateTime: until })],
+  ])("a lane with nothing scheduled stays for as long as its %s must be remembered", async (_what, leave) => {
+    const webhookId = await newWebhook();
     const delivery = scheduled(webhookId, 1_000);
-    await schedule(delivery, scheduled(webhookId, 8_000));
-    const first = await claim(webhookId, 1_000);
-    await schedule({ ...delivery, status: "DELIVERED", attemptCount: 1, nextAttemptAt: null, completedAt: 2_000 });
-    expect(await releaseLane(database.sql, { ...held(first), hold: false })).toBe(8_000);
-    const second = await claim(webhookId, 8_000);
-    await cancelWaiting(database.sql, { webhookId, reason: "gone", now: 9_000 });
-    expect(await releaseLane(database.sql, { ...held(second), hold: false })).toBeUndefined();
-    expect(await laneRow(webhookId)).toBeUndefined();
+    await record(database, delivery);
+    const lane = await claimLane(database, webhookId);
+    await record(database, delivered(delivery, 1));
+    const until = Date.now() + 60_000;
+    expect(await release(database, lane, leave(until))).toBe(until);
+    const again = await claimLane(database, webhookId, { now: until });
+    await release(database, again, leave(Date.now() - 1));
+    expect(await laneRow(database, webhookId)).toBeUndefined();
   });
 
   test("who lost the lease can neither renew nor give back the lane", async () => {
     const webhookId = await newWebhook();
-    await schedule(scheduled(webhookId, 1_000));
-    const slow = await claim(webhookId, 1_000, 0);
-    const next = await claim(webhookId, 1_000);
+    await record(database, scheduled(webhookId, 1_000));
+    const slow = await claimLane(database, webhookId, { leaseMs: 0 });
+    const next = await claimLane(database, webhookId);
     expect(next?.fence).toBe((slow?.fence ?? 0) + 1);
     const renewal = { owner: slow?.owner ?? "", webhookIds: [webhookId], leaseMs: 1_000 };
     expect(await renewLanes(database.sql, renewal)).toEqual(new Set());
-    await releaseLane(database.sql, { ...held(slow), hold: false });
-    expect(await claim(webhookId, 1_000)).toBeUndefined();
-  });
-
-  test("a paused webhook's lane rests, and an active one's does not, whatever the worker thought", async () => {
-    const [paused, active] = [await newWebhook("PAUSED"), await newWebhook()];
-    await schedule(scheduled(paused, 1_000), scheduled(active, 1_000));
-    const owner = randomUUID();
-    const lanes = await claimLanes(database.sql, { owner, now: 1_000, limit: 100, leaseMs: 60_000 });
-    for (const { webhookId, fence } of lanes.filter((lane) => [paused, active].includes(lane.webhookId))) {
-      await releaseLane(database.sql, { webhookId, owner, fence, hold: true });
-    }
-    expect((await laneRow(paused))?.dueAt).toBe(Number.POSITIVE_INFINITY);
-    expect((await laneRow(active))?.dueAt).toBe(1_000);
-  });
-
-  test("the lane of a webhook that was disabled meanwhile is due at once, to be cancelled, however late its next attempt is", async () => {
-    const disabled = await newWebhook("DISABLED");
-    await schedule(scheduled(disabled, 1_000), scheduled(disabled, Date.now() + 3_600_000));
-    const lane = await claim(disabled, 1_000);
-    const dueAt = await releaseLane(database.sql, { ...held(lane), hold: false });
-    expect(dueAt).toBeLessThanOrEqual(soon());
-    expect(await claim(disabled, soon())).toMatchObject({ status: "DISABLED" });
-  });
-
-  test("the lane of a webhook that was deleted meanwhile is due at once, to be cancelled, however late its next attempt is", async () => {
-    const deleted = randomUUID();
-    await schedule(scheduled(deleted, 1_000), scheduled(deleted, Date.now() + 3_600_000));
-    const lane = await claim(deleted, 1_000);
-    await database.sql.query(
-      { name: "", text: "delete from delivery where webhook_id = $1 and next_attempt_at < now()" },
-      [deleted],
-    );
-    expect(await releaseLane(database.sql, { ...held(lane), hold: false })).toBeLessThanOrEqual(soon());
-    expect(await claim(deleted, soon())).toMatchObject({ organizationId: null, status: null });
+    await release(database, slow);
+    expect(await claimLane(database, webhookId)).toBeUndefined();
   });
 
   test("who lost the lease cannot give back the lane that was removed and made again since", async () => {
     const webhookId = await newWebhook();
-    await schedule(scheduled(webhookId, 1_000));
-    const slow = await claim(webhookId, 1_000, 0);
-    const next = await claim(webhookId, 1_000);
-    await cancelWaiting(database.sql, { webhookId, reason: "gone", now: 1_000 });
-    await releaseLane(database.sql, { ...held(next), hold: false });
-    await schedule(scheduled(webhookId, 2_000));
-    expect((await claim(webhookId, 2_000))?.fence).toBe(slow?.fence);
-    await releaseLane(database.sql, { ...held(slow), hold: false });
-    expect(await claim(webhookId, 2_000)).toBeUndefined();
+    const delivery = scheduled(webhookId, 1_000);
+    await record(database, delivery);
+    const slow = await claimLane(database, webhookId, { leaseMs: 0 });
+    const next = await claimLane(database, webhookId, { leaseMs: 0 });
+    await record(database, delivered(delivery, 1));
+    await release(database, next);
+    await record(database, scheduled(webhookId, 2_000));
+    expect((await claimLane(database, webhookId))?.fence).toBe(slow?.fence);
+    await release(database, slow);
+    expect(await claimLane(database, webhookId)).toBeUndefined();
+  });
+
+  test("a paused webhook's lane rests, and an active one's does not, whatever the worker thought", async () => {
+    for (const [status, dueAt] of [["PAUSED", Number.POSITIVE_INFINITY] as const, ["ACTIVE", 1_000] as const]) {
+      const webhookId = await newWebhook(status);
+      await record(database, scheduled(webhookId, 1_000));
+      await release(database, await claimLane(database, webhookId), { hold: true });
+      expect((await laneRow(database, webhookId))?.dueAt).toBe(dueAt);
+    }
+  });
+
+  test("the lane of a webhook that was disabled meanwhile is due at once, to be cancelled, however late its next attempt is", async () => {
+    const disabled = await newWebhook("DISABLED");
+    await record(database, scheduled(disabled, 1_000), scheduled(disabled, Date.now() + 3_600_000));
+    const lane = await claimLane(database, disabled);
+    expect(await release(database, lane, { notBefore: Date.now() + 3_600_000 })).toBeLessThanOrEqual(soon());
+    expect(await claimLane(database, disabled)).toMatchObject({ status: "DISABLED" });
+  });
+
+  test("the lane of a webhook that was deleted meanwhile is due at once, to be cancelled, and still of its organization", async () => {
+    const deleted = randomUUID();
+    await record(database, scheduled(deleted, 1_000), scheduled(deleted, Date.now() + 3_600_000));
+    const lane = await claimLane(database, deleted);
+    await run(database, "delete from scheduled_delivery where webhook_id = $1 and next_attempt_at < now()", [deleted]);
+    expect(await release(database, lane)).toBeLessThanOrEqual(soon());
+    expect(await claimLane(database, deleted)).toMatchObject({ organizationId, status: null });
   });
 
   test("a delivery that is scheduled while its lane is given back is never forgotten", async () => {
     const webhookId = await newWebhook();
-    let time = 10_000;
     const scheduling = async () => {
-      for (let round = 0; round < 150; round += 1) {
-        time += 1;
-        await schedule(scheduled(webhookId, time));
+      for (let round = 0; round < 100; round += 1) {
+        await record(database, scheduled(webhookId, 1_000 + round));
       }
     };
     const working = async () => {
-      for (let round = 0; round < 300; round += 1) {
-        const lane = await claim(webhookId, 1_000_000);
+      for (let round = 0; round < 200; round += 1) {
+        const lane = await claimLane(database, webhookId);
         if (lane !== undefined) {
-          await cancelWaiting(database.sql, { webhookId, reason: "worked on", now: 1 });
-          await releaseLane(database.sql, { ...lane, hold: false });
+          const waiting = "delete from scheduled_delivery where webhook_id = $1";
+          await run(database, waiting, [webhookId]);
+          await release(database, lane);
         }
       }
     };
     await Promise.all([scheduling(), scheduling(), working(), working()]);
-    const text = "select count(*)::int as waiting from delivery where webhook_id = $1 and status = 'SCHEDULED'";
-    const [count] = await database.sql.query<{ waiting: number }>({ name: "waiting", text }, [webhookId]);
-    const lane = await laneRow(webhookId);
-    expect(lane === undefined ? 0 : 1).toBe(count?.waiting === 0 ? 0 : 1);
+    const count = "select count(*)::int as waiting from scheduled_delivery where webhook_id = $1";
+    const [left] = await run<{ waiting: number }>(database, count, [webhookId]);
+    const lane = await laneRow(database, webhookId);
+    expect(lane === undefined ? 0 : 1).toBe(left?.waiting === 0 ? 0 : 1);
     expect(Number.isFinite(lane?.dueAt ?? 0)).toBe(true);
   });
+});
 
-  test("a late failure of an older attempt changes nothing, and a late success counts", async () => {
+describe("lanes with an order", () => {
+  test("a delivery that waits for its turn makes its lane due now, so that the turns are looked at", async () => {
     const webhookId = await newWebhook();
-    const delivery = scheduled(webhookId, 1_000);
-    const read = async () => {
-      const text = "select status, attempt_count from delivery where id = $1";
-      const [row] = await database.sql.query({ name: "read-delivery", text }, [delivery.id]);
-      return row;
-    };
-    await schedule({ ...delivery, attemptCount: 2 });
-    await schedule({ ...delivery, attemptCount: 1, status: "EXHAUSTED", nextAttemptAt: null, completedAt: 1 });
-    expect(await read()).toMatchObject({ status: "SCHEDULED", attempt_count: 2 });
-    await schedule({ ...delivery, attemptCount: 1, status: "DELIVERED", nextAttemptAt: null, completedAt: 1 });
-    expect(await read()).toMatchObject({ status: "DELIVERED", attempt_count: 2 });
+    await record(database, ordered(webhookId, 7));
+    expect((await laneRow(database, webhookId))?.dueAt).toBeLessThanOrEqual(soon());
+    expect(await dueDeliveries(database.sql, { webhookId, now: soon(), limit: 10 })).toEqual([]);
   });
 
-  test("a success that is written a second time takes no retry away that was asked for meanwhile", async () => {
+  test("a lane in which everything waits for its turn is due again in about a second, and rests where it is held", async () => {
     const webhookId = await newWebhook();
-    const delivered: DeliveryRecord = { ...scheduled(webhookId, 1_000), status: "DELIVERED", attemptCount: 1 };
-    await schedule({ ...delivered, nextAttemptAt: null, completedAt: 1 });
-    const retry =
-      "update delivery set status = 'SCHEDULED', manual_retry = 'ONCE', next_attempt_at = now() where id = $1";
-    await database.sql.query({ name: "ask-for-retry", text: retry }, [delivered.id]);
-    await schedule({ ...delivered, nextAttemptAt: null, completedAt: 1 });
-    const text = "select status, manual_retry from delivery where id = $1";
-    const [row] = await database.sql.query({ name: "read-retried", text }, [delivered.id]);
-    expect(row).toMatchObject({ status: "SCHEDULED", manual_retry: "ONCE" });
+    await record(database, ordered(webhookId, 7));
+    const before = Date.now();
+    const dueAt = await release(database, await claimLane(database, webhookId));
+    expect(dueAt).toBeGreaterThanOrEqual(before + 900);
+    expect(dueAt).toBeLessThanOrEqual(Date.now() + 1_100);
+    await run(database, "update webhook set status = 'PAUSED' where id = $1", [webhookId]);
+    const paused = await claimLane(database, webhookId, { now: Date.now() + 2_000 });
+    expect(await release(database, paused, { hold: true })).toBeUndefined();
+    expect((await laneRow(database, webhookId))?.dueAt).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test("an outcome does not bring a cancelled delivery back", async () => {
+  test("what has come since the turns were given out is looked at soon, though the next attempt of another is far off", async () => {
     const webhookId = await newWebhook();
-    const delivery = scheduled(webhookId, 1_000);
-    await schedule(delivery);
-    await cancelWaiting(database.sql, { webhookId, reason: "no longer wanted", now: 1 });
-    await schedule({ ...delivery, attemptCount: 1 });
-    const text = "select status, next_attempt_at, attempt_count from delivery where id = $1";
-    const [row] = await database.sql.query({ name: "read-cancelled", text }, [delivery.id]);
-    expect(row).toMatchObject({ status: "CANCELLED", next_attempt_at: null, attempt_count: 1 });
+    const later = Date.now() + 3_600_000;
+    await record(database, ordered(webhookId, 7, later), ordered(webhookId, 8));
+    expect(await release(database, await claimLane(database, webhookId))).toBeLessThanOrEqual(Date.now() + 1_100);
+    await run(database, "update lane set ordered_through = 8, due_at = now() where webhook_id = $1", [webhookId]);
+    expect(await release(database, await claimLane(database, webhookId))).toBe(later);
   });
 });

@@ -10,10 +10,16 @@ import { createAddressGuard } from "../../src/outbound/address-guard.ts";
 import { createHttpClient } from "../../src/outbound/http-client.ts";
 import type { Database } from "../../src/store/database.ts";
 import { AttemptEntity } from "../../src/store/entities/attempt.ts";
-import { DeliveryEntity } from "../../src/store/entities/delivery.ts";
 import { OrganizationEntity } from "../../src/store/entities/organization.ts";
 import { type Webhook, WebhookEntity } from "../../src/store/entities/webhook.ts";
 import { WebhookSecretEntity } from "../../src/store/entities/webhook-secret.ts";
+import {
+  type DeliveryRow,
+  finishedColumns,
+  type StoredDelivery,
+  scheduledColumns,
+  storedDelivery,
+} from "../../src/store/sql/stored-deliveries.ts";
 
 export const testIds: IdSource = { now: Date.now, randomBytes };
 export const testSecretBox = createSecretBox({ keys: [randomBytes(32)] });
@@ -62,6 +68,8 @@ export function createTestEngine(options: TestEngineOptions): TestEngine {
       rejected: (_message, reason, detail) => void rejections.push({ reason, detail }),
       recorded: () => {},
       lanesHeld: () => {},
+      breakerChanged: () => {},
+      state: () => {},
       failed: (_stage, error) => void failures.push(error),
       ...observer,
     },
@@ -153,8 +161,15 @@ export function newEvent(organizationId: string, values: Partial<EventRecord> = 
   };
 }
 
-export async function deliveriesOf(database: Database, webhookId: string) {
-  return await database.em().find(DeliveryEntity, { webhookId }, { orderBy: { createdAt: "asc", id: "asc" } });
+/** The webhook's deliveries, scheduled and finished ones, in the order of their events' receipt. */
+export async function deliveriesOf(database: Database, webhookId: string): Promise<StoredDelivery[]> {
+  const text = `
+    select ${scheduledColumns} from scheduled_delivery where webhook_id = $1
+    union all
+    select ${finishedColumns} from delivery where webhook_id = $1
+    order by id`;
+  const rows = await database.sql.query<DeliveryRow>({ name: "", text }, [webhookId]);
+  return rows.map(storedDelivery);
 }
 
 export async function attemptsOf(database: Database, deliveryId: string) {

@@ -11,6 +11,10 @@ it("a scrape shows the product's metrics under the names that dashboards know, a
   metrics.inFlightAttempts.set(3);
   metrics.lanesHeld.set(1);
   metrics.recorderBatchSize.observe(100);
+  metrics.waitingDeliveries.set(7);
+  metrics.breakerChanges.inc({ change: "opened" });
+  metrics.openBreakers.set(2);
+  metrics.slowedWebhooks.set(4);
   const lines = (await metrics.registry.metrics()).split("\n");
   expect(lines).toEqual(
     expect.arrayContaining([
@@ -21,6 +25,10 @@ it("a scrape shows the product's metrics under the names that dashboards know, a
       'tellwire_attempt_duration_seconds_bucket{le="0.025"} 1',
       "tellwire_in_flight_attempts 3",
       "tellwire_lanes_held 1",
+      "tellwire_waiting_deliveries 7",
+      'tellwire_breaker_changes_total{change="opened"} 1',
+      "tellwire_open_breakers 2",
+      "tellwire_slowed_webhooks 4",
       'tellwire_recorder_batch_size_bucket{le="100"} 1',
       expect.stringMatching(/^process_cpu_seconds_total /),
     ]),

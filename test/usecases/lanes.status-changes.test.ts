@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { newUuid, parseId } from "../../src/domain/ids.ts";
 import { claimLanes, releaseLane } from "../../src/store/sql/lanes.ts";
-import { type DeliveryRecord, recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
+import { recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
+import type { DeliveryRecord } from "../../src/store/sql/write-deliveries.ts";
 import type { Principal } from "../../src/usecases/access.ts";
 import { createTransact } from "../../src/usecases/changes.ts";
 import { createResumeWebhook } from "../../src/usecases/resume-webhook.ts";
@@ -87,6 +88,8 @@ function scheduled(webhookId: string): DeliveryRecord {
     lastStatusCode: 0,
     createdAt: now,
     completedAt: null,
+    orderingKey: null,
+    sequence: null,
   };
 }
 
@@ -99,7 +102,17 @@ async function workOnce(webhookId: string): Promise<void> {
   const owner = newUuid(testIds);
   const lanes = await claimLanes(api.database.sql, { owner, now: soon(), limit: 100, leaseMs: 60_000 });
   const lane = lanes.find((claimed) => claimed.webhookId === webhookId)!;
-  await releaseLane(api.database.sql, { ...lane, owner, hold: lane.status !== "ACTIVE" });
+  const { fence, status, openUntil, opened, rateTime } = lane;
+  const hold = status !== "ACTIVE";
+  await releaseLane(api.database.sql, {
+    webhookId,
+    owner,
+    fence,
+    hold,
+    notBefore: 0,
+    breaker: { openUntil, opened },
+    rateTime,
+  });
 }
 
 /** How many transactions wait for another one. */

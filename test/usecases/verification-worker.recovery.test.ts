@@ -87,6 +87,8 @@ function create(useCases = api.useCases) {
     disableAfterExhausted: null,
     retry: { delaysMs: null, maxAttempts: null, timeoutMs: null },
     verificationMethod: "CHALLENGE",
+    rateLimit: null,
+    ordering: "NONE",
   };
   return useCases.webhooks.create(operator, { ...fields, organizationId, signingSecret: "" });
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { WebhookFormat } from "../../src/domain/formats/catalogue.ts";
 import { parseId } from "../../src/domain/ids.ts";
-import { DeliveryEntity } from "../../src/store/entities/delivery.ts";
+import { readDelivery } from "../../src/store/sql/stored-deliveries.ts";
 import type { Principal } from "../../src/usecases/access.ts";
 import type { WebhookTarget } from "../../src/usecases/webhook-record.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
@@ -36,7 +36,7 @@ it.each(ways)("what waited when a webhook was disabled is not sent after it is %
   // The first attempt of one that was under way at that moment fails a little later.
   const id = await insertScheduledDelivery(api.database, { organizationId, webhookId: webhook.id });
   await leave(target);
-  expect(await api.database.em().findOneOrFail(DeliveryEntity, { id })).toMatchObject({
+  expect(await readDelivery(api.database.sql, { id, organizationId })).toMatchObject({
     status: "CANCELLED",
     statusReason: "the webhook was disabled",
     nextAttemptAt: null,

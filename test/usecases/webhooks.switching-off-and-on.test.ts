@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import type { WebhookFormat } from "../../src/domain/formats/catalogue.ts";
 import { parseId } from "../../src/domain/ids.ts";
 import type { VerificationMethod } from "../../src/domain/webhook.ts";
-import { DeliveryEntity } from "../../src/store/entities/delivery.ts";
 import { WebhookEntity } from "../../src/store/entities/webhook.ts";
+import { readDelivery } from "../../src/store/sql/stored-deliveries.ts";
 import type { Principal } from "../../src/usecases/access.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
 import { echoChallenge, type Receiver, type Respond, startReceiver } from "../support/receiver.ts";
@@ -30,8 +30,8 @@ it("a webhook that is switched off gets a reason, and what waited for it is canc
   api.changed.length = 0;
   const { webhook, etag } = await api.useCases.webhooks.disable(operator, { ...target, reason: "not wanted" });
   expect(webhook).toMatchObject({ status: "DISABLED", statusReason: "not wanted" });
-  const deliveries = await api.database.em().find(DeliveryEntity, { id: { $in: waiting } });
-  expect(deliveries.map(({ status, nextAttemptAt }) => [status, nextAttemptAt])).toEqual(
+  const deliveries = await Promise.all(waiting.map(storedDelivery));
+  expect(deliveries.map((delivery) => [delivery?.status, delivery?.nextAttemptAt])).toEqual(
     waiting.map(() => ["CANCELLED", null]),
   );
   expect(api.changed).toEqual([organizationId, "lanes"]);
@@ -76,8 +76,7 @@ it("what was kept while a webhook was paused is still for it when it is activate
   const waiting = await waitingDelivery(target.id);
   const { webhook } = await api.useCases.webhooks.activate(operator, target);
   expect(webhook.activeSince).toEqual(since);
-  const delivery = await api.database.em().findOneOrFail(DeliveryEntity, { id: waiting });
-  expect(delivery.status).toBe("SCHEDULED");
+  expect(await storedDelivery(waiting)).toMatchObject({ status: "SCHEDULED" });
 });
 
 it("a webhook whose format asks for verification is verified anew when it is activated", async () => {
@@ -109,6 +108,8 @@ async function webhookOf(
     retry: { delaysMs: null, maxAttempts: null, timeoutMs: null },
     disableAfterExhausted: null,
     verificationMethod,
+    rateLimit: null,
+    ordering: "NONE",
     signingSecret: "",
   });
   return { id: record.webhook.id, organizationId: undefined };
@@ -116,6 +117,10 @@ async function webhookOf(
 
 function waitingDelivery(webhookId: string): Promise<string> {
   return insertScheduledDelivery(api.database, { organizationId, webhookId });
+}
+
+async function storedDelivery(id: string) {
+  return await readDelivery(api.database.sql, { id, organizationId });
 }
 
 async function stored(id: string) {

@@ -77,7 +77,7 @@ export type Delivery = Message<"tellwire.v1.Delivery"> & {
   attemptCount: number;
 
   /**
-   * When the next attempt is due, where one is.
+   * When the next attempt is due. Unset for a finished delivery, and for one that waits for its turn behind another with its ordering key.
    *
    * @generated from field: google.protobuf.Timestamp next_attempt_time = 9;
    */
@@ -91,7 +91,7 @@ export type Delivery = Message<"tellwire.v1.Delivery"> & {
   lastStatusCode: number;
 
   /**
-   * When the delivery was created.
+   * When its event was received.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 11;
    */
@@ -217,7 +217,8 @@ export const DeliveryStatus = {
   UNSPECIFIED: 0,
 
   /**
-   * An attempt is due or under way.
+   * It is still to be sent: an attempt is under way, or it waits for one. It waits for the time of its next attempt, for its turn (ordering, rate
+   * limit), for a webhook that is paused, or for a receiver that does not answer.
    *
    * @generated from enum value: DELIVERY_STATUS_SCHEDULED = 1;
    */

@@ -11,13 +11,15 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Delivery, DeliveryStatus } from "./delivery_pb.ts";
 import { file_tellwire_v1_delivery } from "./delivery_pb.ts";
+import type { Recovery, RecoveryScope, RecoveryStatus } from "./recovery_pb.ts";
+import { file_tellwire_v1_recovery } from "./recovery_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file tellwire/v1/delivery_service.proto.
  */
 export const file_tellwire_v1_delivery_service: GenFile = /*@__PURE__*/
-  fileDesc("CiJ0ZWxsd2lyZS92MS9kZWxpdmVyeV9zZXJ2aWNlLnByb3RvEgt0ZWxsd2lyZS52MSLtBQoVTGlzdERlbGl2ZXJpZXNSZXF1ZXN0EvIBCg9vcmdhbml6YXRpb25faWQYASABKAlC2AG6SNQBugHNAQoPb3JnYW5pemF0aW9uX2lkEj9tdXN0IGJlIGFuIG9yZ2FuaXphdGlvbiBpZDogb3JnXyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeXRoaXMubWF0Y2hlcygnXm9yZ19bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJynYAQESHQoJcGFnZV9zaXplGAIgASgFQgq6SAcaBRjIASgAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGIACEuABCgp3ZWJob29rX2lkGAQgASgJQssBukjHAboBwAEKCndlYmhvb2tfaWQSOG11c3QgYmUgYSB3ZWJob29rIGlkOiB3aF8gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnh0aGlzLm1hdGNoZXMoJ153aF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJynYAQESGgoIZXZlbnRfaWQYBSABKAlCCLpIBXIDGIACEjwKCHN0YXR1c2VzGAYgAygOMhsudGVsbHdpcmUudjEuRGVsaXZlcnlTdGF0dXNCDbpICpIBByIFggECEAESMQoNY3JlYXRlZF9hZnRlchgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlwKFkxpc3REZWxpdmVyaWVzUmVzcG9uc2USKQoKZGVsaXZlcmllcxgBIAMoCzIVLnRlbGx3aXJlLnYxLkRlbGl2ZXJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLoAwoSR2V0RGVsaXZlcnlSZXF1ZXN0EtwBCgJpZBgBIAEoCULPAeBBArpIyAG6AcQBCgtkZWxpdmVyeV9pZBI6bXVzdCBiZSBhIGRlbGl2ZXJ5IGlkOiBkbHZfIGFuZCAyNiBjaGFyYWN0ZXJzLCBvciBpdHMgVVVJRBp5dGhpcy5tYXRjaGVzKCdeZGx2X1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQnKSB8fCB0aGlzLm1hdGNoZXMoJ15bMC05YS1mQS1GXXs4fSgtWzAtOWEtZkEtRl17NH0pezN9LVswLTlhLWZBLUZdezEyfSQnKRLyAQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQtgBukjUAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcp2AEBIj4KE0dldERlbGl2ZXJ5UmVzcG9uc2USJwoIZGVsaXZlcnkYASABKAsyFS50ZWxsd2lyZS52MS5EZWxpdmVyeSLqAwoUUmV0cnlEZWxpdmVyeVJlcXVlc3QS3AEKAmlkGAEgASgJQs8B4EECukjIAboBxAEKC2RlbGl2ZXJ5X2lkEjptdXN0IGJlIGEgZGVsaXZlcnkgaWQ6IGRsdl8gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15kbHZfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcpEvIBCg9vcmdhbml6YXRpb25faWQYAiABKAlC2AG6SNQBugHNAQoPb3JnYW5pemF0aW9uX2lkEj9tdXN0IGJlIGFuIG9yZ2FuaXphdGlvbiBpZDogb3JnXyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeXRoaXMubWF0Y2hlcygnXm9yZ19bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJynYAQEiQAoVUmV0cnlEZWxpdmVyeVJlc3BvbnNlEicKCGRlbGl2ZXJ5GAEgASgLMhUudGVsbHdpcmUudjEuRGVsaXZlcnki6wMKFUNhbmNlbERlbGl2ZXJ5UmVxdWVzdBLcAQoCaWQYASABKAlCzwHgQQK6SMgBugHEAQoLZGVsaXZlcnlfaWQSOm11c3QgYmUgYSBkZWxpdmVyeSBpZDogZGx2XyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeXRoaXMubWF0Y2hlcygnXmRsdl9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJykS8gEKD29yZ2FuaXphdGlvbl9pZBgCIAEoCULYAbpI1AG6Ac0BCg9vcmdhbml6YXRpb25faWQSP211c3QgYmUgYW4gb3JnYW5pemF0aW9uIGlkOiBvcmdfIGFuZCAyNiBjaGFyYWN0ZXJzLCBvciBpdHMgVVVJRBp5dGhpcy5tYXRjaGVzKCdeb3JnX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQnKSB8fCB0aGlzLm1hdGNoZXMoJ15bMC05YS1mQS1GXXs4fSgtWzAtOWEtZkEtRl17NH0pezN9LVswLTlhLWZBLUZdezEyfSQnKdgBASJBChZDYW5jZWxEZWxpdmVyeVJlc3BvbnNlEicKCGRlbGl2ZXJ5GAEgASgLMhUudGVsbHdpcmUudjEuRGVsaXZlcnkynAQKD0RlbGl2ZXJ5U2VydmljZRJ0Cg5MaXN0RGVsaXZlcmllcxIiLnRlbGx3aXJlLnYxLkxpc3REZWxpdmVyaWVzUmVxdWVzdBojLnRlbGx3aXJlLnYxLkxpc3REZWxpdmVyaWVzUmVzcG9uc2UiGZACAYLT5JMCEBIOL3YxL2RlbGl2ZXJpZXMSegoLR2V0RGVsaXZlcnkSHy50ZWxsd2lyZS52MS5HZXREZWxpdmVyeVJlcXVlc3QaIC50ZWxsd2lyZS52MS5HZXREZWxpdmVyeVJlc3BvbnNlIiiQAgGC0+STAh9iCGRlbGl2ZXJ5EhMvdjEvZGVsaXZlcmllcy97aWR9EoYBCg1SZXRyeURlbGl2ZXJ5EiEudGVsbHdpcmUudjEuUmV0cnlEZWxpdmVyeVJlcXVlc3QaIi50ZWxsd2lyZS52MS5SZXRyeURlbGl2ZXJ5UmVzcG9uc2UiLoLT5JMCKDoBKmIIZGVsaXZlcnkiGS92MS9kZWxpdmVyaWVzL3tpZH06cmV0cnkSjQEKDkNhbmNlbERlbGl2ZXJ5EiIudGVsbHdpcmUudjEuQ2FuY2VsRGVsaXZlcnlSZXF1ZXN0GiMudGVsbHdpcmUudjEuQ2FuY2VsRGVsaXZlcnlSZXNwb25zZSIykAICgtPkkwIpOgEqYghkZWxpdmVyeSIaL3YxL2RlbGl2ZXJpZXMve2lkfTpjYW5jZWxiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_tellwire_v1_delivery]);
+  fileDesc("CiJ0ZWxsd2lyZS92MS9kZWxpdmVyeV9zZXJ2aWNlLnByb3RvEgt0ZWxsd2lyZS52MSLtBQoVTGlzdERlbGl2ZXJpZXNSZXF1ZXN0EvIBCg9vcmdhbml6YXRpb25faWQYASABKAlC2AG6SNQBugHNAQoPb3JnYW5pemF0aW9uX2lkEj9tdXN0IGJlIGFuIG9yZ2FuaXphdGlvbiBpZDogb3JnXyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeXRoaXMubWF0Y2hlcygnXm9yZ19bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJynYAQESHQoJcGFnZV9zaXplGAIgASgFQgq6SAcaBRjIASgAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGIACEuABCgp3ZWJob29rX2lkGAQgASgJQssBukjHAboBwAEKCndlYmhvb2tfaWQSOG11c3QgYmUgYSB3ZWJob29rIGlkOiB3aF8gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnh0aGlzLm1hdGNoZXMoJ153aF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJynYAQESGgoIZXZlbnRfaWQYBSABKAlCCLpIBXIDGIACEjwKCHN0YXR1c2VzGAYgAygOMhsudGVsbHdpcmUudjEuRGVsaXZlcnlTdGF0dXNCDbpICpIBByIFggECEAESMQoNY3JlYXRlZF9hZnRlchgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlwKFkxpc3REZWxpdmVyaWVzUmVzcG9uc2USKQoKZGVsaXZlcmllcxgBIAMoCzIVLnRlbGx3aXJlLnYxLkRlbGl2ZXJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLoAwoSR2V0RGVsaXZlcnlSZXF1ZXN0EtwBCgJpZBgBIAEoCULPAeBBArpIyAG6AcQBCgtkZWxpdmVyeV9pZBI6bXVzdCBiZSBhIGRlbGl2ZXJ5IGlkOiBkbHZfIGFuZCAyNiBjaGFyYWN0ZXJzLCBvciBpdHMgVVVJRBp5dGhpcy5tYXRjaGVzKCdeZGx2X1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQnKSB8fCB0aGlzLm1hdGNoZXMoJ15bMC05YS1mQS1GXXs4fSgtWzAtOWEtZkEtRl17NH0pezN9LVswLTlhLWZBLUZdezEyfSQnKRLyAQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQtgBukjUAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcp2AEBIj4KE0dldERlbGl2ZXJ5UmVzcG9uc2USJwoIZGVsaXZlcnkYASABKAsyFS50ZWxsd2lyZS52MS5EZWxpdmVyeSLqAwoUUmV0cnlEZWxpdmVyeVJlcXVlc3QS3AEKAmlkGAEgASgJQs8B4EECukjIAboBxAEKC2RlbGl2ZXJ5X2lkEjptdXN0IGJlIGEgZGVsaXZlcnkgaWQ6IGRsdl8gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15kbHZfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcpEvIBCg9vcmdhbml6YXRpb25faWQYAiABKAlC2AG6SNQBugHNAQoPb3JnYW5pemF0aW9uX2lkEj9tdXN0IGJlIGFuIG9yZ2FuaXphdGlvbiBpZDogb3JnXyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeXRoaXMubWF0Y2hlcygnXm9yZ19bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJynYAQEiQAoVUmV0cnlEZWxpdmVyeVJlc3BvbnNlEicKCGRlbGl2ZXJ5GAEgASgLMhUudGVsbHdpcmUudjEuRGVsaXZlcnki6wMKFUNhbmNlbERlbGl2ZXJ5UmVxdWVzdBLcAQoCaWQYASABKAlCzwHgQQK6SMgBugHEAQoLZGVsaXZlcnlfaWQSOm11c3QgYmUgYSBkZWxpdmVyeSBpZDogZGx2XyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeXRoaXMubWF0Y2hlcygnXmRsdl9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJykS8gEKD29yZ2FuaXphdGlvbl9pZBgCIAEoCULYAbpI1AG6Ac0BCg9vcmdhbml6YXRpb25faWQSP211c3QgYmUgYW4gb3JnYW5pemF0aW9uIGlkOiBvcmdfIGFuZCAyNiBjaGFyYWN0ZXJzLCBvciBpdHMgVVVJRBp5dGhpcy5tYXRjaGVzKCdeb3JnX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQnKSB8fCB0aGlzLm1hdGNoZXMoJ15bMC05YS1mQS1GXXs4fSgtWzAtOWEtZkEtRl17NH0pezN9LVswLTlhLWZBLUZdezEyfSQnKdgBASJBChZDYW5jZWxEZWxpdmVyeVJlc3BvbnNlEicKCGRlbGl2ZXJ5GAEgASgLMhUudGVsbHdpcmUudjEuRGVsaXZlcnkimAUKGFJlY292ZXJEZWxpdmVyaWVzUmVxdWVzdBLgAQoKd2ViaG9va19pZBgBIAEoCULLAeBBArpIxAG6AcABCgp3ZWJob29rX2lkEjhtdXN0IGJlIGEgd2ViaG9vayBpZDogd2hfIGFuZCAyNiBjaGFyYWN0ZXJzLCBvciBpdHMgVVVJRBp4dGhpcy5tYXRjaGVzKCded2hfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcpEvIBCg9vcmdhbml6YXRpb25faWQYAiABKAlC2AG6SNQBugHNAQoPb3JnYW5pemF0aW9uX2lkEj9tdXN0IGJlIGFuIG9yZ2FuaXphdGlvbiBpZDogb3JnXyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeXRoaXMubWF0Y2hlcygnXm9yZ19bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJynYAQESOQoFc2NvcGUYAyABKA4yGi50ZWxsd2lyZS52MS5SZWNvdmVyeVNjb3BlQg7gQQK6SAjIAQGCAQIQARI5CgpzaW5jZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIJ4EECukgDyAEBEi4KCnVudGlsX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkQKGVJlY292ZXJEZWxpdmVyaWVzUmVzcG9uc2USJwoIcmVjb3ZlcnkYASABKAsyFS50ZWxsd2lyZS52MS5SZWNvdmVyeSLoAwoSR2V0UmVjb3ZlcnlSZXF1ZXN0EtwBCgJpZBgBIAEoCULPAeBBArpIyAG6AcQBCgtyZWNvdmVyeV9pZBI6bXVzdCBiZSBhIHJlY292ZXJ5IGlkOiByY3ZfIGFuZCAyNiBjaGFyYWN0ZXJzLCBvciBpdHMgVVVJRBp5dGhpcy5tYXRjaGVzKCdecmN2X1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQnKSB8fCB0aGlzLm1hdGNoZXMoJ15bMC05YS1mQS1GXXs4fSgtWzAtOWEtZkEtRl17NH0pezN9LVswLTlhLWZBLUZdezEyfSQnKRLyAQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQtgBukjUAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcp2AEBIj4KE0dldFJlY292ZXJ5UmVzcG9uc2USJwoIcmVjb3ZlcnkYASABKAsyFS50ZWxsd2lyZS52MS5SZWNvdmVyeSLqBAoVTGlzdFJlY292ZXJpZXNSZXF1ZXN0EvIBCg9vcmdhbml6YXRpb25faWQYASABKAlC2AG6SNQBugHNAQoPb3JnYW5pemF0aW9uX2lkEj9tdXN0IGJlIGFuIG9yZ2FuaXphdGlvbiBpZDogb3JnXyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeXRoaXMubWF0Y2hlcygnXm9yZ19bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJynYAQESHQoJcGFnZV9zaXplGAIgASgFQgq6SAcaBRjIASgAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGIACEuABCgp3ZWJob29rX2lkGAQgASgJQssBukjHAboBwAEKCndlYmhvb2tfaWQSOG11c3QgYmUgYSB3ZWJob29rIGlkOiB3aF8gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnh0aGlzLm1hdGNoZXMoJ153aF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJynYAQESPAoIc3RhdHVzZXMYBSADKA4yGy50ZWxsd2lyZS52MS5SZWNvdmVyeVN0YXR1c0INukgKkgEHIgWCAQIQASJcChZMaXN0UmVjb3Zlcmllc1Jlc3BvbnNlEikKCnJlY292ZXJpZXMYASADKAsyFS50ZWxsd2lyZS52MS5SZWNvdmVyeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki6wMKFUNhbmNlbFJlY292ZXJ5UmVxdWVzdBLcAQoCaWQYASABKAlCzwHgQQK6SMgBugHEAQoLcmVjb3ZlcnlfaWQSOm11c3QgYmUgYSByZWNvdmVyeSBpZDogcmN2XyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeXRoaXMubWF0Y2hlcygnXnJjdl9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJykS8gEKD29yZ2FuaXphdGlvbl9pZBgCIAEoCULYAbpI1AG6Ac0BCg9vcmdhbml6YXRpb25faWQSP211c3QgYmUgYW4gb3JnYW5pemF0aW9uIGlkOiBvcmdfIGFuZCAyNiBjaGFyYWN0ZXJzLCBvciBpdHMgVVVJRBp5dGhpcy5tYXRjaGVzKCdeb3JnX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQnKSB8fCB0aGlzLm1hdGNoZXMoJ15bMC05YS1mQS1GXXs4fSgtWzAtOWEtZkEtRl17NH0pezN9LVswLTlhLWZBLUZdezEyfSQnKdgBASJBChZDYW5jZWxSZWNvdmVyeVJlc3BvbnNlEicKCHJlY292ZXJ5GAEgASgLMhUudGVsbHdpcmUudjEuUmVjb3ZlcnkyuwgKD0RlbGl2ZXJ5U2VydmljZRJ0Cg5MaXN0RGVsaXZlcmllcxIiLnRlbGx3aXJlLnYxLkxpc3REZWxpdmVyaWVzUmVxdWVzdBojLnRlbGx3aXJlLnYxLkxpc3REZWxpdmVyaWVzUmVzcG9uc2UiGZACAYLT5JMCEBIOL3YxL2RlbGl2ZXJpZXMSegoLR2V0RGVsaXZlcnkSHy50ZWxsd2lyZS52MS5HZXREZWxpdmVyeVJlcXVlc3QaIC50ZWxsd2lyZS52MS5HZXREZWxpdmVyeVJlc3BvbnNlIiiQAgGC0+STAh9iCGRlbGl2ZXJ5EhMvdjEvZGVsaXZlcmllcy97aWR9EoYBCg1SZXRyeURlbGl2ZXJ5EiEudGVsbHdpcmUudjEuUmV0cnlEZWxpdmVyeVJlcXVlc3QaIi50ZWxsd2lyZS52MS5SZXRyeURlbGl2ZXJ5UmVzcG9uc2UiLoLT5JMCKDoBKmIIZGVsaXZlcnkiGS92MS9kZWxpdmVyaWVzL3tpZH06cmV0cnkSjQEKDkNhbmNlbERlbGl2ZXJ5EiIudGVsbHdpcmUudjEuQ2FuY2VsRGVsaXZlcnlSZXF1ZXN0GiMudGVsbHdpcmUudjEuQ2FuY2VsRGVsaXZlcnlSZXNwb25zZSIykAICgtPkkwIpOgEqYghkZWxpdmVyeSIaL3YxL2RlbGl2ZXJpZXMve2lkfTpjYW5jZWwSmgEKEVJlY292ZXJEZWxpdmVyaWVzEiUudGVsbHdpcmUudjEuUmVjb3ZlckRlbGl2ZXJpZXNSZXF1ZXN0GiYudGVsbHdpcmUudjEuUmVjb3ZlckRlbGl2ZXJpZXNSZXNwb25zZSI2gtPkkwIwOgEqYghyZWNvdmVyeSIhL3YxL3dlYmhvb2tzL3t3ZWJob29rX2lkfTpyZWNvdmVyEnoKC0dldFJlY292ZXJ5Eh8udGVsbHdpcmUudjEuR2V0UmVjb3ZlcnlSZXF1ZXN0GiAudGVsbHdpcmUudjEuR2V0UmVjb3ZlcnlSZXNwb25zZSIokAIBgtPkkwIfYghyZWNvdmVyeRITL3YxL3JlY292ZXJpZXMve2lkfRJ0Cg5MaXN0UmVjb3ZlcmllcxIiLnRlbGx3aXJlLnYxLkxpc3RSZWNvdmVyaWVzUmVxdWVzdBojLnRlbGx3aXJlLnYxLkxpc3RSZWNvdmVyaWVzUmVzcG9uc2UiGZACAYLT5JMCEBIOL3YxL3JlY292ZXJpZXMSjQEKDkNhbmNlbFJlY292ZXJ5EiIudGVsbHdpcmUudjEuQ2FuY2VsUmVjb3ZlcnlSZXF1ZXN0GiMudGVsbHdpcmUudjEuQ2FuY2VsUmVjb3ZlcnlSZXNwb25zZSIykAICgtPkkwIpOgEqYghyZWNvdmVyeSIaL3YxL3JlY292ZXJpZXMve2lkfTpjYW5jZWxiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_tellwire_v1_delivery, file_tellwire_v1_recovery]);
 
 /**
  * The request of ListDeliveries.
@@ -68,14 +70,14 @@ export type ListDeliveriesRequest = Message<"tellwire.v1.ListDeliveriesRequest">
   statuses: DeliveryStatus[];
 
   /**
-   * Only deliveries created at this time or later.
+   * Only deliveries of events received at this time or later.
    *
    * @generated from field: google.protobuf.Timestamp created_after = 7;
    */
   createdAfter?: Timestamp | undefined;
 
   /**
-   * Only deliveries created before this time.
+   * Only deliveries of events received before this time.
    *
    * @generated from field: google.protobuf.Timestamp created_before = 8;
    */
@@ -265,6 +267,251 @@ export const CancelDeliveryResponseSchema: GenMessage<CancelDeliveryResponse> = 
   messageDesc(file_tellwire_v1_delivery_service, 7);
 
 /**
+ * The request of RecoverDeliveries.
+ *
+ * @generated from message tellwire.v1.RecoverDeliveriesRequest
+ */
+export type RecoverDeliveriesRequest = Message<"tellwire.v1.RecoverDeliveriesRequest"> & {
+  /**
+   * The webhook's id.
+   *
+   * @generated from field: string webhook_id = 1;
+   */
+  webhookId: string;
+
+  /**
+   * The organization. A key of an organization implies it; with an operator's key, empty means any.
+   *
+   * @generated from field: string organization_id = 2;
+   */
+  organizationId: string;
+
+  /**
+   * What is to be sent.
+   *
+   * @generated from field: tellwire.v1.RecoveryScope scope = 3;
+   */
+  scope: RecoveryScope;
+
+  /**
+   * Only events received at this time or later.
+   *
+   * @generated from field: google.protobuf.Timestamp since_time = 4;
+   */
+  sinceTime?: Timestamp | undefined;
+
+  /**
+   * Only events received before this time. Left out, or later than now: now.
+   *
+   * @generated from field: google.protobuf.Timestamp until_time = 5;
+   */
+  untilTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message tellwire.v1.RecoverDeliveriesRequest.
+ * Use `create(RecoverDeliveriesRequestSchema)` to create a new message.
+ */
+export const RecoverDeliveriesRequestSchema: GenMessage<RecoverDeliveriesRequest> = /*@__PURE__*/
+  messageDesc(file_tellwire_v1_delivery_service, 8);
+
+/**
+ * The response of RecoverDeliveries.
+ *
+ * @generated from message tellwire.v1.RecoverDeliveriesResponse
+ */
+export type RecoverDeliveriesResponse = Message<"tellwire.v1.RecoverDeliveriesResponse"> & {
+  /**
+   * The recovery, under way.
+   *
+   * @generated from field: tellwire.v1.Recovery recovery = 1;
+   */
+  recovery?: Recovery | undefined;
+};
+
+/**
+ * Describes the message tellwire.v1.RecoverDeliveriesResponse.
+ * Use `create(RecoverDeliveriesResponseSchema)` to create a new message.
+ */
+export const RecoverDeliveriesResponseSchema: GenMessage<RecoverDeliveriesResponse> = /*@__PURE__*/
+  messageDesc(file_tellwire_v1_delivery_service, 9);
+
+/**
+ * The request of GetRecovery.
+ *
+ * @generated from message tellwire.v1.GetRecoveryRequest
+ */
+export type GetRecoveryRequest = Message<"tellwire.v1.GetRecoveryRequest"> & {
+  /**
+   * The recovery's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The organization. A key of an organization implies it; with an operator's key, empty means any.
+   *
+   * @generated from field: string organization_id = 2;
+   */
+  organizationId: string;
+};
+
+/**
+ * Describes the message tellwire.v1.GetRecoveryRequest.
+ * Use `create(GetRecoveryRequestSchema)` to create a new message.
+ */
+export const GetRecoveryRequestSchema: GenMessage<GetRecoveryRequest> = /*@__PURE__*/
+  messageDesc(file_tellwire_v1_delivery_service, 10);
+
+/**
+ * The response of GetRecovery.
+ *
+ * @generated from message tellwire.v1.GetRecoveryResponse
+ */
+export type GetRecoveryResponse = Message<"tellwire.v1.GetRecoveryResponse"> & {
+  /**
+   * The recovery.
+   *
+   * @generated from field: tellwire.v1.Recovery recovery = 1;
+   */
+  recovery?: Recovery | undefined;
+};
+
+/**
+ * Describes the message tellwire.v1.GetRecoveryResponse.
+ * Use `create(GetRecoveryResponseSchema)` to create a new message.
+ */
+export const GetRecoveryResponseSchema: GenMessage<GetRecoveryResponse> = /*@__PURE__*/
+  messageDesc(file_tellwire_v1_delivery_service, 11);
+
+/**
+ * The request of ListRecoveries.
+ *
+ * @generated from message tellwire.v1.ListRecoveriesRequest
+ */
+export type ListRecoveriesRequest = Message<"tellwire.v1.ListRecoveriesRequest"> & {
+  /**
+   * The organization. A key of an organization implies it; with an operator's key, empty means any.
+   *
+   * @generated from field: string organization_id = 1;
+   */
+  organizationId: string;
+
+  /**
+   * How many to return at most. 0: 50. The most: 200.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the answer before (AIP-158), with the same filters. Empty: the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+
+  /**
+   * Only recoveries of this webhook. Empty: all.
+   *
+   * @generated from field: string webhook_id = 4;
+   */
+  webhookId: string;
+
+  /**
+   * Only recoveries with one of these statuses. Empty: all.
+   *
+   * @generated from field: repeated tellwire.v1.RecoveryStatus statuses = 5;
+   */
+  statuses: RecoveryStatus[];
+};
+
+/**
+ * Describes the message tellwire.v1.ListRecoveriesRequest.
+ * Use `create(ListRecoveriesRequestSchema)` to create a new message.
+ */
+export const ListRecoveriesRequestSchema: GenMessage<ListRecoveriesRequest> = /*@__PURE__*/
+  messageDesc(file_tellwire_v1_delivery_service, 12);
+
+/**
+ * The response of ListRecoveries.
+ *
+ * @generated from message tellwire.v1.ListRecoveriesResponse
+ */
+export type ListRecoveriesResponse = Message<"tellwire.v1.ListRecoveriesResponse"> & {
+  /**
+   * The recoveries of this page.
+   *
+   * @generated from field: repeated tellwire.v1.Recovery recoveries = 1;
+   */
+  recoveries: Recovery[];
+
+  /**
+   * The token of the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message tellwire.v1.ListRecoveriesResponse.
+ * Use `create(ListRecoveriesResponseSchema)` to create a new message.
+ */
+export const ListRecoveriesResponseSchema: GenMessage<ListRecoveriesResponse> = /*@__PURE__*/
+  messageDesc(file_tellwire_v1_delivery_service, 13);
+
+/**
+ * The request of CancelRecovery.
+ *
+ * @generated from message tellwire.v1.CancelRecoveryRequest
+ */
+export type CancelRecoveryRequest = Message<"tellwire.v1.CancelRecoveryRequest"> & {
+  /**
+   * The recovery's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The organization. A key of an organization implies it; with an operator's key, empty means any.
+   *
+   * @generated from field: string organization_id = 2;
+   */
+  organizationId: string;
+};
+
+/**
+ * Describes the message tellwire.v1.CancelRecoveryRequest.
+ * Use `create(CancelRecoveryRequestSchema)` to create a new message.
+ */
+export const CancelRecoveryRequestSchema: GenMessage<CancelRecoveryRequest> = /*@__PURE__*/
+  messageDesc(file_tellwire_v1_delivery_service, 14);
+
+/**
+ * The response of CancelRecovery.
+ *
+ * @generated from message tellwire.v1.CancelRecoveryResponse
+ */
+export type CancelRecoveryResponse = Message<"tellwire.v1.CancelRecoveryResponse"> & {
+  /**
+   * The recovery, cancelled.
+   *
+   * @generated from field: tellwire.v1.Recovery recovery = 1;
+   */
+  recovery?: Recovery | undefined;
+};
+
+/**
+ * Describes the message tellwire.v1.CancelRecoveryResponse.
+ * Use `create(CancelRecoveryResponseSchema)` to create a new message.
+ */
+export const CancelRecoveryResponseSchema: GenMessage<CancelRecoveryResponse> = /*@__PURE__*/
+  messageDesc(file_tellwire_v1_delivery_service, 15);
+
+/**
  * Shows what became of events, and steps in.
  *
  * @generated from service tellwire.v1.DeliveryService
@@ -310,6 +557,47 @@ export const DeliveryService: GenService<{
     methodKind: "unary";
     input: typeof CancelDeliveryRequestSchema;
     output: typeof CancelDeliveryResponseSchema;
+  },
+  /**
+   * Starts a job that sends once more what failed, or for the first time what was never sent, to one ACTIVE webhook. The answer does not wait
+   * for it: GetRecovery shows how far it is. A webhook has one running job for each scope; what it makes due goes out beside new events.
+   *
+   * @generated from rpc tellwire.v1.DeliveryService.RecoverDeliveries
+   */
+  recoverDeliveries: {
+    methodKind: "unary";
+    input: typeof RecoverDeliveriesRequestSchema;
+    output: typeof RecoverDeliveriesResponseSchema;
+  },
+  /**
+   * Returns one recovery.
+   *
+   * @generated from rpc tellwire.v1.DeliveryService.GetRecovery
+   */
+  getRecovery: {
+    methodKind: "unary";
+    input: typeof GetRecoveryRequestSchema;
+    output: typeof GetRecoveryResponseSchema;
+  },
+  /**
+   * Lists recoveries, newest first.
+   *
+   * @generated from rpc tellwire.v1.DeliveryService.ListRecoveries
+   */
+  listRecoveries: {
+    methodKind: "unary";
+    input: typeof ListRecoveriesRequestSchema;
+    output: typeof ListRecoveriesResponseSchema;
+  },
+  /**
+   * Ends a running recovery: nothing more is made due by it. What it has made due already is sent.
+   *
+   * @generated from rpc tellwire.v1.DeliveryService.CancelRecovery
+   */
+  cancelRecovery: {
+    methodKind: "unary";
+    input: typeof CancelRecoveryRequestSchema;
+    output: typeof CancelRecoveryResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_tellwire_v1_delivery_service, 0);

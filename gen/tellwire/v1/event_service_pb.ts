@@ -330,8 +330,8 @@ export const EventService: GenService<{
     output: typeof PublishEventsResponseSchema;
   },
   /**
-   * Publishes events over one long call. Each is answered by itself, in the order of the requests, when the broker holds it or with the
-   * reason why it was refused; an invalid event does not end the call.
+   * Publishes events over one long call: in the order of the requests. Each is answered by itself, in that order, when the broker holds it or
+   * with the reason why it was refused; an invalid event does not end the call.
    *
    * @generated from rpc tellwire.v1.EventService.PublishEventStream
    */

@@ -14,7 +14,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tellwire/v1/webhook.proto.
  */
 export const file_tellwire_v1_webhook: GenFile = /*@__PURE__*/
-  fileDesc("Chl0ZWxsd2lyZS92MS93ZWJob29rLnByb3RvEgt0ZWxsd2lyZS52MSLbDAoHV2ViaG9vaxLbAQoCaWQYASABKAlCzgHgQQO6SMcBugHAAQoKd2ViaG9va19pZBI4bXVzdCBiZSBhIHdlYmhvb2sgaWQ6IHdoXyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeHRoaXMubWF0Y2hlcygnXndoX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQnKSB8fCB0aGlzLm1hdGNoZXMoJ15bMC05YS1mQS1GXXs4fSgtWzAtOWEtZkEtRl17NH0pezN9LVswLTlhLWZBLUZdezEyfSQnKdgBARL1AQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQtsB4EEFukjUAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcp2AEBEigKC3Byb2plY3RfaWRzGAMgAygJQhO6SBCSAQ0QZBgBIgdyBRABGIABEhYKBG5hbWUYBCABKAlCCLpIBXIDGIABEh0KC2Rlc2NyaXB0aW9uGAUgASgJQgi6SAVyAxiACBKrAQoDdXJsGAYgASgJQp0B4EECukiWAboBigEKC3dlYmhvb2tfdXJsEjxtdXN0IGJlIGFuIGFic29sdXRlIFVSTCBzdWNoIGFzIGh0dHBzOi8vZXhhbXBsZS5jb20vd2ViaG9va3MaPXRoaXMgPT0gJycgfHwgdGhpcy5tYXRjaGVzKCdeW2hIXVt0VF1bdFRdW3BQXVtzU10/Oi8vW14vPyNdJynIAQFyAxiAEBL6AQoLZXZlbnRfdHlwZXMYByADKAlC5AHgQQK6SN0BkgHZAQgBEMgBGAEizwG6AcYBChJldmVudF90eXBlX3BhdHRlcm4Sa211c3QgYmUgYW4gZXZlbnQgdHlwZSAobGV0dGVycywgZGlnaXRzLCBfIGFuZCAtLCBpbiBwYXJ0cyBqb2luZWQgYnkgZG90cyksIHN1Y2ggYSBuYW1lIGZvbGxvd2VkIGJ5IC4qLCBvciAqGkN0aGlzLm1hdGNoZXMoJ14oW0EtWmEtejAtOV8tXSsoWy5dW0EtWmEtejAtOV8tXSspKihbLl1bKl0pP3xbKl0pJCcpcgMYgAESLwoGc3RhdHVzGAggASgOMhoudGVsbHdpcmUudjEuV2ViaG9va1N0YXR1c0ID4EEDEhoKDXN0YXR1c19yZWFzb24YCSABKAlCA+BBAxI0CgZmb3JtYXQYCiABKA4yGi50ZWxsd2lyZS52MS5XZWJob29rRm9ybWF0Qgi6SAWCAQIQARI8CgdoZWFkZXJzGAsgAygLMiEudGVsbHdpcmUudjEuV2ViaG9vay5IZWFkZXJzRW50cnlCCLpIBZoBAhAUEi4KDHJldHJ5X3BvbGljeRgMIAEoCzIYLnRlbGx3aXJlLnYxLlJldHJ5UG9saWN5Ei8KDHZlcmlmaWNhdGlvbhgNIAEoCzIZLnRlbGx3aXJlLnYxLlZlcmlmaWNhdGlvbhIbCg5zaWduaW5nX3NlY3JldBgOIAEoCUID4EEEEi8KBmhlYWx0aBgPIAEoCzIaLnRlbGx3aXJlLnYxLldlYmhvb2tIZWFsdGhCA+BBAxI0CgtjcmVhdGVfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0Cgt1cGRhdGVfdGltZRgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxIMCgRldGFnGBIgASgJEicKBmNvbmZpZxgTIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSKwoXZGlzYWJsZV9hZnRlcl9leGhhdXN0ZWQYFCABKAVCCrpIBxoFGOgHKAAaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEitAEKC1JldHJ5UG9saWN5EkUKBmRlbGF5cxgBIAMoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIaukgXkgEUEDIiEKoBDSIECID1JDIFEIDC1y8SHwoMbWF4X2F0dGVtcHRzGAIgASgFQgm6SAYaBBgzKAASPQoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIRukgOqgELIgIIPDIFEIDC1y8ifwoMVmVyaWZpY2F0aW9uEjkKBm1ldGhvZBgBIAEoDjIfLnRlbGx3aXJlLnYxLlZlcmlmaWNhdGlvbk1ldGhvZEIIukgFggECEAESNAoLdmVyaWZ5X3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMi/wEKDVdlYmhvb2tIZWFsdGgSNQoRbGFzdF9zdWNjZXNzX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjUKEWxhc3RfZmFpbHVyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcChRjb25zZWN1dGl2ZV9mYWlsdXJlcxgDIAEoBRISCgpsYXN0X2Vycm9yGAQgASgJEhYKDnRvdGFsX2F0dGVtcHRzGAUgASgDEhcKD2ZhaWxlZF9hdHRlbXB0cxgGIAEoAxIdChVjb25zZWN1dGl2ZV9leGhhdXN0ZWQYByABKAUqoQEKDVdlYmhvb2tTdGF0dXMSHgoaV0VCSE9PS19TVEFUVVNfVU5TUEVDSUZJRUQQABIdChlXRUJIT09LX1NUQVRVU19VTlZFUklGSUVEEAESGQoVV0VCSE9PS19TVEFUVVNfQUNUSVZFEAISGQoVV0VCSE9PS19TVEFUVVNfUEFVU0VEEAMSGwoXV0VCSE9PS19TVEFUVVNfRElTQUJMRUQQBCrUAgoNV2ViaG9va0Zvcm1hdBIeChpXRUJIT09LX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhsKF1dFQkhPT0tfRk9STUFUX1NUQU5EQVJEEAESKQolV0VCSE9PS19GT1JNQVRfQ0xPVURFVkVOVFNfU1RSVUNUVVJFRBACEiUKIVdFQkhPT0tfRk9STUFUX0NMT1VERVZFTlRTX0JJTkFSWRADEiMKH1dFQkhPT0tfRk9STUFUX0xBWUVSX1BSRVJFTEVBU0UQBBIcChhXRUJIT09LX0ZPUk1BVF9MQVlFUl8xXzAQBRIcChhXRUJIT09LX0ZPUk1BVF9MQVlFUl8yXzAQBhIcChhXRUJIT09LX0ZPUk1BVF9MQVlFUl8zXzAQBxIaChZXRUJIT09LX0ZPUk1BVF9WRVJJRklLEAgSGQoVV0VCSE9PS19GT1JNQVRfTEFZRVJTEAkqwAEKElZlcmlmaWNhdGlvbk1ldGhvZBIjCh9WRVJJRklDQVRJT05fTUVUSE9EX1VOU1BFQ0lGSUVEEAASIQodVkVSSUZJQ0FUSU9OX01FVEhPRF9DSEFMTEVOR0UQARIjCh9WRVJJRklDQVRJT05fTUVUSE9EX0NMT1VERVZFTlRTEAISHwobVkVSSUZJQ0FUSU9OX01FVEhPRF9WT1VDSEVEEAMSHAoYVkVSSUZJQ0FUSU9OX01FVEhPRF9OT05FEARiBnByb3RvMw", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("Chl0ZWxsd2lyZS92MS93ZWJob29rLnByb3RvEgt0ZWxsd2lyZS52MSK6DQoHV2ViaG9vaxLbAQoCaWQYASABKAlCzgHgQQO6SMcBugHAAQoKd2ViaG9va19pZBI4bXVzdCBiZSBhIHdlYmhvb2sgaWQ6IHdoXyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeHRoaXMubWF0Y2hlcygnXndoX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQnKSB8fCB0aGlzLm1hdGNoZXMoJ15bMC05YS1mQS1GXXs4fSgtWzAtOWEtZkEtRl17NH0pezN9LVswLTlhLWZBLUZdezEyfSQnKdgBARL1AQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQtsB4EEFukjUAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcp2AEBEigKC3Byb2plY3RfaWRzGAMgAygJQhO6SBCSAQ0QZBgBIgdyBRABGIABEhYKBG5hbWUYBCABKAlCCLpIBXIDGIABEh0KC2Rlc2NyaXB0aW9uGAUgASgJQgi6SAVyAxiACBKrAQoDdXJsGAYgASgJQp0B4EECukiWAboBigEKC3dlYmhvb2tfdXJsEjxtdXN0IGJlIGFuIGFic29sdXRlIFVSTCBzdWNoIGFzIGh0dHBzOi8vZXhhbXBsZS5jb20vd2ViaG9va3MaPXRoaXMgPT0gJycgfHwgdGhpcy5tYXRjaGVzKCdeW2hIXVt0VF1bdFRdW3BQXVtzU10/Oi8vW14vPyNdJynIAQFyAxiAEBL6AQoLZXZlbnRfdHlwZXMYByADKAlC5AHgQQK6SN0BkgHZAQgBEMgBGAEizwG6AcYBChJldmVudF90eXBlX3BhdHRlcm4Sa211c3QgYmUgYW4gZXZlbnQgdHlwZSAobGV0dGVycywgZGlnaXRzLCBfIGFuZCAtLCBpbiBwYXJ0cyBqb2luZWQgYnkgZG90cyksIHN1Y2ggYSBuYW1lIGZvbGxvd2VkIGJ5IC4qLCBvciAqGkN0aGlzLm1hdGNoZXMoJ14oW0EtWmEtejAtOV8tXSsoWy5dW0EtWmEtejAtOV8tXSspKihbLl1bKl0pP3xbKl0pJCcpcgMYgAESLwoGc3RhdHVzGAggASgOMhoudGVsbHdpcmUudjEuV2ViaG9va1N0YXR1c0ID4EEDEhoKDXN0YXR1c19yZWFzb24YCSABKAlCA+BBAxI0CgZmb3JtYXQYCiABKA4yGi50ZWxsd2lyZS52MS5XZWJob29rRm9ybWF0Qgi6SAWCAQIQARI8CgdoZWFkZXJzGAsgAygLMiEudGVsbHdpcmUudjEuV2ViaG9vay5IZWFkZXJzRW50cnlCCLpIBZoBAhAUEi4KDHJldHJ5X3BvbGljeRgMIAEoCzIYLnRlbGx3aXJlLnYxLlJldHJ5UG9saWN5Ei8KDHZlcmlmaWNhdGlvbhgNIAEoCzIZLnRlbGx3aXJlLnYxLlZlcmlmaWNhdGlvbhIbCg5zaWduaW5nX3NlY3JldBgOIAEoCUID4EEEEi8KBmhlYWx0aBgPIAEoCzIaLnRlbGx3aXJlLnYxLldlYmhvb2tIZWFsdGhCA+BBAxI0CgtjcmVhdGVfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0Cgt1cGRhdGVfdGltZRgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxIMCgRldGFnGBIgASgJEicKBmNvbmZpZxgTIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSKwoXZGlzYWJsZV9hZnRlcl9leGhhdXN0ZWQYFCABKAVCCrpIBxoFGOgHKAASKgoKcmF0ZV9saW1pdBgVIAEoCzIWLnRlbGx3aXJlLnYxLlJhdGVMaW1pdBIxCghvcmRlcmluZxgWIAEoDjIVLnRlbGx3aXJlLnYxLk9yZGVyaW5nQgi6SAWCAQIQARouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJuCglSYXRlTGltaXQSJAoMbWF4X3JlcXVlc3RzGAEgASgFQg7gQQK6SAgaBhjAhD0oARI7CgZwZXJpb2QYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CELpIDaoBCiIECICjBTICCAEitAEKC1JldHJ5UG9saWN5EkUKBmRlbGF5cxgBIAMoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIaukgXkgEUEDIiEKoBDSIECID1JDIFEIDC1y8SHwoMbWF4X2F0dGVtcHRzGAIgASgFQgm6SAYaBBgzKAASPQoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIRukgOqgELIgIIPDIFEIDC1y8ifwoMVmVyaWZpY2F0aW9uEjkKBm1ldGhvZBgBIAEoDjIfLnRlbGx3aXJlLnYxLlZlcmlmaWNhdGlvbk1ldGhvZEIIukgFggECEAESNAoLdmVyaWZ5X3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMitwIKDVdlYmhvb2tIZWFsdGgSNQoRbGFzdF9zdWNjZXNzX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjUKEWxhc3RfZmFpbHVyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcChRjb25zZWN1dGl2ZV9mYWlsdXJlcxgDIAEoBRISCgpsYXN0X2Vycm9yGAQgASgJEhYKDnRvdGFsX2F0dGVtcHRzGAUgASgDEhcKD2ZhaWxlZF9hdHRlbXB0cxgGIAEoAxIdChVjb25zZWN1dGl2ZV9leGhhdXN0ZWQYByABKAUSNgoSZmFpbGluZ19zaW5jZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCqhAQoNV2ViaG9va1N0YXR1cxIeChpXRUJIT09LX1NUQVRVU19VTlNQRUNJRklFRBAAEh0KGVdFQkhPT0tfU1RBVFVTX1VOVkVSSUZJRUQQARIZChVXRUJIT09LX1NUQVRVU19BQ1RJVkUQAhIZChVXRUJIT09LX1NUQVRVU19QQVVTRUQQAxIbChdXRUJIT09LX1NUQVRVU19ESVNBQkxFRBAEKtQCCg1XZWJob29rRm9ybWF0Eh4KGldFQkhPT0tfRk9STUFUX1VOU1BFQ0lGSUVEEAASGwoXV0VCSE9PS19GT1JNQVRfU1RBTkRBUkQQARIpCiVXRUJIT09LX0ZPUk1BVF9DTE9VREVWRU5UU19TVFJVQ1RVUkVEEAISJQohV0VCSE9PS19GT1JNQVRfQ0xPVURFVkVOVFNfQklOQVJZEAMSIwofV0VCSE9PS19GT1JNQVRfTEFZRVJfUFJFUkVMRUFTRRAEEhwKGFdFQkhPT0tfRk9STUFUX0xBWUVSXzFfMBAFEhwKGFdFQkhPT0tfRk9STUFUX0xBWUVSXzJfMBAGEhwKGFdFQkhPT0tfRk9STUFUX0xBWUVSXzNfMBAHEhoKFldFQkhPT0tfRk9STUFUX1ZFUklGSUsQCBIZChVXRUJIT09LX0ZPUk1BVF9MQVlFUlMQCSpMCghPcmRlcmluZxIYChRPUkRFUklOR19VTlNQRUNJRklFRBAAEhEKDU9SREVSSU5HX05PTkUQARITCg9PUkRFUklOR19CWV9LRVkQAirAAQoSVmVyaWZpY2F0aW9uTWV0aG9kEiMKH1ZFUklGSUNBVElPTl9NRVRIT0RfVU5TUEVDSUZJRUQQABIhCh1WRVJJRklDQVRJT05fTUVUSE9EX0NIQUxMRU5HRRABEiMKH1ZFUklGSUNBVElPTl9NRVRIT0RfQ0xPVURFVkVOVFMQAhIfChtWRVJJRklDQVRJT05fTUVUSE9EX1ZPVUNIRUQQAxIcChhWRVJJRklDQVRJT05fTUVUSE9EX05PTkUQBGIGcHJvdG8z", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A subscription: the events that an organization wants, and the address that gets them.
@@ -166,6 +166,20 @@ export type Webhook = Message<"tellwire.v1.Webhook"> & {
    * @generated from field: int32 disable_after_exhausted = 20;
    */
   disableAfterExhausted: number;
+
+  /**
+   * How many requests the receiver gets at most in a time. Left out: as many as it bears.
+   *
+   * @generated from field: tellwire.v1.RateLimit rate_limit = 21;
+   */
+  rateLimit?: RateLimit | undefined;
+
+  /**
+   * Whether events with one ordering key wait for each other. Left out: NONE.
+   *
+   * @generated from field: tellwire.v1.Ordering ordering = 22;
+   */
+  ordering: Ordering;
 };
 
 /**
@@ -174,6 +188,34 @@ export type Webhook = Message<"tellwire.v1.Webhook"> & {
  */
 export const WebhookSchema: GenMessage<Webhook> = /*@__PURE__*/
   messageDesc(file_tellwire_v1_webhook, 0);
+
+/**
+ * How many requests a receiver gets at most in a time. Deliveries beyond it wait, and are never dropped.
+ *
+ * @generated from message tellwire.v1.RateLimit
+ */
+export type RateLimit = Message<"tellwire.v1.RateLimit"> & {
+  /**
+   * How many requests are made in the period at most: up to that many at once, then at an even pace.
+   *
+   * @generated from field: int32 max_requests = 1;
+   */
+  maxRequests: number;
+
+  /**
+   * The period. Left out: one second.
+   *
+   * @generated from field: google.protobuf.Duration period = 2;
+   */
+  period?: Duration | undefined;
+};
+
+/**
+ * Describes the message tellwire.v1.RateLimit.
+ * Use `create(RateLimitSchema)` to create a new message.
+ */
+export const RateLimitSchema: GenMessage<RateLimit> = /*@__PURE__*/
+  messageDesc(file_tellwire_v1_webhook, 1);
 
 /**
  * When failed deliveries are tried again.
@@ -209,7 +251,7 @@ export type RetryPolicy = Message<"tellwire.v1.RetryPolicy"> & {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
-  messageDesc(file_tellwire_v1_webhook, 1);
+  messageDesc(file_tellwire_v1_webhook, 2);
 
 /**
  * How a receiver proves that it wants to be called.
@@ -237,7 +279,7 @@ export type Verification = Message<"tellwire.v1.Verification"> & {
  * Use `create(VerificationSchema)` to create a new message.
  */
 export const VerificationSchema: GenMessage<Verification> = /*@__PURE__*/
-  messageDesc(file_tellwire_v1_webhook, 2);
+  messageDesc(file_tellwire_v1_webhook, 3);
 
 /**
  * How deliveries of a webhook have gone lately.
@@ -293,6 +335,14 @@ export type WebhookHealth = Message<"tellwire.v1.WebhookHealth"> & {
    * @generated from field: int32 consecutive_exhausted = 7;
    */
   consecutiveExhausted: number;
+
+  /**
+   * Since when nothing but failures: the first failed attempt after the last success. Unset while the last attempt succeeded. Where attempts
+   * have done nothing but fail for long (5 days unless the operator sets another time), the webhook is disabled.
+   *
+   * @generated from field: google.protobuf.Timestamp failing_since_time = 8;
+   */
+  failingSinceTime?: Timestamp | undefined;
 };
 
 /**
@@ -300,7 +350,7 @@ export type WebhookHealth = Message<"tellwire.v1.WebhookHealth"> & {
  * Use `create(WebhookHealthSchema)` to create a new message.
  */
 export const WebhookHealthSchema: GenMessage<WebhookHealth> = /*@__PURE__*/
-  messageDesc(file_tellwire_v1_webhook, 3);
+  messageDesc(file_tellwire_v1_webhook, 4);
 
 /**
  * Whether a webhook gets events.
@@ -337,8 +387,8 @@ export const WebhookStatus = {
   PAUSED: 3,
 
   /**
-   * The webhook was switched off because of what its receiver did, for example by answering 410. It gets no events, and what was waiting
-   * is cancelled.
+   * The webhook was switched off: by request, or because of what its receiver did, for example by answering 410, or with nothing but failures
+   * for days. It gets no events, and what was waiting is cancelled.
    *
    * @generated from enum value: WEBHOOK_STATUS_DISABLED = 4;
    */
@@ -449,6 +499,49 @@ export const WebhookFormatSchema: GenEnum<WebhookFormat> = /*@__PURE__*/
   enumDesc(file_tellwire_v1_webhook, 1);
 
 /**
+ * Whether events with one ordering key wait for each other.
+ *
+ * @generated from enum tellwire.v1.Ordering
+ */
+export const Ordering = {
+  /**
+   * Not set: NONE.
+   *
+   * @generated from enum value: ORDERING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Events may overtake each other.
+   *
+   * @generated from enum value: ORDERING_NONE = 1;
+   */
+  NONE: 1,
+
+  /**
+   * Events with one ordering key reach the webhook in publishing order, the next one only after the previous was delivered or given up;
+   * other keys flow on. Events without a key may overtake each other. What is sent again later (RetryDelivery, RecoverDeliveries) goes out
+   * when it is due, whatever its key.
+   *
+   * @generated from enum value: ORDERING_BY_KEY = 2;
+   */
+  BY_KEY: 2,
+} as const;
+
+/**
+ * Whether events with one ordering key wait for each other.
+ *
+ * @generated from enum tellwire.v1.Ordering
+ */
+export type Ordering = (typeof Ordering)[keyof typeof Ordering] | UnknownEnum;
+
+/**
+ * Describes the enum tellwire.v1.Ordering.
+ */
+export const OrderingSchema: GenEnum<Ordering> = /*@__PURE__*/
+  enumDesc(file_tellwire_v1_webhook, 2);
+
+/**
  * A way of proving that a receiver wants to be called.
  *
  * @generated from enum tellwire.v1.VerificationMethod
@@ -502,5 +595,5 @@ export type VerificationMethod = (typeof VerificationMethod)[keyof typeof Verifi
  * Describes the enum tellwire.v1.VerificationMethod.
  */
 export const VerificationMethodSchema: GenEnum<VerificationMethod> = /*@__PURE__*/
-  enumDesc(file_tellwire_v1_webhook, 2);
+  enumDesc(file_tellwire_v1_webhook, 3);
 

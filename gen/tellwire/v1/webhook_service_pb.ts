@@ -213,7 +213,7 @@ export type UpdateWebhookRequest = Message<"tellwire.v1.UpdateWebhookRequest"> &
 
   /**
    * The fields to change, among: project_ids, name, description, url, event_types, format, headers, retry_policy, verification,
-   * config, disable_after_exhausted.
+   * config, disable_after_exhausted, rate_limit, ordering.
    * Left out: every field that is set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;

@@ -6,10 +6,14 @@ import type { UseCases } from "../../usecases/use-cases.ts";
 import { principalOf } from "../interceptors/auth-interceptor.ts";
 import { deliveryMessage } from "../messages/delivery-message.ts";
 import { dateOf, enumNames, optionalUuidOf, uuidOf } from "../messages/wire-values.ts";
+import { createRecoveryHandlers } from "./recovery-handlers.ts";
 
 /** DeliveryService on the use cases. */
-export function createDeliveryHandlers({ deliveries }: UseCases): ServiceImpl<typeof DeliveryService> {
+export function createDeliveryHandlers(useCases: UseCases): ServiceImpl<typeof DeliveryService> {
+  const { deliveries } = useCases;
   return {
+    ...createRecoveryHandlers(useCases),
+
     async listDeliveries(request, context) {
       const filters = {
         organizationId: optionalUuidOf("organization", request.organizationId, "organization_id"),

@@ -29,7 +29,7 @@ export function createEventHandlers(
       return { eventIds: ids.map((id) => publicId("event", id)) };
     },
 
-    publishEventStream: createPublishEventStream(events.publish, options),
+    publishEventStream: createPublishEventStream(events.publishInOrder, options),
 
     async getEvent({ id, organizationId }, context) {
       const target = { id, organizationId: optionalUuidOf("organization", organizationId, "organization_id") };

@@ -7,8 +7,7 @@ import {
   type PublishEventStreamResponseSchema,
 } from "../../../gen/tellwire/v1/event_service_pb.ts";
 import { publicId } from "../../domain/ids.ts";
-import type { Principal } from "../../usecases/access.ts";
-import type { PublishEvents } from "../../usecases/publish-events.ts";
+import type { PublishInOrder, PublishNext } from "../../usecases/publish-in-order.ts";
 import { callerError } from "../caller-error.ts";
 import { violationsError } from "../field-violations.ts";
 import { inOrder } from "../in-order.ts";
@@ -24,17 +23,17 @@ export interface PublishEventStreamOptions {
 }
 
 /**
- * PublishEventStream: each event is checked and published by itself, 256 of them at a time, and answered in the order of the requests. What is
- * wrong with one is the answer to it, and the call goes on.
+ * PublishEventStream: the events reach the broker in the order of the requests, 256 of them at a time, and each is checked and answered by
+ * itself, in that order too. What is wrong with one is the answer to it, and the call goes on.
  */
-export function createPublishEventStream(publish: PublishEvents, options: PublishEventStreamOptions) {
+export function createPublishEventStream(publishInOrder: PublishInOrder, options: PublishEventStreamOptions) {
   return (requests: AsyncIterable<PublishEventStreamRequest>, context: HandlerContext): AsyncIterable<Answer> => {
-    const principal = principalOf(context);
+    const publish = publishInOrder(principalOf(context));
     return inOrder(requests, {
       window: 256,
       work: async (request, index) => ({
         index: BigInt(index),
-        result: await answerTo(request, { principal, publish, options }),
+        result: await answerTo(request, { publish, options }),
       }),
     });
   };
@@ -43,14 +42,13 @@ export function createPublishEventStream(publish: PublishEvents, options: Publis
 type Answer = MessageInitShape<typeof PublishEventStreamResponseSchema>;
 
 interface Publishing {
-  principal: Principal;
-  publish: PublishEvents;
+  publish: PublishNext;
   options: PublishEventStreamOptions;
 }
 
 async function answerTo(
   { event }: PublishEventStreamRequest,
-  { principal, publish, options }: Publishing,
+  { publish, options }: Publishing,
 ): Promise<NonNullable<Answer["result"]>> {
   try {
     // The rules of the single call, field for field.
@@ -58,7 +56,7 @@ async function answerTo(
     const checked = options.validator.validate(PublishEventRequestSchema, single);
     if (checked.kind === "error") throw checked.error;
     if (checked.kind === "invalid") throw violationsError(checked.violations);
-    const [id = ""] = await publish(principal, [newEvent(requiredEvent(event), "event")], () => "event");
+    const id = await publish(newEvent(requiredEvent(event), "event"), "event");
     return { case: "eventId", value: publicId("event", id) };
   } catch (thrown) {
     const requestId = options.newRequestId();

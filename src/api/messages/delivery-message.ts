@@ -23,12 +23,17 @@ export function deliveryMessage(delivery: DeliveryRecord, attempts: readonly Att
     status: DeliveryStatus[delivery.status],
     statusReason: delivery.statusReason,
     attemptCount: delivery.attemptCount,
-    nextAttemptTime: timestampOf(delivery.nextAttemptAt),
+    nextAttemptTime: timestampOf(dueTimeOf(delivery)),
     lastStatusCode: delivery.lastStatusCode,
     createTime: timestampOf(delivery.createdAt),
     completeTime: timestampOf(delivery.completedAt),
     attempts: attempts.map(attemptMessage),
   });
+}
+
+/** None while the delivery waits for its turn: the store has that as a time without end. */
+function dueTimeOf({ nextAttemptAt }: DeliveryRecord): Date | null {
+  return nextAttemptAt && Number.isFinite(Number(nextAttemptAt)) ? nextAttemptAt : null;
 }
 
 /** An attempt as answers show it. Bytes of the response that are not UTF-8 are replaced. */

@@ -55,6 +55,7 @@ function importedHealth(health: WebhookHealth): ImportedHealth {
     ...counters,
     lastSuccessAt: dateOf(health.lastSuccessTime, "webhook.health.last_success_time") ?? null,
     lastFailureAt: dateOf(health.lastFailureTime, "webhook.health.last_failure_time") ?? null,
+    failingSince: dateOf(health.failingSinceTime, "webhook.health.failing_since_time") ?? null,
     lastError: health.lastError,
   };
 }

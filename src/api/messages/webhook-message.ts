@@ -1,5 +1,7 @@
 import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
 import {
+  Ordering,
+  type RateLimit,
   type RetryPolicy,
   VerificationMethod,
   type Webhook,
@@ -9,7 +11,7 @@ import {
 } from "../../../gen/tellwire/v1/webhook_pb.ts";
 import { publicId } from "../../domain/ids.ts";
 import type { NewWebhook } from "../../usecases/create-webhook.ts";
-import type { RetrySettings, WebhookFields } from "../../usecases/webhook-fields.ts";
+import { type RetrySettings, rateLimitOf, type WebhookFields } from "../../usecases/webhook-fields.ts";
 import type { WebhookRecord } from "../../usecases/webhook-record.ts";
 import { durationOf, enumName, millisecondsOf, optionalUuidOf, timestampOf } from "./wire-values.ts";
 
@@ -30,6 +32,9 @@ export function webhookMessage({ webhook, health, etag }: WebhookRecord): Webhoo
     ...(webhook.config ? { config: webhook.config as JsonObject } : {}),
     disableAfterExhausted: webhook.disableAfterExhausted ?? 0,
     ...retryPolicyOf(webhook),
+    ...rateLimitMessage(webhook),
+    // What everybody has is left out, as with every default.
+    ordering: webhook.ordering === "BY_KEY" ? Ordering.BY_KEY : Ordering.UNSPECIFIED,
     verification: {
       method: VerificationMethod[webhook.verificationMethod],
       verifyTime: timestampOf(webhook.verifiedAt),
@@ -65,7 +70,20 @@ export function webhookFieldsOf(message: Webhook): WebhookFields {
     disableAfterExhausted: message.disableAfterExhausted || null,
     retry: retrySettingsOf(retryPolicy),
     verificationMethod: enumName(VerificationMethod, message.verification?.method ?? 0) ?? "CHALLENGE",
+    rateLimit: message.rateLimit === undefined ? null : rateLimitSettings(message.rateLimit),
+    ordering: enumName(Ordering, message.ordering) ?? "NONE",
   };
+}
+
+function rateLimitSettings({ maxRequests, period }: RateLimit): WebhookFields["rateLimit"] {
+  return { count: maxRequests, periodMs: period === undefined ? 1_000 : millisecondsOf(period) };
+}
+
+function rateLimitMessage(
+  webhook: WebhookRecord["webhook"],
+): Pick<MessageInitShape<typeof WebhookSchema>, "rateLimit"> {
+  const limit = rateLimitOf(webhook);
+  return limit === null ? {} : { rateLimit: { maxRequests: limit.count, period: durationOf(limit.periodMs) } };
 }
 
 function retrySettingsOf(policy: RetryPolicy | undefined): RetrySettings {
@@ -98,5 +116,6 @@ function healthOf(health: NonNullable<WebhookRecord["health"]>) {
     totalAttempts: BigInt(health.totalAttempts),
     failedAttempts: BigInt(health.failedAttempts),
     consecutiveExhausted: health.consecutiveExhausted,
+    failingSinceTime: timestampOf(health.failingSince),
   };
 }

@@ -50,6 +50,8 @@ const fieldOf = {
   verification: "verificationMethod",
   config: "config",
   disable_after_exhausted: "disableAfterExhausted",
+  rate_limit: "rateLimit",
+  ordering: "ordering",
 } as const satisfies Record<string, keyof WebhookFields>;
 
 type ChangeablePath = keyof typeof fieldOf;
@@ -68,6 +70,8 @@ const isSet: Record<ChangeablePath, (webhook: Webhook) => boolean> = {
   verification: ({ verification }) => verification !== undefined,
   config: ({ config }) => config !== undefined,
   disable_after_exhausted: ({ disableAfterExhausted }) => disableAfterExhausted !== 0,
+  rate_limit: ({ rateLimit }) => rateLimit !== undefined,
+  ordering: ({ ordering }) => ordering !== 0,
 };
 
 function secretHint(unknown: readonly string[]): string {

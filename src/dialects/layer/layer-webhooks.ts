@@ -128,6 +128,8 @@ const newFields = {
   retry: { delaysMs: [10_000, 30_000, 120_000, 300_000, 1_200_000], maxAttempts: 6, timeoutMs: 1_000 },
   disableAfterExhausted: 1,
   verificationMethod: "CHALLENGE",
+  rateLimit: null,
+  ordering: "NONE",
 } as const satisfies Partial<WebhookFields>;
 
 function fieldsOf(given: Omit<LayerFields, "secret">): Pick<WebhookFields, "format" | "url" | "eventTypes" | "config">;

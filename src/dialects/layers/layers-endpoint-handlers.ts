@@ -132,6 +132,8 @@ const newEndpoint = {
   },
   disableAfterExhausted: 20,
   verificationMethod: "NONE",
+  rateLimit: null,
+  ordering: "NONE",
 } satisfies Partial<NewWebhook>;
 
 const warnings = {

@@ -118,6 +118,8 @@ const newWebhook = {
   retry: { delaysMs: [5_000, 5_000, 5_000], maxAttempts: null, timeoutMs: 30_000 },
   disableAfterExhausted: null,
   verificationMethod: "NONE",
+  rateLimit: null,
+  ordering: "NONE",
 } satisfies Partial<WebhookFields>;
 
 /** The fields that a body sets. An empty list of events asks for all of them, as leaving it out on creation does. */

@@ -34,6 +34,7 @@ const descriptions: Readonly<Record<Reason | GatewayReason, Described | undefine
   WEBHOOK_UNVERIFIED: { description: "the webhook is not verified yet", only: "change" },
   WEBHOOK_NOT_ACTIVE: { description: "the webhook is paused or disabled", only: "change" },
   DELIVERY_NOT_SCHEDULED: { description: "the delivery is finished already", only: "change" },
+  RECOVERY_NOT_RUNNING: { description: "the recovery has ended already", only: "change" },
   PAYLOAD_EXPIRED: { description: "the event's data is no longer kept", only: "change" },
   KEY_MISSING: { description: "send a key, as the header X-Api-Key: <key> or Authorization: Bearer <key>" },
   KEY_INVALID: { description: "the key is not known, was revoked, or has expired" },
@@ -44,9 +45,14 @@ const descriptions: Readonly<Record<Reason | GatewayReason, Described | undefine
   DELIVERY_NOT_FOUND: { description: "there is no such delivery, or it belongs to another organization" },
   ORGANIZATION_NOT_FOUND: { description: "there is no such organization, or the key belongs to another one" },
   API_KEY_NOT_FOUND: { description: "the organization has no such key" },
+  RECOVERY_NOT_FOUND: { description: "there is no such recovery, or it belongs to another organization" },
   PROJECT_NOT_FOUND: { description: "the organization lists its projects, and this is none of them", only: "change" },
   NOT_ACCEPTABLE: { description: "the Accept header leaves out what the answer is" },
   WEBHOOK_NAME_TAKEN: { description: "another webhook of the organization has the name", only: "change" },
+  RECOVERY_RUNNING: {
+    description: "a recovery of the webhook with this scope is under way already: wait for it, or cancel it",
+    only: "change",
+  },
   ORGANIZATION_EXISTS: { description: "there is an organization with this id already", only: "change" },
   IDEMPOTENCY_CONFLICT: {
     description: "the Idempotency-Key was used with another request: take a new one",

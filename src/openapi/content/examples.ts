@@ -73,6 +73,22 @@ export function examples(): Readonly<Record<string, Example>> {
       request: {},
       response: { ...scheduled, status: "DELIVERY_STATUS_CANCELLED", statusReason: "cancelled by a call" },
     },
+    DeliveryService_RecoverDeliveries: {
+      request: { scope: "RECOVERY_SCOPE_FAILED", sinceTime: "2025-11-21T21:00:00Z" },
+      response: recovery,
+    },
+    DeliveryService_GetRecovery: { response: { ...recovery, ...halfway } },
+    DeliveryService_ListRecoveries: { response: { recoveries: [{ ...recovery, ...halfway }] } },
+    DeliveryService_CancelRecovery: {
+      request: {},
+      response: {
+        ...recovery,
+        ...halfway,
+        status: "RECOVERY_STATUS_CANCELLED",
+        statusReason: "it was cancelled by request",
+        completeTime: "2025-11-22T09:00:03Z",
+      },
+    },
     OrganizationService_CreateOrganization: { request: { name: "Example Shop" }, response: organization },
     OrganizationService_GetOrganization: { response: organization },
     OrganizationService_ListOrganizations: { response: { organizations: [organization] } },
@@ -166,6 +182,25 @@ const delivery: JsonObject = {
   lastStatusCode: 204,
   createTime: "2025-11-21T22:00:00.125Z",
   completeTime: "2025-11-21T22:00:00.172Z",
+};
+
+const recovery: JsonObject = {
+  id: "rcv_01k8djrfaefx88mtvwhpf0y6hb",
+  organizationId: ids.organization,
+  webhookId: ids.webhook,
+  scope: "RECOVERY_SCOPE_FAILED",
+  sinceTime: "2025-11-21T21:00:00Z",
+  untilTime: "2025-11-22T09:00:00Z",
+  status: "RECOVERY_STATUS_RUNNING",
+  createTime: "2025-11-22T09:00:00Z",
+  updateTime: "2025-11-22T09:00:00Z",
+};
+
+const halfway: JsonObject = {
+  examinedCount: "1500",
+  resentCount: "1500",
+  progressPercent: 52,
+  updateTime: "2025-11-22T09:00:01Z",
 };
 
 const scheduled: JsonObject = {

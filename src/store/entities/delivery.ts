@@ -1,7 +1,7 @@
-import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
-import type { DeliveryStatus, ManualRetry } from "../../domain/delivery.ts";
+import { defineEntity, p } from "@mikro-orm/core";
+import type { DeliveryStatus } from "../../domain/delivery.ts";
 
-/** One event on its way to one webhook. */
+/** A delivery that is finished. In partitions by its id, which begins with `createdAt`: the time at which its event was received. */
 export const DeliveryEntity = defineEntity({
   name: "Delivery",
   tableName: "delivery",
@@ -11,16 +11,11 @@ export const DeliveryEntity = defineEntity({
     webhookId: p.uuid(),
     eventId: p.uuid(),
     eventType: p.text(),
-    status: p.text().$type<DeliveryStatus>(),
+    status: p.text().$type<Exclude<DeliveryStatus, "SCHEDULED">>(),
     statusReason: p.text(),
     attemptCount: p.integer(),
-    nextAttemptAt: p.datetime().nullable(),
-    /** Set while somebody asked for the next attempt by hand. */
-    manualRetry: p.text().$type<ManualRetry>().nullable(),
     lastStatusCode: p.integer(),
     createdAt: p.datetime(),
-    completedAt: p.datetime().nullable(),
+    completedAt: p.datetime(),
   },
 });
-
-export type Delivery = InferEntity<typeof DeliveryEntity>;

@@ -1,6 +1,10 @@
 import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
+import type { EventAudience } from "../../domain/event.ts";
 
-/** An event as it was received. The id is a publisher's, so it is unique only within the organization. */
+/**
+ * An event as it was received. The id is a publisher's: it is unique only within the organization, and one that is used again a day later is
+ * another event. In partitions by the time of receipt.
+ */
 export const EventEntity = defineEntity({
   name: "Event",
   tableName: "event",
@@ -18,8 +22,9 @@ export const EventEntity = defineEntity({
     traceparent: p.text().nullable(),
     /** The delivery that this event sends once more, to its webhook alone. */
     replayOf: p.uuid().nullable(),
+    audience: p.text().$type<EventAudience>().default("SUBSCRIBERS"),
     occurredAt: p.datetime(),
-    receivedAt: p.datetime(),
+    receivedAt: p.datetime().primary(),
   },
 });
 

@@ -16,6 +16,8 @@ export const WebhookHealthEntity = defineEntity({
     consecutiveExhausted: p.integer(),
     /** Deliveries given up before this time do not count for disabling the webhook; null: all since it was last active. */
     exhaustedSince: p.datetime().nullable(),
+    /** The first failed attempt since the last one that succeeded, or since the webhook was last switched on; null: the last one succeeded. */
+    failingSince: p.datetime().nullable(),
   },
 });
 

@@ -1,6 +1,6 @@
 import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
 import type { WebhookFormat } from "../../domain/formats/catalogue.ts";
-import type { VerificationMethod, WebhookStatus } from "../../domain/webhook.ts";
+import type { Ordering, VerificationMethod, WebhookStatus } from "../../domain/webhook.ts";
 
 /** A subscription. Its secrets and its health stand in tables of their own. */
 export const WebhookEntity = defineEntity({
@@ -26,6 +26,10 @@ export const WebhookEntity = defineEntity({
     timeoutMs: p.integer().nullable(),
     /** After how many exhausted deliveries in a row the webhook is disabled; null: never. */
     disableAfterExhausted: p.integer().nullable(),
+    /** How many requests in the period at most; null, both of them: no limit. */
+    rateLimitCount: p.integer().nullable(),
+    rateLimitPeriodMs: p.integer().nullable(),
+    ordering: p.text().$type<Ordering>().default("NONE"),
     verificationMethod: p.text().$type<VerificationMethod>(),
     verifiedAt: p.datetime().nullable(),
     /** When the verification that starts by itself is due; null: none is. */

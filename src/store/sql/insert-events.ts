@@ -2,10 +2,17 @@ import type { EventRecord } from "../../domain/event.ts";
 import type { Sql } from "../sql.ts";
 
 /**
- * Writes events, payload included, and returns the keys (`eventKey`) of those that are new. An id that the organization has used before
- * changes nothing: the first event stands.
+ * Writes events, payload included, and returns the keys (`eventKey`) of those that are new. An id that the organization has used since
+ * `rememberedSince` changes nothing: the first event stands. `oldestPublishedAt`: of these events, when the broker took the first; one that comes
+ * again is known for as long as the broker held it.
  */
-export async function insertEvents(sql: Sql, events: readonly EventRecord[], receivedAt: Date): Promise<Set<string>> {
+export async function insertEvents(
+  sql: Sql,
+  events: readonly EventRecord[],
+  receivedAt: Date,
+  oldestPublishedAt: Date = receivedAt,
+): Promise<Set<string>> {
+  const dayBegan = receivedAt.getTime() - (receivedAt.getTime() % dayMs);
   const rows = await sql.query<{ id: string; organization_id: string }>(statement, [
     events.map((event) => event.id),
     events.map((event) => event.organizationId),
@@ -19,8 +26,20 @@ export async function insertEvents(sql: Sql, events: readonly EventRecord[], rec
     events.map((event) => event.traceparent),
     events.map((event) => event.occurredAt.toISOString()),
     receivedAt.toISOString(),
+    rememberedSince(receivedAt, oldestPublishedAt).toISOString(),
+    new Date(dayBegan).toISOString(),
+    new Date(dayBegan + dayMs).toISOString(),
+    new Date(receivedAt.getTime() + clockToleranceMs).toISOString(),
   ]);
   return new Set(rows.map((row) => eventKey(row.organization_id, row.id)));
+}
+
+/**
+ * Since when ids are remembered for events that are received now: a day, or for as long as the broker has held the oldest of them, with a minute
+ * for clocks that disagree.
+ */
+export function rememberedSince(receivedAt: Date, oldestPublishedAt: Date): Date {
+  return new Date(Math.min(receivedAt.getTime() - dayMs, oldestPublishedAt.getTime() - clockToleranceMs));
 }
 
 /** An event's id is unique only within its organization. */
@@ -28,15 +47,29 @@ export function eventKey(organizationId: string, eventId: string): string {
   return `${organizationId} ${eventId}`;
 }
 
-// Cost: one row and two index entries for each event, one statement for each batch.
+const dayMs = 24 * 60 * 60_000;
+const clockToleranceMs = 60_000;
+
+// Cost: one row and two index entries for each event, one statement for each batch. The unique index of today's partition finds what came today;
+// that of yesterday's partition, and of the others that are remembered, is asked by `not exists`: as a rule one look for each event. A process
+// whose clock is ahead may be in tomorrow already. `offset 0` has the question asked by index for each event: as a join, it may read the whole
+// partition while the database has no statistics of it.
 const statement = {
   name: "insert-events",
   text: `
     insert into event (id, organization_id, external_id, type, data_json, source, subject, project_id, ordering_key, traceparent,
                        occurred_at, received_at)
-    select *, $12::timestamptz
+    select n.*, $12::timestamptz
     from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
                 $10::text[], $11::timestamptz[])
-    on conflict (id, organization_id) do nothing
+      as n (id, organization_id, external_id, type, data_json, source, subject, project_id, ordering_key, traceparent, occurred_at)
+    where not exists (
+      select from event e
+      where e.id = n.id and e.organization_id = n.organization_id
+        and e.received_at >= $13::timestamptz and e.received_at < $16::timestamptz
+        and (e.received_at < $14::timestamptz or e.received_at >= $15::timestamptz)
+      offset 0
+    )
+    on conflict do nothing
     returning id, organization_id`,
 };

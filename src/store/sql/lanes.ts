@@ -2,22 +2,49 @@ import type { ManualRetry } from "../../domain/delivery.ts";
 import type { WebhookStatus } from "../../domain/webhook.ts";
 import type { Sql } from "../sql.ts";
 
-/** A lane that this process may work on until its lease expires. */
+/** A lane that this process may work on until its lease expires. Times in milliseconds since the epoch. */
 export interface ClaimedLane {
   webhookId: string;
   /** Grows with each claim: who holds an older one has lost the lane. */
   fence: number;
-  /** Null where the webhook is deleted. */
+  /** Null where nothing was recorded in the lane and its webhook is deleted. */
   organizationId: string | null;
+  /** Null where the webhook is deleted. */
   status: WebhookStatus | null;
+  /** Until when the circuit breaker is open; null: it is closed. */
+  openUntil: number | null;
+  /** How often in a row the breaker has opened. */
+  opened: number;
+  /** When the rate limit's next request would be due at an even pace. */
+  rateTime: number | null;
+  /** Whether ordered deliveries wait in it. */
+  hasOrdered: boolean;
 }
 
-/** Takes up to `limit` lanes that are due and that nobody holds, the longest due first. `now` in milliseconds since the epoch. */
+export interface LaneClaim {
+  owner: string;
+  /** Milliseconds since the epoch. */
+  now: number;
+  limit: number;
+  leaseMs: number;
+  /** Organizations that hold enough lanes already: theirs are taken only where no others are due. */
+  busyOrganizations?: readonly string[];
+  /** How many lanes of one organization are taken at a time. */
+  maxPerOrganization?: number;
+}
+
+/**
+ * Takes up to `limit` lanes that are due and that nobody holds: of each organization the one that has been due longest, then of each the next
+ * one, and so on.
+ */
 export async function claimLanes(
   sql: Sql,
-  { owner, now, limit, leaseMs }: { owner: string; now: number; limit: number; leaseMs: number },
+  { owner, now, limit, leaseMs, busyOrganizations = [], maxPerOrganization = limit }: LaneClaim,
 ): Promise<ClaimedLane[]> {
-  return await sql.query<ClaimedLane>(claim, [owner, new Date(now).toISOString(), limit, leaseMs]);
+  const take = (busy: readonly string[]) =>
+    sql.query<ClaimedLane>(claim, [owner, new Date(now).toISOString(), limit, leaseMs, busy, maxPerOrganization]);
+  const lanes = await take(busyOrganizations);
+  return lanes.length === 0 && busyOrganizations.length > 0 ? await take([]) : lanes;
 }
 
 /** Keeps the lanes for another lease, and returns the webhooks of those that are still held. */
@@ -29,7 +56,7 @@ export async function renewLanes(
   return new Set(rows.map((row) => row.webhook_id));
 }
 
-/** A scheduled delivery that is due, with its event; `dataJson` is null where the event's record is gone. */
+/** A scheduled delivery that is due, with its event; `dataJson` is null where the event's record is gone. Times in milliseconds since the epoch. */
 export interface DueDelivery {
   id: string;
   organizationId: string;
@@ -38,6 +65,9 @@ export interface DueDelivery {
   attemptCount: number;
   manualRetry: ManualRetry | null;
   createdAt: number;
+  orderingKey: string | null;
+  /** The event's place in the broker's order. */
+  sequence: number | null;
   dataJson: string | null;
   externalId: string | null;
   source: string | null;
@@ -46,61 +76,140 @@ export interface DueDelivery {
   occurredAt: number | null;
 }
 
-/** The next deliveries of a lane, in the order in which they are due. */
+/**
+ * The next deliveries of a lane, in the order in which they are due, but for those of `except`: what is under way still stands there as due. Their
+ * payloads are not read.
+ */
 export async function dueDeliveries(
   sql: Sql,
-  { webhookId, now, limit }: { webhookId: string; now: number; limit: number },
+  { webhookId, now, limit, except = [] }: { webhookId: string; now: number; limit: number; except?: readonly string[] },
 ): Promise<DueDelivery[]> {
-  return await sql.query<DueDelivery>(due, [webhookId, new Date(now).toISOString(), limit]);
+  const rows = await sql.query<ScheduledRow>(due, [webhookId, new Date(now).toISOString(), limit, except]);
+  if (rows.length === 0) {
+    return [];
+  }
+  const events = await sql.query<EventRow>(eventsOf, [
+    rows.map((row) => row.eventId),
+    rows.map((row) => row.organizationId),
+    rows.map((row) => new Date(row.createdAt).toISOString()),
+  ]);
+  const byId = new Map(events.map(({ id, ...event }) => [id, event]));
+  return rows.map((row) => ({ ...row, ...(byId.get(row.eventId) ?? noEvent) }));
 }
 
+type EventFields = "dataJson" | "externalId" | "source" | "subject" | "replayOf" | "occurredAt";
+
+type ScheduledRow = Omit<DueDelivery, EventFields>;
+
+type EventRow = Pick<DueDelivery, EventFields> & { id: string };
+
+const noEvent: Pick<DueDelivery, EventFields> = {
+  dataJson: null,
+  externalId: null,
+  source: null,
+  subject: null,
+  replayOf: null,
+  occurredAt: null,
+};
+
 /**
- * Gives a lane back: due again with the first of its scheduled deliveries, gone where there is none. With `hold`, it is due only when
- * somebody says so (a paused webhook). Returns when it is next due in milliseconds since the epoch; undefined where it is gone, was lost,
- * or is held.
+ * Gives a lane back: due again with the first of its scheduled deliveries, in about a second where some wait for their turns, gone where there is
+ * none. With `hold`, it is due only when somebody says so (a paused webhook). Returns when it is next due in milliseconds since the epoch;
+ * undefined where it is gone, was lost, or is held.
  */
-export async function releaseLane(
-  sql: Sql,
-  { webhookId, owner, fence, hold }: { webhookId: string; owner: string; fence: number; hold: boolean },
-): Promise<number | undefined> {
+export async function releaseLane(sql: Sql, lane: ReleasedLane): Promise<number | undefined> {
+  const { webhookId, owner, fence, hold, notBefore, breaker, rateTime } = lane;
   return await sql.transaction(async (transaction) => {
     // The row first, and the rest in statements after it, which see what was committed before: whoever adds a delivery or resumes the
     // webhook from here on waits for the row, and then sets its time.
-    const [lane] = await transaction.query(lock, [webhookId, owner, fence]);
-    if (lane === undefined) {
+    const [held] = await transaction.query(lock, [webhookId, owner, fence]);
+    if (held === undefined) {
       return undefined;
     }
-    const [released] = await transaction.query<{ due_at: number }>(release, [webhookId, hold]);
+    const [released] = await transaction.query<{ due_at: number }>(release, [
+      webhookId,
+      hold,
+      new Date(notBefore).toISOString(),
+      isoTime(breaker.openUntil),
+      breaker.opened,
+      // Rounded up: the rate limit is never passed for a fraction of a millisecond.
+      isoTime(rateTime === null ? null : Math.ceil(rateTime)),
+    ]);
     await transaction.query(remove, [webhookId]);
     return released !== undefined && Number.isFinite(released.due_at) ? released.due_at : undefined;
   });
 }
 
-/** Cancels everything that waits for a webhook, for as long as the lane is held. */
+/** A lane as its holder leaves it. Times in milliseconds since the epoch. */
+export interface ReleasedLane {
+  webhookId: string;
+  owner: string;
+  fence: number;
+  hold: boolean;
+  /** It is due no earlier, whatever is scheduled; 0: no bound. What is to be cancelled does not wait. */
+  notBefore: number;
+  breaker: { openUntil: number | null; opened: number };
+  rateTime: number | null;
+}
+
+/**
+ * Cancels what waits for a webhook that is disabled or deleted, a thousand deliveries at a time, so that no lock and no transaction is long. Ends
+ * early where somebody takes the webhook out of DISABLED. What is being recorded at the moment is passed over: the lane stays due for it. Returns
+ * how many were cancelled. `now` in milliseconds since the epoch.
+ */
 export async function cancelWaiting(
   sql: Sql,
   { webhookId, reason, now }: { webhookId: string; reason: string; now: number },
-): Promise<void> {
-  await sql.query(cancel, [webhookId, reason, new Date(now).toISOString()]);
+): Promise<number> {
+  let cancelled = 0;
+  let moved: number;
+  do {
+    const [row] = await sql.query<{ moved: number }>(cancel, [webhookId, reason, new Date(now).toISOString(), chunk]);
+    moved = row?.moved ?? 0;
+    cancelled += moved;
+  } while (moved === chunk);
+  return cancelled;
 }
 
-// Index: lane_due. One row for each webhook with scheduled deliveries, however many those are.
+const chunk = 1_000;
+
+function isoTime(time: number | null): string | null {
+  return time === null ? null : new Date(time).toISOString();
+}
+
+// Index: lane_due. One row for each webhook with scheduled deliveries, however many those are; the turns are made among the thousand that have
+// been due longest, so that the cost stays bounded. A webhook without a known organization counts as one of its own.
 const claim = {
   name: "claim-lanes",
   text: `
-    with due as (
-      select webhook_id from lane
+    with oldest as (
+      select webhook_id, coalesce(organization_id, webhook_id) as organization_id, due_at
+      from lane
       where due_at <= $2::timestamptz and (lease_expires_at is null or lease_expires_at < now())
+        and (organization_id is null or organization_id <> all($5::uuid[]))
       order by due_at
+      limit 1000
+    ), ranked as (
+      select webhook_id, due_at, row_number() over (partition by organization_id order by due_at) as turn from oldest
+    ), due as (
+      select l.webhook_id from ranked r join lane l on l.webhook_id = r.webhook_id
+      where r.turn <= $6 and l.due_at <= $2::timestamptz and (l.lease_expires_at is null or l.lease_expires_at < now())
+      order by r.turn, r.due_at
       limit $3
-      for update skip locked
+      for update of l skip locked
     ), claimed as (
       update lane l
       set lease_owner = $1::uuid, lease_expires_at = now() + $4::integer * interval '1 millisecond', fence = l.fence + 1
       from due where l.webhook_id = due.webhook_id
-      returning l.webhook_id, l.fence
+      returning l.*
     )
-    select c.webhook_id as "webhookId", c.fence::float8 as fence, w.organization_id as "organizationId", w.status
+    select c.webhook_id as "webhookId", c.fence::float8 as fence,
+           coalesce(w.organization_id, c.organization_id) as "organizationId", w.status,
+           round(extract(epoch from c.open_until) * 1000)::float8 as "openUntil", c.opened,
+           (extract(epoch from c.rate_time) * 1000)::float8 as "rateTime",
+           exists (
+             select from scheduled_delivery s where s.webhook_id = c.webhook_id and s.ordering_key is not null
+           ) as "hasOrdered"
     from claimed c left join webhook w on w.id = c.webhook_id`,
 };
 
@@ -113,21 +222,35 @@ const renew = {
     returning webhook_id`,
 };
 
-// Index: delivery_due, and the event's primary key for each row.
+// Index: scheduled_delivery_due, from its first entry on.
 const due = {
   name: "due-deliveries",
   text: `
-    select d.id, d.organization_id as "organizationId", d.event_id as "eventId", d.event_type as "eventType",
-           d.attempt_count as "attemptCount", d.manual_retry as "manualRetry",
-           (extract(epoch from d.created_at) * 1000)::float8 as "createdAt",
-           e.data_json as "dataJson", e.external_id as "externalId", e.source, e.subject,
-           e.replay_of as "replayOf",
-           (extract(epoch from e.occurred_at) * 1000)::float8 as "occurredAt"
-    from delivery d
-    left join event e on e.id = d.event_id and e.organization_id = d.organization_id
-    where d.webhook_id = $1 and d.status = 'SCHEDULED' and d.next_attempt_at <= $2::timestamptz
-    order by d.next_attempt_at, d.id
+    select id, organization_id as "organizationId", event_id as "eventId", event_type as "eventType",
+           attempt_count as "attemptCount", manual_retry as "manualRetry",
+           round(extract(epoch from created_at) * 1000)::float8 as "createdAt",
+           ordering_key as "orderingKey", sequence::float8 as sequence
+    from scheduled_delivery
+    where webhook_id = $1 and next_attempt_at <= $2::timestamptz and id <> all($4::uuid[])
+    order by next_attempt_at, id
     limit $3`,
+};
+
+// Index: each partition's own of id and organization. A statement of its own, because the times are known then: only the partitions of those days
+// are planned for, however many there are. `limit 1` has each event found by index, whatever the database knows of the table's size. A webhook's
+// deliveries are all of one organization.
+const eventsOf = {
+  name: "events-of-due-deliveries",
+  text: `
+    select e.id, e.data_json as "dataJson", e.external_id as "externalId", e.source, e.subject, e.replay_of as "replayOf",
+           (extract(epoch from e.occurred_at) * 1000)::float8 as "occurredAt"
+    from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as wanted (id, organization_id, received_at)
+    cross join lateral (
+      select * from event
+      where id = wanted.id and organization_id = wanted.organization_id and received_at = wanted.received_at
+        and received_at = any($3::timestamptz[])
+      limit 1
+    ) e`,
 };
 
 // Index: the primary key. The owner too, because the fence of a lane that was removed and made again begins anew.
@@ -136,21 +259,29 @@ const lock = {
   text: "select webhook_id from lane where webhook_id = $1 and lease_owner = $2::uuid and fence = $3 for update",
 };
 
-// Index: delivery_due, its first entry. A lane with nothing scheduled is due at -infinity, and removed by the next statement. One whose
-// webhook was disabled or deleted since the lane was claimed is due at once, so that what waits is cancelled. The hold counts only while the webhook
-// is not active: it may have been resumed since the lane was claimed.
+// Index: the first entry of scheduled_delivery_due, and of scheduled_delivery_sequence after what the turns were given out for. A lane with
+// nothing scheduled is due at -infinity, and removed by the next statement, unless its breaker or its rate limit must be remembered: then that is
+// when it is due. One whose webhook was disabled or deleted since the lane was claimed is due at once, so that what waits is cancelled. The hold
+// counts only while the webhook is not active: it may have been resumed since the lane was claimed.
 const release = {
   name: "release-lane",
   text: `
     update lane
-    set lease_owner = null, lease_expires_at = null,
+    set lease_owner = null, lease_expires_at = null, open_until = $4::timestamptz, opened = $5, rate_time = $6::timestamptz,
         due_at = case
-          when next.at is null then '-infinity'
+          when next.at is null then case
+            when greatest($4::timestamptz, $6::timestamptz) > now() then greatest($4::timestamptz, $6::timestamptz)
+            else '-infinity'
+          end
           when not exists (select from webhook where id = $1 and status <> 'DISABLED') then now()
           when $2::boolean and not exists (select from webhook where id = $1 and status = 'ACTIVE') then 'infinity'
-          else next.at
+          when next.at = 'infinity' or exists (
+            select from scheduled_delivery s
+            where s.webhook_id = $1 and s.ordering_key is not null and s.sequence > lane.ordered_through
+          ) then greatest($3::timestamptz, least(next.at, now() + interval '1 second'))
+          else greatest($3::timestamptz, next.at)
         end
-    from (select min(next_attempt_at) as at from delivery where webhook_id = $1 and status = 'SCHEDULED') next
+    from (select min(next_attempt_at) as at from scheduled_delivery where webhook_id = $1) next
     where webhook_id = $1
     returning extract(epoch from due_at)::float8 * 1000 as due_at`,
 };
@@ -160,11 +291,26 @@ const remove = {
   text: "delete from lane where webhook_id = $1 and due_at = '-infinity'",
 };
 
-// Index: delivery_due.
+// Index: scheduled_delivery_due. Locked rows are skipped: nobody waits, and no two processes wait for each other in a ring.
 const cancel = {
   name: "cancel-waiting",
   text: `
-    update delivery
-    set status = 'CANCELLED', status_reason = $2, next_attempt_at = null, completed_at = $3::timestamptz
-    where webhook_id = $1 and status = 'SCHEDULED'`,
+    with picked as (
+      select id from scheduled_delivery
+      where webhook_id = $1 and not exists (select from webhook where id = $1 and status <> 'DISABLED')
+      order by next_attempt_at, id
+      limit $4
+      for update skip locked
+    ), removed as (
+      delete from scheduled_delivery s using picked where s.id = picked.id
+      returning s.*
+    ), written as (
+      insert into delivery (id, organization_id, webhook_id, event_id, event_type, status, status_reason, attempt_count,
+                            last_status_code, created_at, completed_at)
+      select id, organization_id, webhook_id, event_id, event_type, 'CANCELLED', $2, attempt_count, last_status_code, created_at,
+             $3::timestamptz
+      from removed
+      on conflict (id) do nothing
+    )
+    select count(*)::integer as moved from removed`,
 };

@@ -5,18 +5,22 @@ import type { Sql } from "../sql.ts";
 /** What the delivery engine knows of a webhook. Times in milliseconds since the epoch. */
 export interface SubscriptionRow {
   id: string;
+  organization_id: string;
   project_ids: string[];
   url: string;
   event_types: string[];
   status: WebhookStatus;
   format: WebhookFormat;
-  headers: Record<string, string>;
-  /** JSON text. */
+  /** JSON text, as are the next two. */
+  headers: string;
   config: string | null;
+  retry_delays_ms: string | null;
   disable_after_exhausted: number | null;
-  retry_delays_ms: number[] | null;
   max_attempts: number | null;
   timeout_ms: number | null;
+  rate_limit_count: number | null;
+  rate_limit_period_ms: number | null;
+  ordering: "NONE" | "BY_KEY";
   verification_method: VerificationMethod;
   active_since: number | null;
   /** Sealed secrets, newest first. */
@@ -25,26 +29,39 @@ export interface SubscriptionRow {
   secret_expiries: (number | null)[];
 }
 
-/** The webhooks of an organization that collect events; undefined where there is no such organization. */
-export async function loadSubscriptions(sql: Sql, organizationId: string): Promise<SubscriptionRow[] | undefined> {
-  const rows = await sql.query<SubscriptionRow | { id: null }>(statement, [organizationId]);
-  if (rows.length === 0) {
-    return undefined;
+/** The webhooks that collect events, by their organization. An organization that does not exist is missing from the answer. */
+export async function loadSubscriptions(
+  sql: Sql,
+  organizationIds: readonly string[],
+): Promise<Map<string, SubscriptionRow[]>> {
+  const rows = await sql.query<SubscriptionRow | { id: null; organization_id: string }>(statement, [organizationIds]);
+  const byOrganization = new Map<string, SubscriptionRow[]>();
+  for (const row of rows) {
+    let webhooks = byOrganization.get(row.organization_id);
+    if (webhooks === undefined) {
+      webhooks = [];
+      byOrganization.set(row.organization_id, webhooks);
+    }
+    if (row.id !== null) {
+      webhooks.push(row);
+    }
   }
-  return rows.filter((row) => row.id !== null);
+  return byOrganization;
 }
 
-// Index: webhook_organization, webhook_secret_webhook. Run when an organization's webhooks are first needed, changed, or old in memory.
+// Index: the organization's primary key, webhook_organization, webhook_secret_webhook. Run when webhooks of these organizations are first
+// needed, changed, or old in memory; the cost is that of the webhooks.
 const statement = {
   name: "load-subscriptions",
   text: `
-    select w.id, w.project_ids, w.url, w.event_types, w.status, w.format, w.headers, w.config::text as config,
-           w.disable_after_exhausted, w.retry_delays_ms, w.max_attempts, w.timeout_ms,
+    select o.id as organization_id, w.id, w.project_ids, w.url, w.event_types, w.status, w.format, w.headers::text as headers,
+           w.config::text as config, w.disable_after_exhausted, w.retry_delays_ms::text as retry_delays_ms, w.max_attempts, w.timeout_ms,
+           w.rate_limit_count, w.rate_limit_period_ms, w.ordering,
            w.verification_method, (extract(epoch from w.active_since) * 1000)::float8 as active_since,
            array(select s.sealed from webhook_secret s where s.webhook_id = w.id order by s.created_at desc, s.id desc) as secrets,
            array(select (extract(epoch from s.expires_at) * 1000)::float8 from webhook_secret s where s.webhook_id = w.id
                  order by s.created_at desc, s.id desc) as secret_expiries
     from organization o
     left join webhook w on w.organization_id = o.id and w.status in ('ACTIVE', 'PAUSED')
-    where o.id = $1`,
+    where o.id = any($1::uuid[])`,
 };

@@ -1,0 +1,22 @@
+import { LRUCache } from "lru-cache";
+
+/** The parts of a URL that a request needs. */
+export interface TargetAddress {
+  origin: string;
+  /** Path and query. */
+  path: string;
+}
+
+/** Reads URLs, and remembers those that were read last: a webhook's URL is read for each of its requests. Undefined where a text is none. */
+export function createTargetAddresses(): (url: string) => TargetAddress | undefined {
+  const known = new LRUCache<string, TargetAddress>({ max: 10_000 });
+  return (text) => {
+    const remembered = known.get(text);
+    if (remembered !== undefined) return remembered;
+    const url = URL.parse(text);
+    if (url === null) return undefined;
+    const address = { origin: url.origin, path: url.pathname + url.search };
+    known.set(text, address);
+    return address;
+  };
+}

@@ -1,0 +1,63 @@
+import type { Database } from "./database.ts";
+import { type DroppedPartitions, dropExpired, type Retention } from "./drop-expired.ts";
+import { ensurePartitions, partitionsAtHand } from "./partitions.ts";
+
+/** Makes the partitions of the days to come, and drops those that are past their retention: at the start, and then every hour. */
+export interface RetentionWorker {
+  start(): void;
+  /**
+   * Does it once, now. Where another process is dropping at this moment, only the days to come are made. Throws where the database does not
+   * answer.
+   */
+  run(): Promise<void>;
+  /** Waits for what is under way: some seconds at most. */
+  stop(): Promise<void>;
+}
+
+export interface RetentionWorkerOptions extends Retention {
+  database: Pick<Database, "sql" | "exclusively">;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** How long after the end of one run the next one starts. Undefined: an hour. */
+  intervalMs?: number;
+  /** Called where there was something to drop. */
+  onDropped: (partitions: DroppedPartitions) => void;
+  /** A run failed; the next one comes after the interval. */
+  onFailure: (error: unknown) => void;
+}
+
+export function createRetentionWorker(options: RetentionWorkerOptions): RetentionWorker {
+  const { database, now, intervalMs = hourMs, onDropped, onFailure, ...retention } = options;
+  let stopping = false;
+  let timer: NodeJS.Timeout | undefined;
+  let running: Promise<void> = Promise.resolve();
+
+  async function run(): Promise<void> {
+    await ensurePartitions(database.sql, { now: now(), ...partitionsAtHand });
+    const partitions = await database.exclusively(retentionLock, (session) =>
+      dropExpired(session, { now: now(), ...retention }),
+    );
+    if (partitions && partitions.dropped.length + partitions.postponed.length > 0) onDropped(partitions);
+  }
+
+  function start(): void {
+    running = run().catch(onFailure);
+    void running.then(() => {
+      if (!stopping) timer = setTimeout(start, intervalMs);
+    });
+  }
+
+  return {
+    start,
+    run,
+    async stop() {
+      stopping = true;
+      clearTimeout(timer);
+      await running;
+    },
+  };
+}
+
+const hourMs = 60 * 60_000;
+/** The key of the advisory lock: the letters "twrt" are its only meaning. */
+const retentionLock = 0x74_77_72_74;

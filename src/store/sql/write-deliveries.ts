@@ -1,0 +1,206 @@
+import type { DeliveryStatus, ManualRetry } from "../../domain/delivery.ts";
+import type { Sql } from "../sql.ts";
+
+/**
+ * A delivery as it stands after an attempt, or without one where it is handed to its lane. Times in milliseconds since the epoch. Where it is
+ * SCHEDULED, `nextAttemptAt` is when; Infinity: when it is its turn. Where it is not, `completedAt` says since when.
+ */
+export interface DeliveryRecord {
+  id: string;
+  organizationId: string;
+  webhookId: string;
+  eventId: string;
+  eventType: string;
+  status: DeliveryStatus;
+  statusReason: string;
+  attemptCount: number;
+  nextAttemptAt: number | null;
+  lastStatusCode: number;
+  /** When its event was received: the id begins with it. */
+  createdAt: number;
+  completedAt: number | null;
+  /** Null unless the webhook is ordered and the event has a key. */
+  orderingKey: string | null;
+  /** The event's place in the broker's order. */
+  sequence: number | null;
+}
+
+/** What the writing of deliveries came to. */
+export interface WrittenDeliveries {
+  /** Those of the records that took effect and are still to be sent. */
+  scheduled: readonly DeliveryRecord[];
+  /** Those of the records that took effect and are finished. */
+  finished: readonly DeliveryRecord[];
+  /** The ids of those that this writing gave up: none that was given up, or finished otherwise, before. */
+  exhausted: ReadonlySet<string>;
+}
+
+/**
+ * Writes deliveries, each at most once, in a transaction: what is finished goes to delivery and leaves scheduled_delivery, the rest stands in
+ * scheduled_delivery. A delivery that is finished or cancelled is never brought back, and counts only go up. An older attempt's failure never
+ * undoes a newer attempt's word. A success that is written a second time, after a commit of which nobody knows, takes no retry away that was
+ * asked for meanwhile.
+ */
+export async function writeDeliveries(
+  transaction: Sql,
+  records: readonly DeliveryRecord[],
+): Promise<WrittenDeliveries> {
+  if (records.length === 0) {
+    return { scheduled: [], finished: [], exhausted: new Set() };
+  }
+  const waiting = await lockWaiting(transaction, records);
+  const effective = records.flatMap((record) => effectOf(record, waiting.get(record.id)) ?? []);
+  const scheduled = effective.filter(({ status }) => status === "SCHEDULED");
+  const finished = effective.filter(({ status }) => status !== "SCHEDULED");
+  await removeScheduled(
+    transaction,
+    finished.filter(({ id }) => waiting.has(id)),
+  );
+  const exhausted = await insertFinished(transaction, finished);
+  return { finished, exhausted, scheduled: await upsertScheduled(transaction, scheduled) };
+}
+
+/** What stands in scheduled_delivery of the records. */
+interface Waiting {
+  id: string;
+  attempt_count: number;
+  manual_retry: ManualRetry | null;
+}
+
+/** In the order of the ids, so that two recorders never wait for each other in a ring. */
+async function lockWaiting(sql: Sql, records: readonly DeliveryRecord[]): Promise<Map<string, Waiting>> {
+  const rows = await sql.query<Waiting>(lock, [records.map(({ id }) => id)]);
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
+/** The record as it is to be written; undefined where what waits is newer. */
+function effectOf(record: DeliveryRecord, waiting: Waiting | undefined): DeliveryRecord | undefined {
+  if (waiting === undefined || waiting.attempt_count < record.attemptCount) {
+    return record;
+  }
+  return record.status === "DELIVERED" && waiting.manual_retry !== "ONCE"
+    ? { ...record, attemptCount: waiting.attempt_count }
+    : undefined;
+}
+
+async function removeScheduled(sql: Sql, records: readonly DeliveryRecord[]): Promise<void> {
+  if (records.length > 0) {
+    await sql.query(remove, [records.map(({ id }) => id)]);
+  }
+}
+
+/** Returns the ids of those that are given up now. */
+async function insertFinished(sql: Sql, records: readonly DeliveryRecord[]): Promise<Set<string>> {
+  if (records.length === 0) {
+    return new Set();
+  }
+  const exhausted = await sql.query<{ id: string }>(insert, [
+    records.map((record) => record.id),
+    records.map((record) => record.organizationId),
+    records.map((record) => record.webhookId),
+    records.map((record) => record.eventId),
+    records.map((record) => record.eventType),
+    records.map((record) => record.status),
+    records.map((record) => record.statusReason),
+    records.map((record) => record.attemptCount),
+    records.map((record) => record.lastStatusCode),
+    records.map((record) => isoTime(record.createdAt)),
+    records.map((record) => isoTime(record.completedAt)),
+  ]);
+  return new Set(exhausted.map(({ id }) => id));
+}
+
+/** Returns those that are scheduled now. */
+async function upsertScheduled(sql: Sql, records: readonly DeliveryRecord[]): Promise<DeliveryRecord[]> {
+  if (records.length === 0) {
+    return [];
+  }
+  const ids = records.map((record) => record.id);
+  const counts = records.map((record) => record.attemptCount);
+  const statusCodes = records.map((record) => record.lastStatusCode);
+  await sql.query(schedule, [
+    ids,
+    records.map((record) => record.organizationId),
+    records.map((record) => record.webhookId),
+    records.map((record) => record.eventId),
+    records.map((record) => record.eventType),
+    counts,
+    records.map((record) => scheduledTime(record.nextAttemptAt)),
+    statusCodes,
+    records.map((record) => isoTime(record.createdAt)),
+    records.map((record) => record.orderingKey),
+    records.map((record) => record.sequence),
+  ]);
+  const rows = await sql.query<{ id: string }>(removeFinished, [ids, counts, statusCodes]);
+  const finished = new Set(rows.map(({ id }) => id));
+  return records.filter(({ id }) => !finished.has(id));
+}
+
+function isoTime(time: number | null): string | null {
+  return time === null ? null : new Date(time).toISOString();
+}
+
+function scheduledTime(time: number | null): string | null {
+  return time === Number.POSITIVE_INFINITY ? "infinity" : isoTime(time);
+}
+
+// Index: the primary key, of a table that holds only what is still to be sent. For deliveries that succeed at once it finds nothing.
+const lock = {
+  name: "lock-scheduled-deliveries",
+  text: `
+    select id, attempt_count, manual_retry from scheduled_delivery where id = any($1::uuid[]) order by id for update`,
+};
+
+const remove = {
+  name: "remove-scheduled-deliveries",
+  text: "delete from scheduled_delivery where id = any($1::uuid[])",
+};
+
+// Cost: a row and three index entries for each delivery, one statement for each batch. What was finished before keeps its word, and only its
+// count goes up: a delivery that was cancelled while its last attempt was under way.
+const insert = {
+  name: "insert-deliveries",
+  text: `
+    with written as (
+      insert into delivery as d (id, organization_id, webhook_id, event_id, event_type, status, status_reason, attempt_count,
+                                 last_status_code, created_at, completed_at)
+      select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::integer[],
+                           $9::integer[], $10::timestamptz[], $11::timestamptz[])
+      on conflict (id) do update
+      set attempt_count = excluded.attempt_count, last_status_code = excluded.last_status_code
+      where d.attempt_count < excluded.attempt_count
+      returning id, status
+    )
+    select id from written where status = 'EXHAUSTED'`,
+};
+
+// A conflict is an attempt after the first, or a hand-over by two processes.
+const schedule = {
+  name: "upsert-scheduled-deliveries",
+  text: `
+    insert into scheduled_delivery as s (id, organization_id, webhook_id, event_id, event_type, attempt_count, next_attempt_at,
+                                         last_status_code, created_at, ordering_key, sequence)
+    select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::integer[], $7::timestamptz[],
+                         $8::integer[], $9::timestamptz[], $10::text[], $11::bigint[])
+    on conflict (id) do update
+    set attempt_count = excluded.attempt_count, next_attempt_at = excluded.next_attempt_at,
+        last_status_code = excluded.last_status_code, manual_retry = null
+    where s.attempt_count < excluded.attempt_count`,
+};
+
+// Index: the primary key of the few partitions that the ids name. After the upsert, because that one may have waited for a transaction that
+// cancelled the delivery, which a statement of its own sees.
+const removeFinished = {
+  name: "remove-finished-from-scheduled",
+  text: `
+    with finished as (
+      select id from delivery where id = any($1::uuid[])
+    ), removed as (
+      delete from scheduled_delivery where id in (select id from finished)
+    ), counted as (
+      update delivery d set attempt_count = w.attempt_count, last_status_code = w.last_status_code
+      from unnest($1::uuid[], $2::integer[], $3::integer[]) as w (id, attempt_count, last_status_code)
+      where d.id = any($1::uuid[]) and d.id = w.id and d.attempt_count < w.attempt_count
+    )
+    select id from finished`,
+};

@@ -1,0 +1,26 @@
+import type { EventRecord } from "../domain/event.ts";
+import { type Principal, requiredOrganizationOf } from "./access.ts";
+import type { Dependencies } from "./dependencies.ts";
+import { checkPayload, eventRecord, type NewEvent } from "./new-event.ts";
+import type { Organizations } from "./organizations.ts";
+
+/** What publishing works with. */
+export interface PublishEventsParts extends Pick<Dependencies, "broker" | "subjectPrefix" | "ids" | "maxPayloadBytes"> {
+  organizations: Organizations;
+}
+
+/**
+ * An event that may be published, with its id. `field` names it in the request. Throws INVALID_FIELDS, ORGANIZATION_REQUIRED and
+ * ORGANIZATION_NOT_FOUND.
+ */
+export async function checkedEvent(
+  { organizations, ids, maxPayloadBytes }: Pick<PublishEventsParts, "organizations" | "ids" | "maxPayloadBytes">,
+  principal: Principal,
+  event: NewEvent,
+  field: string,
+): Promise<EventRecord> {
+  const organizationId = requiredOrganizationOf(principal, event.organizationId, `${field}.organization_id`);
+  await organizations.require(organizationId);
+  checkPayload(event.dataJson, { field: `${field}.${event.dataField}`, maxPayloadBytes });
+  return eventRecord(event, { organizationId, field, ids });
+}

@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createRecorder, type Outcome } from "../../src/delivery/recorder.ts";
+import { deliveryIdOf } from "../../src/domain/ids.ts";
+import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Sql } from "../../src/store/sql.ts";
+import { addOrganization, addWebhook, deliveriesOf, newEvent } from "../support/engine.ts";
+import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+let testDatabase: TestDatabase;
+let database: Database;
+
+beforeAll(async () => {
+  testDatabase = await createTestDatabase();
+  database = await openPostgres(testDatabase.url, { maxConnections: 4 });
+});
+afterAll(async () => {
+  await database.close();
+  await testDatabase.drop();
+});
+
+test("a batch does not wait for one that the database is slow with, but what concerns one delivery is written in its order", async () => {
+  const organizationId = await addOrganization(database);
+  const { webhook } = await addWebhook(database, organizationId, { url: "http://127.0.0.1:9/" });
+  const release = Promise.withResolvers<void>();
+  let transactions = 0;
+  const sql: Sql = {
+    ...database.sql,
+    async transaction(work) {
+      transactions += 1;
+      if (transactions === 1) await release.promise;
+      return await database.sql.transaction(work);
+    },
+  };
+  const onRetry = (error: unknown) => expect.fail(String(error));
+  const recorder = createRecorder({ sql, lingerMs: 1, maxBatch: 500, maxWriting: 2, onCommit: () => {}, onRetry });
+  const recorded: string[] = [];
+  const record = (outcome: Outcome, name: string) => recorder.record(outcome, () => void recorded.push(name));
+
+  const createdAt = Date.now();
+  const eventId = newEvent(organizationId).id;
+  const id = deliveryIdOf(eventId, createdAt, webhook.id);
+  const place = { organizationId, webhookId: webhook.id, eventType: "order.paid", createdAt };
+  const rest = { statusReason: "", orderingKey: null, sequence: null, ...place };
+  const waiting = { status: "SCHEDULED" as const, attemptCount: 0, lastStatusCode: 0, completedAt: null };
+  const done = { status: "DELIVERED" as const, attemptCount: 1, lastStatusCode: 204, nextAttemptAt: null };
+  const attempt = { number: 1, trigger: "SCHEDULE" as const, startedAt: createdAt, latencyMs: 1, statusCode: 204 };
+  const answer = { error: null, errorMessage: "", responseBody: Buffer.alloc(0), url: webhook.url };
+  const delivered = (deliveryId: string, ofEvent: string): Outcome => ({
+    delivery: { ...rest, ...done, id: deliveryId, eventId: ofEvent, completedAt: createdAt },
+    attempt: { ...attempt, ...answer, id: newEvent(organizationId).id, deliveryId },
+  });
+
+  record({ delivery: { ...rest, ...waiting, id, eventId, nextAttemptAt: createdAt } }, "handed over");
+  await waitFor(() => transactions === 1);
+  record(delivered(id, eventId), "delivered");
+  for (let other = 0; other < 200; other += 1) {
+    const otherEvent = newEvent(organizationId).id;
+    record(delivered(deliveryIdOf(otherEvent, createdAt, webhook.id), otherEvent), "other");
+  }
+  await waitFor(() => recorded.length >= 99, { what: "the batch beside the slow one" });
+  expect(new Set(recorded)).toEqual(new Set(["other"]));
+
+  release.resolve();
+  await recorder.flush(10_000);
+  expect(recorded.indexOf("handed over")).toBeLessThan(recorded.indexOf("delivered"));
+  const deliveries = await deliveriesOf(database, webhook.id);
+  expect(deliveries).toHaveLength(201);
+  expect(deliveries.every(({ status }) => status === "DELIVERED")).toBe(true);
+});

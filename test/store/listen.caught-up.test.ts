@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Database, openEmbedded, openPostgres } from "../../src/store/database.ts";
+import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+let testDatabase: TestDatabase;
+let database: Database;
+beforeAll(async () => {
+  testDatabase = await createTestDatabase();
+  database = await openPostgres(testDatabase.url, { maxConnections: 4 });
+});
+afterAll(async () => {
+  await database.close();
+  await testDatabase.drop();
+});
+
+const notify = async (to: Database, payload: string): Promise<void> =>
+  void (await to.sql.query({ name: "", text: "select pg_notify('caught_up', $1)" }, [payload]));
+
+test("whoever has caught up has heard everything that was committed before", async () => {
+  const heard: string[] = [];
+  const stop = await database.sql.listen(
+    "caught_up",
+    (payload) => heard.push(payload),
+    () => {},
+  );
+  for (let count = 0; count < 200; count++) {
+    await notify(database, `${count}`);
+    await stop.caughtUp();
+    expect(heard.at(-1)).toBe(`${count}`);
+  }
+  await stop();
+});
+
+test("whoever listens on a lost connection has not caught up, until it is there again and the gap is told of", async () => {
+  let gaps = 0;
+  const stop = await database.sql.listen(
+    "caught_up",
+    () => {},
+    () => {
+      gaps += 1;
+    },
+  );
+  const text = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'listen caught_up%'";
+  await database.sql.query({ name: "", text }, []);
+  await expect(
+    (async () => {
+      // The connection may answer once more before it is closed.
+      for (;;) await stop.caughtUp();
+    })(),
+  ).rejects.toThrow(/lost|terminat|closed/i);
+  const isWell = () =>
+    stop.caughtUp().then(
+      () => true,
+      () => false,
+    );
+  await waitFor(isWell);
+  expect(gaps).toBe(1);
+  await stop();
+});
+
+test("the embedded database has called back when its statement returns", async () => {
+  const embedded = await openEmbedded(undefined);
+  const heard: string[] = [];
+  const stop = await embedded.sql.listen(
+    "caught_up",
+    (payload) => heard.push(payload),
+    () => {},
+  );
+  await notify(embedded, "1");
+  await stop.caughtUp();
+  expect(heard).toEqual(["1"]);
+  await stop();
+  await embedded.close();
+});

@@ -1,0 +1,78 @@
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Database, openPostgres } from "../../src/store/database.ts";
+import { ensurePartitions, type PartitionedTable, partitionName } from "../../src/store/partitions.ts";
+import { insertEvents } from "../../src/store/sql/insert-events.ts";
+import { knownEvents } from "../../src/store/sql/known-events.ts";
+import { dueDeliveries } from "../../src/store/sql/lanes.ts";
+import { recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
+import type { Sql } from "../../src/store/sql.ts";
+import { newEvent } from "../support/engine.ts";
+import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { attemptOf, delivered, failed, record, scheduledRecord } from "./store-under-test.ts";
+
+let testDatabase: TestDatabase;
+let database: Database;
+const target = { organizationId: randomUUID(), webhookId: randomUUID() };
+
+const dayMs = 24 * 3_600_000;
+const now = Date.now();
+const today = now - (now % dayMs);
+/** The middle of a day: far from the partitions beside it. */
+const noon = (daysAgo: number) => today + dayMs / 2 - daysAgo * dayMs;
+
+beforeAll(async () => {
+  testDatabase = await createTestDatabase();
+  database = await openPostgres(testDatabase.url, { maxConnections: 4 });
+  await ensurePartitions(database.sql, { now, daysBefore: 6, daysAhead: 2 });
+});
+afterAll(async () => {
+  await database.close();
+  await testDatabase.drop();
+});
+
+/** The days, counted backwards from today, whose partitions a statement looks at: those that its transaction has locked. */
+async function daysTouched(table: PartitionedTable, work: (transaction: Sql) => Promise<unknown>): Promise<number[]> {
+  const names = await database.sql.transaction(async (transaction) => {
+    await work(transaction);
+    const text = `select distinct relname as name from pg_locks join pg_class on pg_class.oid = relation
+      where pid = pg_backend_pid() and relkind = 'r'`;
+    return (await transaction.query<{ name: string }>({ name: "", text }, [])).map(({ name }) => name);
+  });
+  const days = Array.from({ length: 9 }, (_, index) => index - 2);
+  return days.filter((daysAgo) => names.includes(partitionName(table, today - daysAgo * dayMs)));
+}
+
+describe("of many days, only a few are looked at", () => {
+  test("when events are received: today's and yesterday's", async () => {
+    const insert = (sql: Sql) => insertEvents(sql, [newEvent(target.organizationId)], new Date(noon(1)));
+    expect(await daysTouched("event", insert)).toEqual([1, 2]);
+  });
+
+  test("when deliveries are recorded: those of their events", async () => {
+    const [happy, unhappy] = [3, 3].map((daysAgo) => scheduledRecord(target, { createdAt: noon(daysAgo) }));
+    const deliveries = [delivered(happy!, 1), failed(unhappy!, 1, now)];
+    const recording = (sql: Sql) =>
+      recordOutcomes(sql, { deliveries, attempts: deliveries.map(attemptOf), disablings: [] });
+    expect(await daysTouched("delivery", recording)).toEqual([3]);
+    expect(await daysTouched("attempt", recording)).toEqual([0]);
+  });
+
+  test("when a lane's deliveries are read: those of their events", async () => {
+    await record(
+      database,
+      scheduledRecord(target, { createdAt: noon(4) }),
+      scheduledRecord(target, { createdAt: noon(2) }),
+    );
+    const read = (sql: Sql) =>
+      dueDeliveries(sql, { webhookId: target.webhookId, now: now + dayMs, limit: 100, except: [] });
+    expect(await daysTouched("event", read)).toEqual([2, 3, 4]);
+  });
+
+  test("when events come again: for their deliveries, the day of their receipt", async () => {
+    const event = newEvent(target.organizationId);
+    await insertEvents(database.sql, [event], new Date(noon(5)));
+    const read = (sql: Sql) => knownEvents(sql, [event.id], [event.organizationId], new Date(noon(5)));
+    expect(await daysTouched("delivery", read)).toEqual([5]);
+  });
+});
