@@ -12,6 +12,9 @@ import { type Command as ConfigCommand, readConfig } from "./config.ts";
 import { createLog } from "./telemetry/log.ts";
 import { version } from "./version.ts";
 
+/** What a pipe takes as a whole (PIPE_BUF of Linux): the lines of several processes on one output must not mix. */
+const atomicWriteBytes = 4096;
+
 const program = new Command("tellwire")
   .description("Sends webhooks: signed deliveries with retries, of events from RPC, REST or NATS.")
   .version(version, "--version", "print the version")
@@ -86,7 +89,7 @@ function refuseWord(word: string): never {
 /** Log lines and printed text share one way out, so that they stand in the order in which they were written. */
 function prepare(command: ConfigCommand) {
   const config = readConfig(command);
-  const output = pino.destination({ dest: 1, sync: config.logFormat === "pretty" });
+  const output = pino.destination({ dest: 1, sync: config.logFormat === "pretty", maxWrite: atomicWriteBytes });
   const exit = (code: number): void => {
     output.flushSync();
     process.exit(code);

@@ -1,13 +1,21 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { type Aggregator, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
 /** Everything that Tellwire counts. The names are a promise to dashboards. */
-export type Metrics = ReturnType<typeof createMetrics>;
+export type Metrics = Omit<ReturnType<typeof createMetrics>, "registry"> & { registry: Scrape };
 
-/** Makes the product's metrics in a registry of their own, those of the process (memory, CPU, event loop) included. */
+/** What answers a scrape. */
+export type Scrape = Pick<Registry, "metrics" | "contentType">;
+
+/**
+ * Makes the product's metrics in a registry of their own, those of the process (memory, CPU, event loop) included. Where several processes
+ * are added up, each metric's `aggregator` says how.
+ */
 export function createMetrics() {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  for (const [name, aggregator] of Object.entries(aggregators)) aggregateBy(registry, name, aggregator);
+  new Gauge({ name: "tellwire_processes", help: "Processes that these figures are the sum of.", registers }).set(1);
   return {
     /** Answers a scrape, with `registry.contentType`. */
     registry,
@@ -47,7 +55,7 @@ export function createMetrics() {
     }),
     lanesHeld: new Gauge({
       name: "tellwire_lanes_held",
-      help: "Webhooks whose scheduled deliveries this process is working on.",
+      help: "Webhooks whose scheduled deliveries are being worked on.",
       registers,
     }),
     waitingDeliveries: new Gauge({
@@ -78,4 +86,25 @@ export function createMetrics() {
       registers,
     }),
   };
+}
+
+/**
+ * How figures of several processes become one where prom-client's own way would hide something: the mean of a blocked event loop and an idle
+ * one looks healthy, so the worst counts. What is not named here is summed, as prom-client does with memory, CPU and handles.
+ */
+const aggregators: Readonly<Record<string, Aggregator>> = {
+  nodejs_eventloop_lag_seconds: "max",
+  nodejs_eventloop_lag_mean_seconds: "max",
+  nodejs_eventloop_lag_stddev_seconds: "max",
+  nodejs_eventloop_lag_p50_seconds: "max",
+  nodejs_eventloop_lag_p90_seconds: "max",
+  nodejs_eventloop_lag_p99_seconds: "max",
+  // Of the process that runs longest, where prom-client would leave it out.
+  process_start_time_seconds: "min",
+};
+
+function aggregateBy(registry: Registry, name: string, aggregator: Aggregator): void {
+  const metric = registry.getSingleMetric(name);
+  if (metric === undefined) throw new Error(`prom-client has no metric ${name}`);
+  Object.assign(metric, { aggregator });
 }

@@ -12,6 +12,8 @@ export interface TellwireProcess {
   operatorKey: string;
   /** What it has printed so far. */
   output(): string;
+  /** Resolves when it has ended; null where a signal ended it. */
+  exitCode: Promise<number | null>;
   /** SIGTERM, and waits for the end. Returns the exit code. */
   stop(): Promise<number | null>;
   /** SIGKILL, and waits for the end. */
@@ -73,6 +75,7 @@ export async function startTellwire(settings: TellwireSettings): Promise<Tellwir
     grpcUrl: urls.grpc,
     operatorKey: settings.operatorKey,
     output: () => lines.join("\n"),
+    exitCode: exited,
     stop: () => end("SIGTERM"),
     kill: async () => void (await end("SIGKILL")),
   };
