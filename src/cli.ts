@@ -1,11 +1,7 @@
 import { Command } from "commander";
 import { pino } from "pino";
 import { endWithParent } from "./commands/dev/end-with-parent.ts";
-import { runDev } from "./commands/dev.ts";
 import { failureText } from "./commands/failure-text.ts";
-import { importTransport } from "./commands/import/import-transport.ts";
-import { importLines, openImportFile } from "./commands/import.ts";
-import { migrate } from "./commands/migrate.ts";
 import { serve } from "./commands/serve.ts";
 import { nearestName } from "./config/nearest-name.ts";
 import { type Command as ConfigCommand, readConfig } from "./config.ts";
@@ -41,6 +37,7 @@ program
   .action(async (options: { endWithParent?: boolean }) => {
     if (options.endWithParent) endWithParent();
     const { config, log, exit, print } = prepare("dev");
+    const { runDev } = await import("./commands/dev.ts");
     await runDev(config, { log, exit, print });
   });
 
@@ -48,7 +45,9 @@ program
   .command("migrate")
   .description("bring the tables of the database up to date")
   .action(async () => {
-    await migrate(readConfig("migrate"), (text) => process.stdout.write(text));
+    const config = readConfig("migrate");
+    const { migrate } = await import("./commands/migrate.ts");
+    await migrate(config, (text) => process.stdout.write(text));
   });
 
 program
@@ -62,6 +61,8 @@ program
   )
   .option("--dry-run", "only say what would come of it")
   .action(async (file: string, options: { url?: string; key?: string; dryRun?: boolean }) => {
+    const { importTransport } = await import("./commands/import/import-transport.ts");
+    const { importLines, openImportFile } = await import("./commands/import.ts");
     const transport = importTransport(readConfig("import"), options);
     const print = (text: string) => process.stdout.write(text);
     const refused = await importLines({

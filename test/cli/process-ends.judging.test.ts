@@ -9,6 +9,7 @@ it("a process that ends is replaced at once, and one that keeps ending after lon
 
 it.each([
   [{ code: 1, signal: null, failure: undefined }, "exit code 1: what it wrote last says why"],
+  [{ code: 0, signal: null, failure: undefined }, /^somebody stopped it alone: .*supervisor/],
   [{ code: null, signal: "SIGKILL", failure: undefined }, /^SIGKILL: .*memory.*TELLWIRE_PROCESSES/],
   [{ code: null, signal: "SIGABRT", failure: undefined }, /^SIGABRT: .*standard error/],
   [{ code: null, signal: "SIGUSR2", failure: undefined }, "SIGUSR2: somebody sent it that signal"],

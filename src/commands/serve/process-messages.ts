@@ -13,11 +13,19 @@ export type WorkerMessage =
 
 /** What the supervisor tells a worker process. */
 export type SupervisorMessage =
-  | { kind: "welcome"; number: number }
+  | ({ kind: "welcome" } & Place)
   | { kind: "stop" }
   | { kind: "figuresWanted"; id: number }
   /** The figures of all processes, as Prometheus text. */
   | { kind: "sum"; id: number; text: string };
+
+/** What a worker process is among the others. */
+export interface Place {
+  /** From 1. A process that replaces another one has its number. */
+  number: number;
+  /** Whether it brings the tables up to date where the configuration wants that. One process does, alone before the others start. */
+  migrates: boolean;
+}
 
 /** Where the servers listen; the same in all processes. */
 export interface Addresses {

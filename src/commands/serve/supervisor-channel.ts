@@ -1,10 +1,8 @@
 import cluster from "node:cluster";
-import type { Figures, SupervisorMessage, WorkerMessage } from "./process-messages.ts";
+import type { Figures, Place, SupervisorMessage, WorkerMessage } from "./process-messages.ts";
 
 /** A worker process's way to its supervisor. */
-export interface SupervisorChannel {
-  /** The number of this process, from 1. A process that replaces another one has its number. */
-  number: number;
+export interface SupervisorChannel extends Place {
   /** Tells the supervisor something. Resolves when it is sent, also where nobody hears it any more. */
   tell(message: WorkerMessage): Promise<void>;
   /** The figures of all processes as Prometheus text. Undefined where the supervisor does not answer within a second. */
@@ -13,9 +11,9 @@ export interface SupervisorChannel {
   stopWanted(): Promise<"told" | "supervisorGone">;
 }
 
-/** Says hello, and waits for the number. `figures` answers the supervisor's question for this process's own figures. */
+/** Says hello, and waits for its place. `figures` answers the supervisor's question for this process's own figures. */
 export async function openSupervisorChannel(figures: () => Promise<Figures>): Promise<SupervisorChannel> {
-  const welcome = Promise.withResolvers<number>();
+  const welcome = Promise.withResolvers<Place>();
   const stop = Promise.withResolvers<"told" | "supervisorGone">();
   const waiting = new Map<number, (text: string) => void>();
   let nextId = 0;
@@ -23,7 +21,7 @@ export async function openSupervisorChannel(figures: () => Promise<Figures>): Pr
   process.on("message", (message: SupervisorMessage) => {
     switch (message.kind) {
       case "welcome":
-        return welcome.resolve(message.number);
+        return welcome.resolve(message);
       case "stop":
         return stop.resolve("told");
       case "sum":
@@ -33,7 +31,7 @@ export async function openSupervisorChannel(figures: () => Promise<Figures>): Pr
     }
   });
   await tell({ kind: "hello" });
-  const number = await welcome.promise;
+  const { number, migrates } = await welcome.promise;
 
   async function sum(): Promise<string | undefined> {
     const id = nextId++;
@@ -49,6 +47,7 @@ export async function openSupervisorChannel(figures: () => Promise<Figures>): Pr
 
   return {
     number,
+    migrates,
     tell,
     sum,
     stopWanted() {

@@ -1,31 +1,25 @@
 import { startApp } from "../../app.ts";
 import type { Config } from "../../config.ts";
-import type { Log } from "../../telemetry/log.ts";
 import { createMetrics } from "../../telemetry/metrics.ts";
 import { failureText } from "../failure-text.ts";
+import type { ServeOptions } from "../serve.ts";
 import type { Figures } from "./process-messages.ts";
 import { createSharedScrape } from "./shared-scrape.ts";
 import { openSupervisorChannel, type SupervisorChannel } from "./supervisor-channel.ts";
-
-export interface WorkOptions {
-  log: Log;
-  /** Ends the process at once; what is still to be logged is written first. */
-  exit: (code: number) => void;
-}
 
 /**
  * Runs the whole app as one of several processes, until the supervisor stops it, is gone, or a signal comes. A start that fails is told to the
  * supervisor, who says it to people once.
  */
-export async function work(config: Config, { log, exit }: WorkOptions): Promise<void> {
+export async function work(config: Config, { log, exit }: ServeOptions): Promise<void> {
   const own = createMetrics();
   const channel = await openSupervisorChannel(
     async () => (await own.registry.getMetricsAsJSON()) as unknown as Figures,
   );
   const processLog = log.child({ process: channel.number });
   const metrics = { ...own, registry: createSharedScrape({ own: own.registry, ...channel }) };
-  // The supervisor has brought the tables up to date.
-  const app = await startApp({ ...config, autoMigrate: false }, { log: processLog, metrics }).catch((error) =>
+  const autoMigrate = config.autoMigrate && channel.migrates;
+  const app = await startApp({ ...config, autoMigrate }, { log: processLog, metrics }).catch((error) =>
     tellFailure(channel, error),
   );
   if (app === undefined) return exit(1);

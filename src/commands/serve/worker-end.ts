@@ -12,6 +12,7 @@ export function describeEnd({ code, signal, failure }: WorkerEnd): string {
   if (signal === "SIGKILL") {
     return "SIGKILL: where the system ran out of memory, give it more, or set TELLWIRE_PROCESSES lower";
   }
+  if (code === 0) return "somebody stopped it alone: a signal to the supervisor stops all processes";
   // Node.js aborts itself where its heap is full.
   if (signal === "SIGABRT") return "SIGABRT: what it wrote last on standard error says why";
   return signal === null ? `exit code ${code}: what it wrote last says why` : `${signal}: somebody sent it that signal`;

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { TellwireError } from "../../errors.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { createMetricsSum } from "./metrics-sum.ts";
-import type { Addresses, WorkerMessage } from "./process-messages.ts";
+import type { Addresses, Place, WorkerMessage } from "./process-messages.ts";
 import { restartDelayMs } from "./restart-delay.ts";
 import { describeEnd } from "./worker-end.ts";
 import { startWorkerProcess, type WorkerProcess } from "./worker-process.ts";
@@ -44,15 +44,16 @@ export function createWorkerGroup({ count, log, now = () => performance.now() }:
     if (message.kind === "sumWanted") void sum.text().then((text) => from.tell({ kind: "sum", id: message.id, text }));
   }
 
-  function startOne(number: number): WorkerProcess {
-    const worker = startWorkerProcess(number, onMessage);
-    workers.set(number, worker);
+  function startOne(place: Place): WorkerProcess {
+    const worker = startWorkerProcess(place, onMessage);
+    workers.set(place.number, worker);
     void worker.ended.then(() => sum.ended(worker));
     return worker;
   }
 
-  async function startFirst(number: number): Promise<Addresses> {
-    const worker = startOne(number);
+  async function startFirst(place: Place): Promise<Addresses> {
+    const { number } = place;
+    const worker = startOne(place);
     const startedMs = now();
     const ended = worker.ended.then((end): never => {
       const why = end.failure ?? `process ${number} ended before it was up: ${describeEnd(end)}`;
@@ -79,7 +80,7 @@ export function createWorkerGroup({ count, log, now = () => performance.now() }:
       );
       await delay(delayMs, undefined, { signal: stopping.signal }).catch(() => undefined);
       if (stopping.signal.aborted) return;
-      worker = startOne(number);
+      worker = startOne({ number, migrates: false });
       startedMs = now();
       void tellWhenUp(worker);
     }
@@ -91,8 +92,9 @@ export function createWorkerGroup({ count, log, now = () => performance.now() }:
 
   return {
     async start() {
-      const addresses = await startFirst(1);
-      await Promise.all(Array.from({ length: count - 1 }, (_, index) => startFirst(index + 2)));
+      const addresses = await startFirst({ number: 1, migrates: true });
+      const others = Array.from({ length: count - 1 }, (_, index) => ({ number: index + 2, migrates: false }));
+      await Promise.all(others.map(startFirst));
       return addresses;
     },
     pids: () => running().map(({ pid }) => pid),

@@ -1,5 +1,5 @@
 import cluster from "node:cluster";
-import type { Addresses, SupervisorMessage, WorkerMessage } from "./process-messages.ts";
+import type { Addresses, Place, SupervisorMessage, WorkerMessage } from "./process-messages.ts";
 import type { WorkerEnd } from "./worker-end.ts";
 
 /** A worker process as its supervisor sees it. */
@@ -23,7 +23,7 @@ export interface WorkerProcess {
 
 /** Starts a worker process: this same program again, which shares the ports of the others. What it says of its figures goes to `onMessage`. */
 export function startWorkerProcess(
-  number: number,
+  place: Place,
   onMessage: (message: WorkerMessage, from: WorkerProcess) => void,
 ): WorkerProcess {
   const worker = cluster.fork();
@@ -46,7 +46,7 @@ export function startWorkerProcess(
   worker.on("message", (message: WorkerMessage) => {
     switch (message.kind) {
       case "hello":
-        return tell({ kind: "welcome", number });
+        return tell({ kind: "welcome", ...place });
       case "failed":
         failure = message.text;
         return;
@@ -64,7 +64,7 @@ export function startWorkerProcess(
   }
 
   const self: WorkerProcess = {
-    number,
+    number: place.number,
     pid: worker.process.pid ?? 0,
     isUp: () => state === "up",
     hasEnded: () => state === "ended",
