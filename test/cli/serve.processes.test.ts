@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
+import pg from "pg";
 import { afterAll, afterEach, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { echoChallenge, type Receiver, startReceiver } from "../support/receiver.ts";
@@ -120,6 +121,22 @@ it("a second signal ends all of them at once", async () => {
   await waitFor(() => !workers.some(isAlive), { what: "the end of all processes" });
 }, 60_000);
 
+it("a stop while an ended process is being replaced leaves none behind", async () => {
+  const tellwire = await start(settingsOf(database));
+  const [killed = 0] = workersOf(tellwire);
+  process.kill(killed, "SIGKILL");
+  const started = await waitFor(
+    () => {
+      const children = childrenOf(tellwire.pid);
+      return children.length === 2 && !children.includes(killed) && children;
+    },
+    { what: "the start of the replacement" },
+  );
+  process.kill(tellwire.pid, "SIGTERM");
+  expect(await ended(tellwire)).toBe(0);
+  expect(started.filter(isAlive)).toEqual([]);
+}, 60_000);
+
 it("the processes stop when their supervisor is killed", async () => {
   const tellwire = await start(settingsOf(database));
   const workers = workersOf(tellwire);
@@ -147,6 +164,30 @@ it("a port in use ends the start once, with the same message and exit code as on
     ]);
   } finally {
     occupant.close();
+  }
+}, 60_000);
+
+it("the tables are made once, before the second process starts", async () => {
+  const empty = await createTestDatabase();
+  try {
+    const client = new pg.Client({ connectionString: empty.url });
+    await client.connect();
+    await client.query("drop schema public cascade; create schema public");
+    await client.end();
+    const settings = settingsOf(empty);
+    const without = { ...settings.environment, TELLWIRE_AUTO_MIGRATE: "false" };
+    const { exitCode, stderr } = await runCli(["serve"], without);
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/^tellwire: the database lacks migrations .*: run `tellwire migrate` first\n$/);
+
+    const tellwire = await start(settings);
+    const lines = tellwire.output().split("\n");
+    const migrated = lines.filter((line) => line.includes("migrated the database")).map((line) => JSON.parse(line));
+    expect(migrated.length).toBeGreaterThan(0);
+    expect(migrated.every(({ process }) => process === 1)).toBe(true);
+    expect(await tellwire.stop()).toBe(0);
+  } finally {
+    await empty.drop();
   }
 }, 60_000);
 
