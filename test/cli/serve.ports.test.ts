@@ -39,18 +39,27 @@ describe.each([
     ["gRPC over HTTP/2", ({ grpcUrl }) => overHttp2(grpcUrl)],
   ])("connections for %s go to both, and every call is answered", async (_protocol, connect) => {
     const linesBefore = callLines(tellwire).length;
-    const connections = Array.from({ length: connectionCount }, () => connect(tellwire));
-    for (const { transport } of connections) {
+    const call = async (): Promise<void> => {
+      const { transport, close } = connect(tellwire);
       const headers = { authorization: `Bearer ${tellwire.operatorKey}` };
       const { organizations } = await createClient(OrganizationService, transport).listOrganizations({}, { headers });
       expect(organizations).toEqual([]);
-    }
-    for (const { close } of connections) close();
-    const lines = await waitFor(
-      () => callLines(tellwire).length === linesBefore + connectionCount && callLines(tellwire).slice(linesBefore),
-      { what: "the log lines of all calls" },
+      close();
+    };
+    // Whichever process has time takes a connection, so that a few connections may all be taken by one.
+    await waitFor(
+      async () => {
+        await Promise.all(Array.from({ length: connectionCount }, call));
+        return (
+          new Set(
+            callLines(tellwire)
+              .slice(linesBefore)
+              .map(({ process }) => process),
+          ).size === 2
+        );
+      },
+      { what: "calls that either process answered" },
     );
-    expect(new Set(lines.map(({ process }) => process))).toEqual(new Set([1, 2]));
   });
 });
 

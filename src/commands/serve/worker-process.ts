@@ -26,6 +26,9 @@ export function startWorkerProcess(
   place: Place,
   onMessage: (message: WorkerMessage, from: WorkerProcess) => void,
 ): WorkerProcess {
+  // The processes accept by themselves. By the other policy this process accepts and passes connections on, and one that is on its way to
+  // a process which is killed stays open with nobody to answer it.
+  cluster.schedulingPolicy = cluster.SCHED_NONE;
   const worker = cluster.fork();
   const up = Promise.withResolvers<Addresses>();
   const ended = Promise.withResolvers<WorkerEnd>();
@@ -36,7 +39,9 @@ export function startWorkerProcess(
     state = "ended";
     ended.resolve({ code, signal, failure });
   };
-  worker.on("exit", end);
+  // The exit may be heard of before the last messages, which say why: the channel closes after them.
+  const allHeard = new Promise<void>((resolve) => worker.once("disconnect", resolve));
+  worker.on("exit", (code: number | null, signal: string | null) => void allHeard.then(() => end(code, signal)));
   worker.on("error", (error) => {
     // One that the system did not start at all has no exit.
     if (worker.process.pid !== undefined) return;
