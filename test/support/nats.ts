@@ -11,6 +11,8 @@ import { makeTemporaryFolder } from "./temporary-folder.ts";
 export interface PrivateNats {
   /** `nats://127.0.0.1:<port>`: the same after a restart. */
   url: string;
+  /** Another one after a restart. */
+  readonly pid: number;
   /** Ends the server in good order and removes its data. */
   stop(): Promise<void>;
   /** Ends the server with SIGKILL. Its data stay. */
@@ -60,6 +62,9 @@ export async function startNats(): Promise<PrivateNats> {
   const { url } = running;
   return {
     url,
+    get pid() {
+      return running.server.pid;
+    },
     async stop() {
       await running.server.stop();
       folder.remove();

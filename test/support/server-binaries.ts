@@ -11,8 +11,8 @@ export interface ServerBinaries {
   folders: readonly string[];
   /** The package of Debian and Ubuntu that has them. */
   debianPackage: string;
-  /** The variable that names a server to use in place of an own one. */
-  variable: string;
+  /** The variable that names a server to use in place of an own one, where there is one. */
+  variable?: string;
 }
 
 /**
@@ -32,8 +32,10 @@ export function findServerBinaries(wanted: ServerBinaries): string {
     }
   }
   throw new Error(
-    `the tests need ${wanted.server}: install it (Debian and Ubuntu: apt-get install ${wanted.debianPackage}) so that ` +
-      `${wanted.programs.join(" and ")} are on the PATH, or set ${wanted.variable} to the URL of a running one`,
+    `there is need of ${wanted.server}: install it (Debian and Ubuntu: apt-get install ${wanted.debianPackage}) so that ` +
+      `${wanted.programs.join(" and ")} can be found on the PATH${
+        wanted.variable === undefined ? "" : `, or set ${wanted.variable} to the URL of a running one`
+      }`,
   );
 }
 

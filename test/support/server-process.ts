@@ -20,6 +20,8 @@ export interface ServerProcessOptions {
   folder: string;
   /** Whom the server runs as; left out: whoever runs the tests. */
   user?: { uid: number; gid: number } | undefined;
+  /** Variables of its environment; left out: those of this process. */
+  environment?: Readonly<Record<string, string>> | undefined;
   /** Asks the server to end in good order. */
   stopSignal: NodeJS.Signals;
   /** Ends the server at once where this process is gone without having stopped it. */
@@ -37,6 +39,7 @@ export async function startServerProcess(options: ServerProcessOptions): Promise
   const log = openSync(logFile, "a");
   const child = spawn(options.program, [...options.args], {
     ...options.user,
+    ...(options.environment !== undefined && { env: options.environment }),
     cwd: "/",
     // Ctrl-C is for the tests, which stop the server.
     detached: true,
