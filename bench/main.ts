@@ -1,31 +1,45 @@
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { measureGateway } from "./gateway.ts";
-import { saveResults } from "./save-results.ts";
-
-/** What `npm run bench -- <name>` runs: a line of help, and the measurement, which prints its table and answers with what is to be kept. */
-const benchmarks: Readonly<Record<string, Benchmark>> = {
-  gateway: {
-    help: "the CPU of one unary call by REST and by Connect JSON, and of finding a route among 10 and 1,000",
-    run: measureGateway,
-  },
-};
-
-interface Benchmark {
-  help: string;
-  run: (options: { profile: boolean }) => Promise<object>;
-}
+import { parts, runParts } from "./run-parts.ts";
+import { resultsFolder, saveResults } from "./save-results.ts";
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { profile: { type: "boolean", default: false } },
+  options: {
+    quick: { type: "boolean", default: false },
+    profile: { type: "boolean", default: false },
+    source: { type: "string", default: fileURLToPath(new URL("..", import.meta.url)) },
+    help: { type: "boolean", default: false },
+  },
 });
-const [name = ""] = positionals;
-const benchmark = Object.hasOwn(benchmarks, name) ? benchmarks[name] : undefined;
-if (benchmark === undefined) {
-  console.log("usage: npm run bench -- <name> [--profile]\n");
-  for (const [known, { help }] of Object.entries(benchmarks)) console.log(`  ${known.padEnd(12)}${help}`);
-  console.log("\n  --profile   also writes CPU profiles of the server, without which the numbers are better");
-  process.exitCode = name === "" ? 0 : 1;
+
+const unknown = positionals.filter((name) => name !== "gateway" && !Object.hasOwn(parts, name));
+if (values.help || unknown.length > 0) {
+  printHelp();
+  process.exitCode = unknown.length === 0 ? 0 : 1;
+} else if (positionals.includes("gateway")) {
+  console.log(`\nkept in ${await saveResults("gateway", await measureGateway(values))}`);
 } else {
-  console.log(`\nkept in ${await saveResults(name, await benchmark.run(values))}`);
+  const program = {
+    source: resolve(values.source),
+    profileFolder: values.profile ? resultsFolder : undefined,
+  };
+  const names = positionals.length > 0 ? positionals : Object.keys(parts);
+  const { results, isComplete } = await runParts(names, { program, quick: values.quick });
+  console.log(`\nkept in ${await saveResults("delivery", results)}`);
+  if (!isComplete) process.exitCode = 1;
+}
+
+function printHelp(): void {
+  for (const name of unknown) console.log(`there is no part ${name}\n`);
+  console.log("usage: npm run bench [-- <part>… --quick --profile --source <folder>]\n");
+  console.log("parts of the delivery, all of them where none is named:");
+  for (const [name, { help }] of Object.entries(parts)) console.log(`  ${name.padEnd(12)}${help}`);
+  console.log("\nby itself:");
+  console.log("  gateway     the CPU of one unary call by REST and by Connect JSON, and of finding a route");
+  console.log("\n  --quick     less of everything, in about three minutes");
+  console.log("  --profile   also CPU profiles of the server, without which the numbers are better");
+  console.log("  --source    the folder of another checkout of Tellwire, to measure that one");
 }

@@ -10,7 +10,7 @@ export const resultsFolder = fileURLToPath(new URL("results/", import.meta.url))
 export async function saveResults(name: string, results: object): Promise<string> {
   const time = new Date().toISOString();
   const machine = { node: process.version, platform: process.platform, cpu: cpus()[0]?.model, cores: cpus().length };
-  const path = `${resultsFolder}${name}-${time.replaceAll(":", "")}.json`;
+  const path = `${resultsFolder}${time.replaceAll(":", "")}.json`;
   await mkdir(resultsFolder, { recursive: true });
   await writeFile(path, `${JSON.stringify({ name, time, machine, ...results }, null, 2)}\n`);
   return relative(process.cwd(), path);

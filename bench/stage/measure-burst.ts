@@ -1,8 +1,10 @@
 import { loadavg } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Published } from "../processes/publisher.ts";
 import type { ReceiverReport } from "../processes/receiver.ts";
 import { cpuMsOf, memoryOf, type ProcessMemory } from "./process-usage.ts";
 import type { Session } from "./session.ts";
+import type { Stage } from "./stage.ts";
 import type { Traffic } from "./webhooks.ts";
 
 /** What became of a number of events that were published as fast as the stream takes them. */
@@ -29,21 +31,49 @@ export interface BurstResult {
   loadAverage: number;
 }
 
-/** Publishes some events that are not counted, then the events that are, and waits until all of it is delivered and recorded. */
-export async function measureBurst(
-  session: Session,
-  traffic: Traffic,
-  { events, warmUpEvents }: { events: number; warmUpEvents: number },
+/** Something that delivers events: Tellwire, or what it is compared with. */
+export interface Pipeline {
+  /** Publishes that many events and waits until they are delivered and recorded. */
+  deliver(events: number): Promise<{ published: Published; receipts: ReceiverReport }>;
+  /** How many deliveries each event causes. */
+  fanOut: number;
+  /** The process whose memory is told. */
+  pid: number;
+  memoryAtRest: ProcessMemory[];
+  /** The processes at work, by what they are called in the tables. */
+  pids: Record<string, number>;
+}
+
+/** Lets Tellwire deliver some events that are not counted, then the events that are. */
+export async function measureBurst(session: Session, traffic: Traffic, counts: BurstCounts): Promise<BurstResult> {
+  const { stage, tellwire, memoryAtRest } = session;
+  const { postgres, nats, publisher, receiver } = stage;
+  const pids = { tellwire, postgres, nats, publisher, receiver };
+  return await measurePipeline(
+    {
+      deliver: (events) => deliverBurst(session, traffic, events),
+      fanOut: traffic.fanOut,
+      pid: tellwire.pid,
+      memoryAtRest,
+      pids: Object.fromEntries(Object.entries(pids).map(([name, { pid }]) => [name, pid])),
+    },
+    counts,
+  );
+}
+
+/** The same for anything that delivers. */
+export async function measurePipeline(
+  { deliver, fanOut, pid, pids, memoryAtRest }: Pipeline,
+  { events, warmUpEvents }: BurstCounts,
 ): Promise<BurstResult> {
-  await deliverBurst(session, traffic, warmUpEvents);
-  const cpuBefore = cpuOf(session);
-  const { published, receipts } = await deliverBurst(session, traffic, events);
-  const cpuAfter = cpuOf(session);
-  const deliveries = events * traffic.fanOut;
-  const used = Object.entries(cpuAfter).map(([name, cpuMs]) => [
-    name,
-    ((cpuMs - (cpuBefore[name] ?? 0)) / deliveries) * 1000,
-  ]);
+  await deliver(warmUpEvents);
+  const cpuOf = (): number[] => Object.values(pids).map(cpuMsOf);
+  const before = cpuOf();
+  const { published, receipts } = await deliver(events);
+  const after = cpuOf();
+  const deliveries = events * fanOut;
+  const perThousand = (place: number): number =>
+    (((after[place] ?? Number.NaN) - (before[place] ?? Number.NaN)) / deliveries) * 1000;
   return {
     events,
     deliveries,
@@ -54,11 +84,17 @@ export async function measureBurst(
     duplicates: receipts.received - receipts.distinct,
     signaturesChecked: receipts.signaturesChecked,
     signaturesWrong: receipts.signaturesWrong,
-    cpuMsPerThousand: Object.fromEntries(used),
-    memoryAtRest: session.memoryAtRest,
-    memory: memoryOf(session.tellwire.pid),
+    cpuMsPerThousand: Object.fromEntries(Object.keys(pids).map((name, place) => [name, perThousand(place)])),
+    memoryAtRest,
+    memory: memoryOf(pid),
     loadAverage: loadavg()[0] ?? Number.NaN,
   };
+}
+
+/** How many events are published, and how many before that are not counted. */
+export interface BurstCounts {
+  events: number;
+  warmUpEvents: number;
 }
 
 /** Publishes events and waits until all of them have arrived and are acknowledged, or until none has arrived for a while. */
@@ -66,17 +102,17 @@ export async function deliverBurst(session: Session, { group, subjects, fanOut }
   const { publisher, receiver } = session.stage;
   await receiver.call("reset", { group });
   const published = await publisher.call("burst", { subjects, count });
-  await waitForReceipts(session, group, count * fanOut);
+  await waitForReceipts(session.stage, group, count * fanOut);
   await session.settle();
   return { published, receipts: await receiver.call("report", { group }) };
 }
 
 /** Waits until that many requests of the group have arrived, or none has for 20 seconds. */
-export async function waitForReceipts({ stage }: Session, group: string, wanted: number): Promise<void> {
+export async function waitForReceipts({ receiver }: Stage, group: string, wanted: number): Promise<void> {
   let count = -1;
   let lastChangeMs = performance.now();
   while (performance.now() - lastChangeMs < silenceMs) {
-    const now = await stage.receiver.call("count", { group });
+    const now = await receiver.call("count", { group });
     if (now >= wanted) return;
     if (now !== count) lastChangeMs = performance.now();
     count = now;
@@ -93,22 +129,9 @@ export function requireComplete(result: Pick<BurstResult, "lost" | "signaturesWr
 /** What was measured is worth nothing. */
 export class LossError extends Error {}
 
-/** Which parts of a receiver's report these are. */
-export type Receipts = ReceiverReport;
-
 const silenceMs = 20_000;
 const pollMs = 20;
 
 function seconds(fromMicros: number, toMicros: number): number {
   return (toMicros - fromMicros) / 1e6;
-}
-
-function cpuOf({ stage, tellwire }: Session): Record<string, number> {
-  return {
-    tellwire: cpuMsOf(tellwire.pid),
-    postgres: cpuMsOf(stage.postgres.pid),
-    nats: cpuMsOf(stage.nats.pid),
-    publisher: cpuMsOf(stage.publisher.pid),
-    receiver: cpuMsOf(stage.receiver.pid),
-  };
 }

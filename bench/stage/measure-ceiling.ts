@@ -1,4 +1,4 @@
-import type { CeilingCalls } from "../processes/ceiling-sender.ts";
+import type { CeilingCalls, CeilingRun } from "../processes/ceiling-sender.ts";
 import { type HarnessProcess, startHarnessProcess } from "./calls.ts";
 import { cpuMsOf } from "./process-usage.ts";
 import type { Stage } from "./stage.ts";
@@ -7,8 +7,10 @@ import type { Stage } from "./stage.ts";
 export interface Ceiling {
   /** The number of connections that was fastest. */
   connections: number;
-  /** Sends for some seconds. */
+  /** Sends for some seconds by the way of undici that costs least. */
   measure(seconds: number): Promise<CeilingResult>;
+  /** The same by `request` of undici, as people write it, for comparison. */
+  measureByRequest(seconds: number): Promise<CeilingResult>;
   stop(): Promise<void>;
 }
 
@@ -27,13 +29,14 @@ export async function openCeiling(stage: Stage, { tuningSeconds }: { tuningSecon
   let best: CeilingResult | undefined;
   // The first run is for warming up.
   for (const connections of [32, ...candidates]) {
-    const result = await run(stage, sender, connections, tuningSeconds);
+    const result = await run(stage, sender, { connections, seconds: tuningSeconds, by: "dispatch" });
     if (best === undefined || result.perSecond > best.perSecond) best = result;
   }
   const connections = best?.connections ?? 32;
   return {
     connections,
-    measure: (seconds) => run(stage, sender, connections, seconds),
+    measure: (seconds) => run(stage, sender, { connections, seconds, by: "dispatch" }),
+    measureByRequest: (seconds) => run(stage, sender, { connections, seconds, by: "request" }),
     stop: () => sender.stop(),
   };
 }
@@ -43,19 +46,18 @@ const candidates = [8, 16, 32, 64, 128];
 async function run(
   stage: Stage,
   sender: HarnessProcess<CeilingCalls>,
-  connections: number,
-  seconds: number,
+  settings: Pick<CeilingRun, "connections" | "seconds" | "by">,
 ): Promise<CeilingResult> {
   const group = "ceiling";
   const paths = Array.from({ length: 20 }, (_, index) => `/${group}/${index}`);
   await stage.receiver.call("reset", { group });
   const before = { sender: cpuMsOf(sender.pid), receiver: cpuMsOf(stage.receiver.pid) };
-  const done = await sender.call("run", { origin: stage.origins.ok, paths, connections, seconds });
+  const done = await sender.call("run", { origin: stage.origins.ok, paths, ...settings });
   const received = await stage.receiver.call("count", { group });
   if (received !== done.sent) throw new Error(`the ceiling sent ${done.sent} requests, and ${received} arrived`);
   const perThousand = (cpuMs: number): number => (cpuMs / done.sent) * 1000;
   return {
-    connections,
+    connections: settings.connections,
     perSecond: done.sent / done.seconds,
     cpuMsPerThousand: {
       sender: perThousand(cpuMsOf(sender.pid) - before.sender),

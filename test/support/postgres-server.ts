@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { chownSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import pg from "pg";
+import { startOnFreePort } from "./free-port.ts";
 import { findServerBinaries, versionedFolders } from "./server-binaries.ts";
-import { type ServerProcess, startServerProcess } from "./server-process.ts";
+import { startServerProcess } from "./server-process.ts";
 import { makeTemporaryFolder } from "./temporary-folder.ts";
 
 /** A Postgres server of our own. */
@@ -93,31 +93,6 @@ function unprivilegedUser(): { uid: number; gid: number } {
   throw new Error(
     "Postgres does not run as root, and there is neither a user postgres nor nobody: run this as another user",
   );
-}
-
-/** Another process may take the port between the choice and the start: then the next one is tried. */
-async function startOnFreePort<Started extends { server: ServerProcess }>(
-  start: (port: number) => Promise<Started>,
-): Promise<Started> {
-  for (let triesLeft = 2; ; triesLeft--) {
-    try {
-      return await start(await freePort());
-    } catch (error) {
-      if (triesLeft === 0 || !(error instanceof Error && error.message.includes("Address already in use"))) {
-        throw error;
-      }
-    }
-  }
-}
-
-async function freePort(): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const server = createServer().once("error", reject);
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address();
-    server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-  });
-  return await promise;
 }
 
 async function answers(url: string): Promise<boolean> {

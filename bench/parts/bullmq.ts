@@ -1,0 +1,120 @@
+import { randomUUID } from "node:crypto";
+import type { BullmqWebhook, ProducerCalls } from "../processes/bullmq-producer.ts";
+import type { WorkerCalls } from "../processes/bullmq-worker.ts";
+import { startHarnessProcess } from "../stage/calls.ts";
+import { compare } from "../stage/compare.ts";
+import { runSql } from "../stage/databases.ts";
+import { type BurstResult, measurePipeline, requireComplete, waitForReceipts } from "../stage/measure-burst.ts";
+import { memoryOf } from "../stage/process-usage.ts";
+import { type RedisServer, redisSettings, startRedisServer } from "../stage/redis-server.ts";
+import type { Stage } from "../stage/stage.ts";
+import { burstRow, cpuRow } from "../stage/tables.ts";
+import type { Part, Scale } from "./part.ts";
+import { createPlainSite, measureSite } from "./plain.ts";
+
+/** The same work by what people write themselves: a BullMQ worker that signs, posts and records each attempt. */
+export const bullmq: Part = {
+  help: "the same work by a BullMQ worker on Redis that signs, posts and records each attempt in Postgres",
+  async run({ stage, scale }) {
+    const redis = await startRedisServer();
+    stage.closing.add(() => redis.stop());
+    const plain = await createPlainSite(stage);
+    const databaseUrl = await stage.databases.create();
+    await runSql(databaseUrl, tables);
+    const site = { redis, databaseUrl };
+    const concurrency = await fastestConcurrency(stage, site, scale);
+    const result = await compare(scale.rounds, {
+      // Tellwire to BullMQ, so that more is better as everywhere.
+      plain: () => measureWorker(stage, { ...site, concurrency }, scale),
+      other: () => measureSite(stage, plain, scale),
+    });
+    await redis.stop();
+    const name = `BullMQ, ${concurrency} at once`;
+    console.log(
+      `\nTellwire: ${result.ratio.toFixed(2)} times the throughput of the BullMQ worker (Redis: appendfsync everysec)`,
+    );
+    console.table([burstRow(name, result.plain), burstRow("Tellwire", result.other)]);
+    console.table([cpuRow(name, result.plain)]);
+    console.table([cpuRow("Tellwire", result.other)]);
+    return { concurrency, redis: { version: redis.version, settings: redisSettings }, ...result };
+  },
+};
+
+interface WorkerSite {
+  redis: RedisServer;
+  databaseUrl: string;
+}
+
+const candidates = [32, 64, 128, 256];
+
+async function fastestConcurrency(stage: Stage, site: WorkerSite, { warmUpEvents }: Scale): Promise<number> {
+  let best = { concurrency: 0, perSecond: 0 };
+  for (const concurrency of candidates) {
+    const counts = { events: warmUpEvents, warmUpEvents: warmUpEvents / 2 };
+    const { perSecond } = await measureWorker(stage, { ...site, concurrency }, counts);
+    if (perSecond > best.perSecond) best = { concurrency, perSecond };
+  }
+  return best.concurrency;
+}
+
+/** Starts the worker and the producer, measures one burst, and stops them. */
+async function measureWorker(
+  stage: Stage,
+  { redis, databaseUrl, concurrency }: WorkerSite & { concurrency: number },
+  counts: Pick<Scale, "events" | "warmUpEvents">,
+): Promise<BurstResult> {
+  const { receiver, postgres } = stage;
+  const producer = startHarnessProcess<ProducerCalls>("bullmq-producer.ts");
+  const worker = startHarnessProcess<WorkerCalls>("bullmq-worker.ts");
+  stage.closing.add(() => Promise.all([producer.stop(), worker.stop()]));
+  try {
+    await producer.call("connect", { port: redis.port });
+    await worker.call("start", { redisPort: redis.port, databaseUrl, origin: stage.origins.ok, concurrency });
+    const webhooks = webhooksAt(stage.origins.ok);
+    const processes = { worker, postgres, redis, producer, receiver };
+    const result = await measurePipeline(
+      {
+        async deliver(count) {
+          await receiver.call("reset", { group });
+          const published = await producer.call("burst", { webhooks, count });
+          await waitForReceipts(stage, group, count);
+          await producer.call("settle", null);
+          return { published, receipts: await receiver.call("report", { group }) };
+        },
+        fanOut: 1,
+        pid: worker.pid,
+        memoryAtRest: memoryOf(worker.pid),
+        pids: Object.fromEntries(Object.entries(processes).map(([name, { pid }]) => [name, pid])),
+      },
+      counts,
+    );
+    requireComplete(result, "BullMQ");
+    return result;
+  } finally {
+    await Promise.all([producer.stop(), worker.stop()]);
+  }
+}
+
+const group = "bullmq";
+
+/** As many as in the plain measurement. */
+function webhooksAt(origin: string): BullmqWebhook[] {
+  return Array.from({ length: 20 }, (_, number) => ({
+    id: randomUUID(),
+    organizationId: randomUUID(),
+    url: `${origin}/${group}/${number}`,
+  }));
+}
+
+const tables = `
+  create table bench_delivery (
+    id uuid primary key, organization_id uuid not null, webhook_id uuid not null, event_id text not null, event_type text not null,
+    status text not null, attempt_count integer not null, created_at timestamptz not null
+  );
+  create index on bench_delivery (organization_id, created_at);
+  create index on bench_delivery (webhook_id, created_at);
+  create table bench_attempt (
+    id uuid primary key, delivery_id uuid not null, number integer not null, started_at timestamptz not null,
+    latency_ms double precision not null, status_code integer not null, url text not null
+  );
+  create index on bench_attempt (delivery_id)`;

@@ -1,0 +1,105 @@
+import { loadavg } from "node:os";
+import { addWaitingDeliveries, wakeLanes } from "../stage/delivery-rows.ts";
+import { requireComplete } from "../stage/measure-burst.ts";
+import { type LatencyResult, measureLatency, warmUp } from "../stage/measure-latency.ts";
+import { type Session, withSession } from "../stage/session.ts";
+import { latencyRow } from "../stage/tables.ts";
+import { createWebhooks } from "../stage/webhooks.ts";
+import type { BenchRun, Part, Scale } from "./part.ts";
+import { createPlainSite } from "./plain.ts";
+
+/** What the trouble of one organization does to the latency of the others. */
+export const neighbours: Part = {
+  help: "latency beside a receiver that hangs, one that fails, and an organization with 200,000 deliveries waiting",
+  async run(run) {
+    const results: NeighbourResult[] = [];
+    for (const trouble of troubles) results.push(await measureBeside(run, trouble));
+    const { perSecond, seconds } = results[0]?.alone ?? { perSecond: 0, seconds: 0 };
+    console.log(
+      `\nLatency at ${perSecond} events a second beside a neighbour in trouble, ${seconds} s before and ${seconds} s beside`,
+    );
+    console.table(
+      results.flatMap(({ trouble, alone, beside, p99Ratio, troubleRequests }) => [
+        latencyRow(`before ${trouble}`, alone.latencyMs),
+        {
+          ...latencyRow(`beside ${trouble}`, beside.latencyMs),
+          "p99 ratio": p99Ratio.toFixed(2),
+          "its requests": troubleRequests,
+        },
+      ]),
+    );
+    for (const { trouble, beside } of results) requireComplete(beside, `beside ${trouble}`);
+    return results;
+  },
+};
+
+interface NeighbourResult {
+  trouble: string;
+  alone: LatencyResult;
+  beside: LatencyResult;
+  /** `beside` to `alone`. */
+  p99Ratio: number;
+  /** What the neighbour's receiver got meanwhile. */
+  troubleRequests: number;
+  loadAverage: number;
+}
+
+/** On a site of its own for each: what one trouble leaves behind is not measured with the next. */
+async function measureBeside({ stage, scale, maximum }: BenchRun, trouble: Trouble): Promise<NeighbourResult> {
+  const perSecond = Math.round((await maximum()) / 2);
+  const { databaseUrl, traffic } = await createPlainSite(stage);
+  return await withSession(stage, { databaseUrl }, async (session) => {
+    const begin = await trouble.prepare(session, scale);
+    await warmUp(session, traffic, { events: scale.warmUpEvents, perSecond, seconds: 3 });
+    const rate = { perSecond, seconds: scale.neighbourSeconds };
+    const alone = await measureLatency(session, traffic, rate);
+    await stage.receiver.call("reset", { group });
+    const [beside] = await Promise.all([measureLatency(session, traffic, rate), begin()]);
+    return {
+      trouble: trouble.name,
+      alone,
+      beside,
+      p99Ratio: beside.latencyMs.p99 / alone.latencyMs.p99,
+      troubleRequests: await stage.receiver.call("count", { group }),
+      loadAverage: loadavg()[0] ?? Number.NaN,
+    };
+  });
+}
+
+interface Trouble {
+  name: string;
+  /** Makes everything ready, and returns what begins the trouble. */
+  prepare(session: Session, scale: Scale): Promise<() => Promise<unknown>>;
+}
+
+/** Of the neighbour's webhooks. */
+const group = "trouble";
+
+const troubles: readonly Trouble[] = [
+  { name: "a hanging receiver", prepare: (session, scale) => prepareEvents(session, "hang", scale) },
+  { name: "a failing receiver", prepare: (session, scale) => prepareEvents(session, "fail", scale) },
+  { name: "a backlog", prepare: prepareBacklog },
+];
+
+/** Five webhooks of an organization, each with 20 events a second, lead to a receiver that behaves badly. */
+async function prepareEvents(
+  { stage, tellwire }: Session,
+  behaviour: "hang" | "fail",
+  { neighbourSeconds: seconds }: Scale,
+): Promise<() => Promise<unknown>> {
+  const origin = stage.origins[behaviour];
+  const plan = { group, origin, organizations: 1, webhooks: 5, wantedBy: "one" } as const;
+  const { subjects } = await createWebhooks(tellwire.rest, plan);
+  return () => stage.publisher.call("steady", { subjects, perSecond: 100, seconds });
+}
+
+/** The receiver is well again, and takes 100 ms for each request: what waits is worked off beside the traffic. */
+async function prepareBacklog(
+  { stage, tellwire, databaseUrl }: Session,
+  scale: Scale,
+): Promise<() => Promise<unknown>> {
+  const plan = { group, origin: stage.origins.slow, organizations: 1, webhooks: 1, wantedBy: "one" } as const;
+  await createWebhooks(tellwire.rest, plan);
+  await addWaitingDeliveries(databaseUrl, { group, count: scale.waitingDeliveries });
+  return () => wakeLanes(databaseUrl, group);
+}

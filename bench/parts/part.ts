@@ -1,0 +1,63 @@
+import type { Stage } from "../stage/stage.ts";
+
+/** One part of the bench: it can be run alone. */
+export interface Part {
+  help: string;
+  /** Measures, prints its tables, and returns what is to be kept of it. Throws LossError where deliveries were lost. */
+  run(run: BenchRun): Promise<object>;
+}
+
+/** What the parts of one run share. */
+export interface BenchRun {
+  stage: Stage;
+  scale: Scale;
+  /** Deliveries a second at full speed, as this run has measured them; measured now where it has not. */
+  maximum(): Promise<number>;
+  /** For the parts that come later. */
+  keepMaximum(perSecond: number): void;
+}
+
+/** How much is measured. */
+export interface Scale {
+  /** How often both sides of a ratio are measured, in turns. */
+  rounds: number;
+  events: number;
+  warmUpEvents: number;
+  ceilingSeconds: number;
+  latencySeconds: number;
+  neighbourSeconds: number;
+  fanOutRounds: number;
+  /** Deliveries that wait beside the traffic. */
+  waitingDeliveries: number;
+  organizations: number;
+  /** Rows of finished deliveries. */
+  rows: number;
+}
+
+/** What the figures in the documentation are measured with. */
+export const fullScale: Scale = {
+  rounds: 3,
+  events: 30_000,
+  warmUpEvents: 6_000,
+  ceilingSeconds: 4,
+  latencySeconds: 30,
+  neighbourSeconds: 20,
+  fanOutRounds: 10,
+  waitingDeliveries: 200_000,
+  organizations: 10_000,
+  rows: 5_000_000,
+};
+
+/** Enough to see that everything works, and the order of magnitude. */
+export const quickScale: Scale = {
+  rounds: 1,
+  events: 8_000,
+  warmUpEvents: 3_000,
+  ceilingSeconds: 2,
+  latencySeconds: 6,
+  neighbourSeconds: 6,
+  fanOutRounds: 3,
+  waitingDeliveries: 20_000,
+  organizations: 1_000,
+  rows: 200_000,
+};

@@ -1,0 +1,96 @@
+import { mkdir } from "node:fs/promises";
+import { availableParallelism, loadavg } from "node:os";
+import { bullmq } from "./parts/bullmq.ts";
+import { ceiling } from "./parts/ceiling.ts";
+import { fanOut } from "./parts/fan-out.ts";
+import { latency } from "./parts/latency.ts";
+import { neighbours } from "./parts/neighbours.ts";
+import { type BenchRun, fullScale, type Part, quickScale } from "./parts/part.ts";
+import { createPlainSite, measureSite } from "./parts/plain.ts";
+import { processes } from "./parts/processes.ts";
+import { rows } from "./parts/rows.ts";
+import { throughput } from "./parts/throughput.ts";
+import { webhooks } from "./parts/webhooks.ts";
+import { eventDataBytes } from "./processes/event-data.ts";
+import { createClosing } from "./stage/closing.ts";
+import { printHottest } from "./stage/cpu-profile.ts";
+import { describeMachine } from "./stage/machine.ts";
+import { LossError } from "./stage/measure-burst.ts";
+import { openStage, postgresSettings, type Stage } from "./stage/stage.ts";
+import { type TellwireProgram, tellwireSettings } from "./stage/tellwire-server.ts";
+
+/** The parts of the bench of deliveries, in the order in which they run. */
+export const parts: Readonly<Record<string, Part>> = {
+  ceiling,
+  throughput,
+  latency,
+  "fan-out": fanOut,
+  neighbours,
+  webhooks,
+  rows,
+  processes,
+  bullmq,
+};
+
+/**
+ * Runs parts on one set of servers, which end with it in any case, also on Ctrl-C. `isComplete` is false where a part failed, such as by
+ * losing deliveries: the others are measured all the same.
+ */
+export async function runParts(
+  names: readonly string[],
+  { program, quick }: { program: TellwireProgram; quick: boolean },
+): Promise<{ results: object; isComplete: boolean }> {
+  const machine = describeMachine(program.source);
+  const closing = createClosing();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => void closing.close().finally(() => process.exit(130)));
+  }
+  if (program.profileFolder !== undefined) await mkdir(program.profileFolder, { recursive: true });
+  try {
+    const stage = await openStage(program, closing);
+    const scale = quick ? quickScale : fullScale;
+    console.log(`${machine.cpu}, ${availableParallelism()} cores, Node ${machine.node}, ${stage.versions.postgres}`);
+    const { measured, failures } = await measureAll(names, { stage, scale, ...createMaximum(stage, scale) });
+    const settings = { scale, quick, eventDataBytes, postgres: postgresSettings, tellwire: tellwireSettings };
+    const versions = { ...stage.versions, node: machine.node };
+    return { results: { machine, versions, settings, failures, parts: measured }, isComplete: failures.length === 0 };
+  } finally {
+    await closing.close();
+    if (program.profileFolder !== undefined) printHottest(program.profileFolder);
+  }
+}
+
+async function measureAll(
+  names: readonly string[],
+  run: BenchRun,
+): Promise<{ measured: Record<string, object>; failures: string[] }> {
+  const measured: Record<string, object> = {};
+  const failures: string[] = [];
+  for (const name of names) {
+    const started = performance.now();
+    try {
+      measured[name] = (await parts[name]?.run(run)) ?? {};
+    } catch (error) {
+      if (!(error instanceof LossError)) throw error;
+      console.error(`\nFAILED: ${error.message}`);
+      failures.push(`${name}: ${error.message}`);
+    }
+    const seconds = Math.round((performance.now() - started) / 1000);
+    console.log(`(${name}: ${seconds} s, load average ${loadavg()[0]?.toFixed(1)})`);
+  }
+  return { measured, failures };
+}
+
+/** The maximum that a part needs which runs without the one that measures it. */
+function createMaximum(stage: Stage, scale: BenchRun["scale"]): Pick<BenchRun, "maximum" | "keepMaximum"> {
+  let known: number | undefined;
+  return {
+    async maximum() {
+      known ??= (await measureSite(stage, await createPlainSite(stage), scale)).perSecond;
+      return known;
+    },
+    keepMaximum(perSecond) {
+      known = perSecond;
+    },
+  };
+}

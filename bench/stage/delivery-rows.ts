@@ -1,0 +1,189 @@
+import type pg from "pg";
+import { withDatabase } from "./databases.ts";
+
+/**
+ * Writes deliveries that wait for their next attempt straight into the tables, for the webhooks of a group, with their events: as if the
+ * receiver had failed once, some minutes ago. Their lanes rest until `wakeLanes`.
+ */
+export async function addWaitingDeliveries(
+  databaseUrl: string,
+  { group, count }: { group: string; count: number },
+): Promise<void> {
+  const spanMs = 10 * 60_000;
+  await withDatabase(databaseUrl, async (client) => {
+    await ensureDays(client, 1);
+    for (const batch of batchesOf(count)) {
+      await client.query("begin");
+      await makeBatch(client, { ...batch, group, count, fromMs: Date.now() - spanMs, spanMs });
+      await client.query(insertEvents);
+      await client.query((await hasScheduledTable(client)) ? insertScheduled : insertScheduledBefore);
+      await client.query(insertAttempts, [
+        1,
+        "STATUS",
+        500,
+        "the receiver answered 500: only a 2xx counts as received",
+      ]);
+      await client.query(insertRestingLanes);
+      await client.query("commit");
+    }
+    await client.query("analyze");
+  });
+}
+
+/** Lets the lanes of a group's webhooks be worked on from now on. */
+export async function wakeLanes(databaseUrl: string, group: string): Promise<void> {
+  await withDatabase(databaseUrl, async (client) => {
+    await client.query(makeLanesDue, [group]);
+    await client.query("notify tellwire_lanes");
+  });
+}
+
+/**
+ * Writes finished deliveries with their events and attempts straight into the tables, spread over the past days: each event was delivered to
+ * every webhook of its organization that is in the group. Ends with a vacuum and a checkpoint, so that neither of them falls into what is
+ * measured.
+ */
+export async function addFinishedDeliveries(
+  databaseUrl: string,
+  { group, count, days }: { group: string; count: number; days: number },
+): Promise<void> {
+  const spanMs = days * dayMs;
+  await withDatabase(databaseUrl, async (client) => {
+    await ensureDays(client, days);
+    const fromMs = Date.now() - spanMs;
+    const [webhooks] = (await client.query<{ each: number }>(webhooksOfEach, [group])).rows;
+    const events = Math.ceil(count / (webhooks?.each ?? 1));
+    for (const batch of batchesOf(events)) {
+      await client.query("begin");
+      await makeBatch(client, { ...batch, group, count: events, fromMs, spanMs });
+      await client.query(insertEvents);
+      await client.query(insertDelivered);
+      await client.query(insertAttempts, [1, null, 204, ""]);
+      await client.query("commit");
+    }
+    await client.query("vacuum analyze");
+    await client.query("checkpoint");
+  });
+}
+
+const dayMs = 24 * 60 * 60_000;
+const batchEvents = 50_000;
+
+/** The events of a run of this many, numbered from 1. */
+function batchesOf(count: number): { first: number; last: number }[] {
+  const batches: { first: number; last: number }[] = [];
+  for (let first = 1; first <= count; first += batchEvents) {
+    batches.push({ first, last: Math.min(first + batchEvents - 1, count) });
+  }
+  return batches;
+}
+
+interface Batch {
+  first: number;
+  last: number;
+  count: number;
+  group: string;
+  fromMs: number;
+  spanMs: number;
+}
+
+async function makeBatch(client: pg.Client, { first, last, count, group, fromMs, spanMs }: Batch): Promise<void> {
+  await client.query("set local synchronous_commit = off");
+  await client.query("drop table if exists pg_temp.batch");
+  await client.query(createBatch);
+  await client.query(fillBatch, [first, last, count, group, fromMs, spanMs]);
+}
+
+const createBatch = `
+  create temp table batch (
+    number bigint, organization_id uuid, webhook_id uuid, url text, event_id uuid, delivery_id uuid, attempt_id uuid, created_at timestamptz
+  ) on commit drop`;
+
+// Ids as Tellwire makes them, in their layout, though not with its hashes: an event's that its publisher named is a hash without a time (UUIDv8);
+// a delivery's begins with the time of receipt in milliseconds, then with bits of its event; an attempt's is a UUIDv7.
+const fillBatch = `
+  insert into batch
+  select e.number, w.organization_id, w.id, w.url, overlay(overlay(e.hash placing '8' from 13) placing '8' from 17)::uuid,
+         (e.time || '8' || substr(e.hash, 1, 3) || '8' || substr(md5(e.hash || w.id), 1, 15))::uuid,
+         (e.time || '7' || substr(md5(w.id || e.hash), 1, 3) || '8' || substr(md5(w.id || e.hash), 5, 15))::uuid,
+         to_timestamp(e.ms / 1000.0)
+  from (
+    select number, ms, lpad(to_hex(ms), 12, '0') as time, md5('bench ' || $4::text || number) as hash
+    from generate_series($1::bigint, $2::bigint) as number,
+         lateral (select $5::bigint + number * $6::bigint / $3::bigint as ms) as at
+  ) e
+  join (
+    select *, dense_rank() over (order by organization_id) - 1 as place, count(*) over () as webhooks
+    from webhook where url like '%/' || $4::text || '/%'
+  ) w on w.place = e.number % (select count(distinct organization_id) from webhook where url like '%/' || $4::text || '/%')
+  order by e.number`;
+
+const webhooksOfEach = `
+  select (count(*) / count(distinct organization_id))::int as each from webhook where url like '%/' || $1::text || '/%'`;
+
+const insertEvents = `
+  insert into event (id, organization_id, external_id, type, data_json, occurred_at, received_at)
+  select distinct event_id, organization_id, 'bench-' || number, 'order.paid_0', '{"number":' || number || ',"text":"an old order"}',
+         created_at, created_at
+  from batch`;
+
+const insertDelivered = `
+  insert into delivery (id, organization_id, webhook_id, event_id, event_type, status, status_reason, attempt_count, last_status_code,
+                        created_at, completed_at)
+  select delivery_id, organization_id, webhook_id, event_id, 'order.paid_0', 'DELIVERED', '', 1, 204, created_at, created_at
+  from batch`;
+
+const insertScheduled = `
+  insert into scheduled_delivery (id, organization_id, webhook_id, event_id, event_type, attempt_count, next_attempt_at, last_status_code,
+                                  created_at)
+  select delivery_id, organization_id, webhook_id, event_id, 'order.paid_0', 1, created_at + interval '5 seconds', 500, created_at
+  from batch`;
+
+/** Of a checkout from before the table scheduled_delivery. */
+const insertScheduledBefore = `
+  insert into delivery (id, organization_id, webhook_id, event_id, event_type, status, status_reason, attempt_count, next_attempt_at,
+                        last_status_code, created_at)
+  select delivery_id, organization_id, webhook_id, event_id, 'order.paid_0', 'SCHEDULED', '', 1, created_at + interval '5 seconds', 500,
+         created_at
+  from batch`;
+
+const insertAttempts = `
+  insert into attempt (id, delivery_id, number, trigger, started_at, latency_ms, status_code, error, error_message, response_body, url)
+  select attempt_id, delivery_id, $1::int, 'SCHEDULE', created_at, 1, $3::int, $2::text, $4::text, '', url
+  from batch`;
+
+const insertRestingLanes = `
+  insert into lane (webhook_id, due_at) select distinct webhook_id, 'infinity'::timestamptz from batch on conflict do nothing`;
+
+const makeLanesDue = `
+  update lane set due_at = now() where webhook_id in (select id from webhook where url like '%/' || $1::text || '/%')`;
+
+/** Partitions of the days up to today, named and bounded as Tellwire does, where the tables have partitions at all. */
+async function ensureDays(client: pg.Client, days: number): Promise<void> {
+  if (!(await hasScheduledTable(client))) return;
+  const today = Date.now() - (Date.now() % dayMs);
+  for (let day = today - days * dayMs; day <= today; day += dayMs) {
+    for (const table of ["event", "delivery", "attempt"]) await ensureDay(client, table, day);
+  }
+}
+
+async function ensureDay(client: pg.Client, table: string, day: number): Promise<void> {
+  const name = `${table}_${new Date(day).toISOString().slice(0, 10).replaceAll("-", "")}`;
+  const [found] = (await client.query("select to_regclass($1) as found", [name])).rows;
+  if (found.found !== null) return;
+  const bound = table === "event" ? (ms: number) => new Date(ms).toISOString() : firstIdAt;
+  const bounds = `from ('${bound(day)}') to ('${bound(day + dayMs)}')`;
+  await client.query(`create table ${name} partition of ${table} for values ${bounds}`);
+  if (table === "event") await client.query(`create unique index ${name}_id on ${name} (id, organization_id)`);
+}
+
+/** The lowest id that begins with this time. */
+function firstIdAt(ms: number): string {
+  const time = ms.toString(16).padStart(12, "0");
+  return `${time.slice(0, 8)}-${time.slice(8)}-0000-0000-000000000000`;
+}
+
+async function hasScheduledTable(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ found: string | null }>("select to_regclass('scheduled_delivery') as found");
+  return rows[0]?.found !== null;
+}
