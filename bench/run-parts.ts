@@ -12,7 +12,7 @@ import { rows } from "./parts/rows.ts";
 import { throughput } from "./parts/throughput.ts";
 import { webhooks } from "./parts/webhooks.ts";
 import { eventDataBytes } from "./processes/event-data.ts";
-import { createClosing } from "./stage/closing.ts";
+import { type Closing, createClosing } from "./stage/closing.ts";
 import { printHottest } from "./stage/cpu-profile.ts";
 import { describeMachine } from "./stage/machine.ts";
 import { LossError } from "./stage/measure-burst.ts";
@@ -42,9 +42,7 @@ export async function runParts(
 ): Promise<{ results: object; isComplete: boolean }> {
   const machine = describeMachine(program.source);
   const closing = createClosing();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.once(signal, () => void closing.close().finally(() => process.exit(130)));
-  }
+  endOnSignal(closing);
   if (program.profileFolder !== undefined) await mkdir(program.profileFolder, { recursive: true });
   try {
     const stage = await openStage(program, closing);
@@ -60,6 +58,19 @@ export async function runParts(
   }
 }
 
+/** What is under way fails when its servers go; nothing is said of that. */
+function endOnSignal(closing: Closing): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      console.error("\ninterrupted: ending the servers");
+      console.log = () => {};
+      console.table = () => {};
+      console.error = () => {};
+      void closing.close().finally(() => process.exit(130));
+    });
+  }
+}
+
 async function measureAll(
   names: readonly string[],
   run: BenchRun,
@@ -71,9 +82,9 @@ async function measureAll(
     try {
       measured[name] = (await parts[name]?.run(run)) ?? {};
     } catch (error) {
-      if (!(error instanceof LossError)) throw error;
-      console.error(`\nFAILED: ${error.message}`);
-      failures.push(`${name}: ${error.message}`);
+      const isLoss = error instanceof LossError;
+      console.error(`\n${name} FAILED:`, isLoss ? error.message : error);
+      failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
     }
     const seconds = Math.round((performance.now() - started) / 1000);
     console.log(`(${name}: ${seconds} s, load average ${loadavg()[0]?.toFixed(1)})`);

@@ -1,4 +1,5 @@
 import { loadavg } from "node:os";
+import { median } from "../median.ts";
 import { addWaitingDeliveries, wakeLanes } from "../stage/delivery-rows.ts";
 import { requireComplete } from "../stage/measure-burst.ts";
 import { type LatencyResult, measureLatency, warmUp } from "../stage/measure-latency.ts";
@@ -13,25 +14,40 @@ export const neighbours: Part = {
   help: "latency beside a receiver that hangs, one that fails, and an organization with 200,000 deliveries waiting",
   async run(run) {
     const results: NeighbourResult[] = [];
-    for (const trouble of troubles) results.push(await measureBeside(run, trouble));
-    const { perSecond, seconds } = results[0]?.alone ?? { perSecond: 0, seconds: 0 };
-    console.log(
-      `\nLatency at ${perSecond} events a second beside a neighbour in trouble, ${seconds} s before and ${seconds} s beside`,
-    );
-    console.table(
-      results.flatMap(({ trouble, alone, beside, p99Ratio, troubleRequests }) => [
-        latencyRow(`before ${trouble}`, alone.latencyMs),
-        {
-          ...latencyRow(`beside ${trouble}`, beside.latencyMs),
-          "p99 ratio": p99Ratio.toFixed(2),
-          "its requests": troubleRequests,
-        },
-      ]),
-    );
+    for (let round = 0; round < run.scale.rounds; round++) {
+      for (const trouble of troubles) results.push(await measureBeside(run, trouble));
+    }
+    const byTrouble = [...Map.groupBy(results, ({ trouble }) => trouble)];
+    print(byTrouble);
     for (const { trouble, beside } of results) requireComplete(beside, `beside ${trouble}`);
-    return results;
+    const p99Ratios = byTrouble.map(([trouble, rounds]) => [trouble, median(rounds.map(({ p99Ratio }) => p99Ratio))]);
+    return { p99Ratios: Object.fromEntries(p99Ratios), rounds: results };
   },
 };
+
+/** Of each trouble the round whose ratio is in the middle, and the median of the ratios. */
+function print(byTrouble: readonly (readonly [string, NeighbourResult[]])[]): void {
+  const { perSecond = 0, seconds = 0 } = byTrouble[0]?.[1][0]?.alone ?? {};
+  console.log(
+    `\nLatency at ${perSecond} events a second, ${seconds} s before a trouble of others and ${seconds} s beside it`,
+  );
+  console.table(
+    byTrouble.flatMap(([trouble, rounds]) => {
+      const sorted = rounds.toSorted((one, other) => one.p99Ratio - other.p99Ratio);
+      const middle = sorted[Math.floor(sorted.length / 2)];
+      if (middle === undefined) return [];
+      const ratio = median(rounds.map(({ p99Ratio }) => p99Ratio)).toFixed(2);
+      return [
+        latencyRow(`before ${trouble}`, middle.alone.latencyMs),
+        {
+          ...latencyRow(`beside ${trouble}`, middle.beside.latencyMs),
+          "p99 ratio": ratio,
+          "its requests": middle.troubleRequests,
+        },
+      ];
+    }),
+  );
+}
 
 interface NeighbourResult {
   trouble: string;

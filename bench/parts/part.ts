@@ -41,7 +41,7 @@ export const fullScale: Scale = {
   warmUpEvents: 6_000,
   ceilingSeconds: 4,
   latencySeconds: 30,
-  neighbourSeconds: 20,
+  neighbourSeconds: 10,
   fanOutRounds: 10,
   waitingDeliveries: 200_000,
   organizations: 10_000,

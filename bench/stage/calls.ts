@@ -49,7 +49,9 @@ export function startHarnessProcess<Handled extends Calls<Handled>>(file: string
       const id = asked++;
       const question = Promise.withResolvers<unknown>();
       waiting.set(id, question);
-      child.send({ id, name, parameters } satisfies Question);
+      child.send({ id, name, parameters } satisfies Question, (error) => {
+        if (error !== null) question.reject(error);
+      });
       return question.promise as never;
     },
     stop: () => stop(child),
