@@ -23,6 +23,8 @@ export interface ReceiverCalls {
 export interface ReceiverReport extends ReceiptReport {
   signaturesChecked: number;
   signaturesWrong: number;
+  /** Connections that were opened since the last reset, from all groups. */
+  connectionsOpened: number;
 }
 
 const ok = Buffer.from("HTTP/1.1 204 No Content\r\n\r\n");
@@ -34,6 +36,7 @@ const groups = new Map<string, Receipts>();
 let received = 0;
 let signaturesChecked = 0;
 let signaturesWrong = 0;
+let connectionsOpened = 0;
 
 const behaviours: Record<Behaviour, (socket: Socket) => void> = {
   ok: (socket) => void socket.write(ok),
@@ -50,9 +53,12 @@ answerCalls<ReceiverCalls>({
     const { ok, slow, hang, fail } = behaviours;
     return { ok: await listen(ok), slow: await listen(slow), hang: await listen(hang), fail: await listen(fail) };
   },
-  reset: ({ group }) => void groups.delete(group),
+  reset({ group }) {
+    groups.delete(group);
+    connectionsOpened = 0;
+  },
   count: ({ group }) => groups.get(group)?.count() ?? 0,
-  report: ({ group }) => ({ ...receiptsOf(group).report(), signaturesChecked, signaturesWrong }),
+  report: ({ group }) => ({ ...receiptsOf(group).report(), signaturesChecked, signaturesWrong, connectionsOpened }),
 });
 
 function listen(answer: (socket: Socket) => void): Promise<number> {
@@ -66,6 +72,7 @@ function listen(answer: (socket: Socket) => void): Promise<number> {
 }
 
 function serve(socket: Socket, answer: (socket: Socket) => void): void {
+  connectionsOpened += 1;
   let unread: Buffer | undefined;
   // The sender may reset its connections.
   socket.on("error", () => socket.destroy());

@@ -9,19 +9,17 @@ export function printHottest(folder: string): void {
     .at(-1);
   if (newest === undefined) return;
   const profile = JSON.parse(readFileSync(join(folder, newest), "utf8")) as CpuProfile;
-  console.log(`\nSelf time in ${newest}`);
-  console.table(
-    hottest(
-      profile,
-      ({ functionName, url, lineNumber }) => `${functionName || "(anonymous)"} ${shortUrl(url)}:${lineNumber + 1}`,
-    ),
+  console.log(
+    `\nWhere the time of ${newest} went, idle time left out: by function, by file, and by the file of Tellwire on whose behalf`,
   );
-  console.table(hottest(profile, ({ functionName, url }) => (url === "" ? functionName : shortUrl(url))));
+  const places = new Map(profile.nodes.map(({ id, callFrame }) => [id, placeOf(callFrame)]));
+  const files = new Map(profile.nodes.map(({ id, callFrame }) => [id, fileOf(callFrame)]));
+  for (const names of [places, files, callersOf(profile)]) console.table(hottest(profile, names));
 }
 
 /** The format of V8's CPU profiles. Times in microseconds. */
 interface CpuProfile {
-  nodes: { id: number; callFrame: CallFrame }[];
+  nodes: { id: number; callFrame: CallFrame; children?: number[] }[];
   samples: number[];
   timeDeltas: number[];
 }
@@ -34,9 +32,8 @@ interface CallFrame {
 
 const shown = 30;
 
-/** Shares of the time in which the process was not idle. */
-function hottest(profile: CpuProfile, nameOf: (frame: CallFrame) => string): { where: string; "%": string }[] {
-  const nameById = new Map(profile.nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
+/** Shares of the time in which the process was not idle, by the names of the nodes. */
+function hottest(profile: CpuProfile, names: ReadonlyMap<number, string>): { where: string; "%": string }[] {
   const idle = new Set(
     profile.nodes.filter(({ callFrame }) => callFrame.functionName === "(idle)").map(({ id }) => id),
   );
@@ -44,7 +41,7 @@ function hottest(profile: CpuProfile, nameOf: (frame: CallFrame) => string): { w
   let total = 0;
   for (const [place, id] of profile.samples.entries()) {
     if (idle.has(id)) continue;
-    const name = nameById.get(id) ?? "";
+    const name = names.get(id) ?? "";
     const delta = profile.timeDeltas[place] ?? 0;
     micros.set(name, (micros.get(name) ?? 0) + delta);
     total += delta;
@@ -53,6 +50,24 @@ function hottest(profile: CpuProfile, nameOf: (frame: CallFrame) => string): { w
   return sorted.map(([where, time]) => ({ where, "%": ((time / total) * 100).toFixed(1) }));
 }
 
-function shortUrl(url: string): string {
-  return url.replace(/^file:\/\/.*\/(node_modules|src)\//, "$1/");
+/** For each node the nearest file of Tellwire's own on its stack, itself included: who is to answer for the time in libraries. */
+function callersOf({ nodes }: CpuProfile): Map<number, string> {
+  const callers = new Map<number, string>();
+  // A node stands before its children.
+  for (const { id, callFrame, children = [] } of nodes) {
+    const file = fileOf(callFrame);
+    const caller = file.startsWith("src/") ? file : (callers.get(id) ?? file);
+    callers.set(id, caller);
+    if (!caller.startsWith("src/")) continue;
+    for (const child of children) callers.set(child, caller);
+  }
+  return callers;
+}
+
+function placeOf(frame: CallFrame): string {
+  return frame.url === "" ? frame.functionName : `${frame.functionName} ${fileOf(frame)}:${frame.lineNumber + 1}`;
+}
+
+function fileOf({ functionName, url }: CallFrame): string {
+  return url === "" ? functionName : url.replace(/^file:\/\/.*\/(node_modules|src)\//, "$1/");
 }

@@ -22,6 +22,8 @@ export interface BurstResult {
   duplicates: number;
   signaturesChecked: number;
   signaturesWrong: number;
+  /** To the receiver, while the counted events were delivered. */
+  connectionsOpened: number;
   /** Until everything was recorded, for a thousand deliveries, in milliseconds of CPU. */
   cpuMsPerThousand: Record<string, number>;
   /** Of Tellwire's processes. */
@@ -84,6 +86,7 @@ export async function measurePipeline(
     duplicates: receipts.received - receipts.distinct,
     signaturesChecked: receipts.signaturesChecked,
     signaturesWrong: receipts.signaturesWrong,
+    connectionsOpened: receipts.connectionsOpened,
     cpuMsPerThousand: Object.fromEntries(Object.keys(pids).map((name, place) => [name, perThousand(place)])),
     memoryAtRest,
     memory: memoryOf(pid),

@@ -12,6 +12,7 @@ export function burstRow(name: string, rounds: readonly BurstResult[]): Record<s
     "middle 80 %": middle(({ steadyPerSecond }) => steadyPerSecond),
     lost: Math.max(...rounds.map(({ lost }) => lost)),
     duplicates: Math.max(...rounds.map(({ duplicates }) => duplicates)),
+    connections: middle(({ connectionsOpened }) => connectionsOpened),
     "MiB at rest": memoryCell(rounds, ({ memoryAtRest }) => memoryAtRest, "residentMiB"),
     "MiB peak": memoryCell(rounds, ({ memory }) => memory, "peakMiB"),
   };
