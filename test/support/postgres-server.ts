@@ -5,21 +5,27 @@ import { join } from "node:path";
 import pg from "pg";
 import { startOnFreePort } from "./free-port.ts";
 import { findServerBinaries, versionedFolders } from "./server-binaries.ts";
-import { startServerProcess } from "./server-process.ts";
+import { type ServerProcess, startServerProcess } from "./server-process.ts";
 import { makeTemporaryFolder } from "./temporary-folder.ts";
 
-/** A Postgres server of our own. */
+/** A Postgres server of its own, which its owner may crash. */
 export interface PostgresServer {
-  /** A superuser's URL, of the database `postgres`. */
+  /** A superuser's URL: the same after a restart. */
   url: string;
-  /** The postmaster's. */
-  pid: number;
-  /** Ends the server, the sessions that are open included, and removes its data. */
+  /** The postmaster's; another one after a restart. */
+  readonly pid: number;
+  /** What the server has printed. */
+  logFile: string;
+  /** Ends the server in good order and removes its data. */
   stop(): Promise<void>;
+  /** Ends the server and every process of it with SIGKILL: what they had under way is as it is on the disk. Its data stay. */
+  kill(): Promise<void>;
+  /** Starts the server again after a kill, on the same port and data. Throws where the port is taken meanwhile. */
+  restart(): Promise<void>;
 }
 
-/** Starts a new cluster with these settings (as in postgresql.conf) on a free loopback port, with its data in a temporary folder. */
-export async function startPostgresServer(settings: Readonly<Record<string, string>>): Promise<PostgresServer> {
+/** Starts a Postgres on a free loopback port, with its data in a temporary folder, and settings as `postgresql.conf` has them. */
+export async function startPostgresServer(settings: Readonly<Record<string, string>> = {}): Promise<PostgresServer> {
   const binaries = findServerBinaries({
     server: "a Postgres server",
     programs: ["initdb", "postgres"],
@@ -44,39 +50,47 @@ export async function startPostgresServer(settings: Readonly<Record<string, stri
     ["-D", data, "-U", "tellwire", "-A", "scram-sha-256", `--pwfile=${passwordFile}`, "-E", "UTF8", "--locale=C", "-N"],
     { ...user, cwd: "/", stdio: ["ignore", "ignore", "inherit"] },
   );
-  const { server, url } = await startOnFreePort(async (port) => {
-    const address = `postgres://tellwire:${password}@127.0.0.1:${port}/postgres`;
-    return {
-      url: address,
-      server: await startServerProcess({
-        program: join(binaries, "postgres"),
-        args: [
-          "-D",
-          data,
-          "-p",
-          `${port}`,
-          ...Object.entries({ ...loopbackOnly, ...settings }).flatMap(([key, value]) => ["-c", `${key}=${value}`]),
-        ],
-        folder: folder.path,
-        user,
-        // Fast shutdown ends the sessions that are open; immediate shutdown does not wait for anything.
-        stopSignal: "SIGINT",
-        guardSignal: "SIGQUIT",
-        isReady: () => answers(address),
-      }),
-    };
-  });
+  const all = { listen_addresses: "127.0.0.1", unix_socket_directories: "", max_connections: "200", ...settings };
+  const start = async (port: number): Promise<{ url: string; server: ServerProcess }> => {
+    const url = `postgres://tellwire:${password}@127.0.0.1:${port}/postgres`;
+    const server = await startServerProcess({
+      program: join(binaries, "postgres"),
+      args: ["-D", data, "-p", `${port}`, ...Object.entries(all).flatMap(([key, value]) => ["-c", `${key}=${value}`])],
+      folder: folder.path,
+      user,
+      // Fast shutdown ends the sessions that are open; immediate shutdown does not wait for anything.
+      stopSignal: "SIGINT",
+      guardSignal: "SIGQUIT",
+      isReady: () => answers(url),
+    });
+    return { url, server };
+  };
+  const first = await startOnFreePort(start);
+  const { url } = first;
+  let { server } = first;
   return {
     url,
-    pid: server.pid,
+    get pid() {
+      return server.pid;
+    },
+    logFile: join(folder.path, "log"),
     async stop() {
       await server.stop();
       folder.remove();
     },
+    async kill() {
+      const children = childrenOf(server.pid);
+      const killed = server.kill();
+      for (const child of children) {
+        killIfThere(child);
+      }
+      await killed;
+    },
+    async restart() {
+      server = (await start(Number(new URL(url).port))).server;
+    },
   };
 }
-
-const loopbackOnly = { listen_addresses: "127.0.0.1", unix_socket_directories: "" };
 
 /** Postgres refuses to run as root. */
 function unprivilegedUser(): { uid: number; gid: number } {
@@ -105,5 +119,22 @@ async function answers(url: string): Promise<boolean> {
     return true;
   } finally {
     await client.end().catch(() => {});
+  }
+}
+
+/** The processes of a server's connections, and those that write for it. They are no group, so each is found by its parent. */
+function childrenOf(pid: number): number[] {
+  const table = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" });
+  return table.split("\n").flatMap((line) => {
+    const [child, parent] = line.trim().split(/\s+/).map(Number);
+    return child !== undefined && parent === pid ? [child] : [];
+  });
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended by itself.
   }
 }

@@ -68,7 +68,7 @@ export async function createTestDatabase(postgres: TestPostgres = inject("postgr
 }
 
 /** Nothing of a test run needs to survive a crash of the machine. */
-const settings = { max_connections: "200", fsync: "off", full_page_writes: "off" };
+const settings = { fsync: "off", full_page_writes: "off" };
 
 async function dropDatabases({ url, template }: TestPostgres): Promise<void> {
   const rows = await query(url, `select datname from pg_database where datname like '${template}%'`);

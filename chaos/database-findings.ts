@@ -1,0 +1,140 @@
+import pg from "pg";
+
+/**
+ * What the tables say of a run. All statements that know the tables stand in this file: they read whole tables, which is well in a run
+ * of some ten thousand deliveries.
+ */
+export interface DatabaseFindings {
+  /** What changes while anything goes on. */
+  progress(): Promise<Progress>;
+  /** Every delivery of the run's events. */
+  deliveries(): Promise<FoundDelivery[]>;
+  /** Everything about one delivery that is not as it should be: for people who look for the reason. */
+  tellOf(webhookId: string, eventNumber: number): Promise<Record<string, unknown>>;
+  /** The lanes as they stand. */
+  lanes(): Promise<Record<string, unknown>[]>;
+  close(): Promise<void>;
+}
+
+export interface Progress {
+  events: number;
+  finished: number;
+  scheduled: number;
+  attempts: number;
+  /** Messages of the Postgres broker. */
+  messages: number;
+  /** Lanes that were due some time ago, and that nobody has. */
+  forgottenLanes: number;
+  /** Lanes that a circuit breaker holds back. */
+  openLanes: number;
+}
+
+export interface FoundDelivery {
+  webhookId: string;
+  eventNumber: number;
+  status: "SCHEDULED" | "DELIVERED" | "EXHAUSTED" | "CANCELLED";
+  attemptCount: number;
+  /** How many different numbers its recorded attempts have. */
+  recordedAttempts: number;
+}
+
+/** Opens the database of a server that is up. */
+export async function openDatabaseFindings(url: string): Promise<DatabaseFindings> {
+  const pool = new pg.Pool({ connectionString: url, max: 2, connectionTimeoutMillis: 5_000 });
+  // A connection that is idle while the server goes down.
+  pool.on("error", () => {});
+  const query = async <Row>(text: string, values: unknown[] = []): Promise<Row[]> =>
+    (await pool.query(text, values)).rows;
+  const [has] = await query<{ scheduled: boolean }>(
+    "select to_regclass('scheduled_delivery') is not null as scheduled",
+  );
+  const tables = has?.scheduled ? current : former;
+  return {
+    async progress() {
+      const [row] = await query<Progress>(tables.progress);
+      if (row === undefined) {
+        throw new Error("the question for the progress has no answer");
+      }
+      return row;
+    },
+    deliveries: () => query<FoundDelivery>(tables.deliveries),
+    async tellOf(webhookId, eventNumber) {
+      const values = [webhookId, `chaos-${eventNumber}`];
+      const [event] = await query<Record<string, unknown>>(eventOfNumber, [values[1]]);
+      return {
+        event: event ?? "not in the database",
+        delivery: await query(tables.delivery, values),
+        attempts: await query(attemptsOf(tables.delivery), values),
+      };
+    },
+    lanes: () => query("select * from lane order by webhook_id"),
+    close: () => pool.end(),
+  };
+}
+
+/** Nobody has a lane that is due for longer than it takes to be asked for, and its lease, if there was one, has run out. */
+const forgotten = `
+  select count(*)::int from lane
+  where due_at < now() - interval '5 seconds' and (lease_expires_at is null or lease_expires_at < now() - interval '5 seconds')`;
+
+const runEvents =
+  "select id, organization_id, substr(external_id, 7)::int as number from event where external_id like 'chaos-%'";
+
+const eventOfNumber = `
+  select id, organization_id, type, ordering_key, occurred_at, received_at from event where external_id = $1`;
+
+const attemptsOf = (delivery: string): string => `
+  select a.number, a.started_at, a.latency_ms, a.status_code, a.error, a.error_message
+  from attempt a join (${delivery}) d on a.delivery_id = d.id
+  order by a.number, a.started_at`;
+
+/** What is still to be sent stands in scheduled_delivery, what is finished in delivery. */
+const current = {
+  progress: `
+    select (select count(*)::int from event where external_id like 'chaos-%') as events,
+           (select count(*)::int from delivery) as finished,
+           (select count(*)::int from scheduled_delivery) as scheduled,
+           (select count(*)::int from attempt) as attempts,
+           (select count(*)::int from broker_message) as messages,
+           (${forgotten}) as "forgottenLanes",
+           (select count(*)::int from lane where open_until > now()) as "openLanes"`,
+  deliveries: `
+    select d.webhook_id as "webhookId", e.number as "eventNumber", d.status, d.attempt_count as "attemptCount",
+           coalesce(a.count, 0)::int as "recordedAttempts"
+    from (select id, organization_id, webhook_id, event_id, status, attempt_count from delivery
+          union all
+          select id, organization_id, webhook_id, event_id, 'SCHEDULED', attempt_count from scheduled_delivery) d
+    join (${runEvents}) e on e.id = d.event_id and e.organization_id = d.organization_id
+    left join (select delivery_id, count(distinct number) from attempt group by delivery_id) a on a.delivery_id = d.id`,
+  delivery: `
+    select d.id, d.status, d.attempt_count, null::timestamptz as next_attempt_at, d.created_at, d.completed_at,
+           null::text as ordering_key, null::bigint as sequence
+    from delivery d join event e on e.id = d.event_id and e.organization_id = d.organization_id
+    where d.webhook_id = $1 and e.external_id = $2
+    union all
+    select d.id, 'SCHEDULED', d.attempt_count, d.next_attempt_at, d.created_at, null, d.ordering_key, d.sequence
+    from scheduled_delivery d join event e on e.id = d.event_id and e.organization_id = d.organization_id
+    where d.webhook_id = $1 and e.external_id = $2`,
+};
+
+/** The tables before scheduled_delivery: one table has every delivery. */
+const former: typeof current = {
+  progress: `
+    select (select count(*)::int from event where external_id like 'chaos-%') as events,
+           (select count(*)::int from delivery where status <> 'SCHEDULED') as finished,
+           (select count(*)::int from delivery where status = 'SCHEDULED') as scheduled,
+           (select count(*)::int from attempt) as attempts,
+           (select count(*)::int from broker_message) as messages,
+           (${forgotten}) as "forgottenLanes",
+           0 as "openLanes"`,
+  deliveries: `
+    select d.webhook_id as "webhookId", e.number as "eventNumber", d.status, d.attempt_count as "attemptCount",
+           coalesce(a.count, 0)::int as "recordedAttempts"
+    from delivery d
+    join (${runEvents}) e on e.id = d.event_id and e.organization_id = d.organization_id
+    left join (select delivery_id, count(distinct number) from attempt group by delivery_id) a on a.delivery_id = d.id`,
+  delivery: `
+    select d.id, d.status, d.attempt_count, d.next_attempt_at, d.created_at, d.completed_at
+    from delivery d join event e on e.id = d.event_id and e.organization_id = d.organization_id
+    where d.webhook_id = $1 and e.external_id = $2`,
+};
