@@ -57,7 +57,11 @@ export async function openDatabaseFindings(url: string): Promise<DatabaseFinding
       }
       return row;
     },
-    deliveries: () => query<FoundDelivery>(tables.deliveries),
+    async deliveries() {
+      // Without figures about tables that have just been filled, the joins would be made row by row.
+      await query("analyze event, delivery, attempt");
+      return await query<FoundDelivery>(tables.deliveries);
+    },
     async tellOf(webhookId, eventNumber) {
       const values = [webhookId, `chaos-${eventNumber}`];
       const [event] = await query<Record<string, unknown>>(eventOfNumber, [values[1]]);

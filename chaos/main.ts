@@ -1,7 +1,8 @@
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
+import type { ChaosReport } from "./chaos-report.ts";
 import { formatReports, keepFailure, saveReports } from "./report.ts";
-import { type ChaosReport, runChaos } from "./run-chaos.ts";
+import { runChaos } from "./run-chaos.ts";
 
 const usage = `usage: npm run chaos -- [options]
 

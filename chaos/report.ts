@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { ChaosReport } from "./run-chaos.ts";
+import type { ChaosReport } from "./chaos-report.ts";
 
 /** Where results are kept, and the logs of runs that failed; git does not look at it. */
 const resultsFolder = fileURLToPath(new URL("results/", import.meta.url));

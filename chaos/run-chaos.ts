@@ -1,16 +1,16 @@
 import { connect } from "@nats-io/transport-node";
 import { WebhookSchema } from "../gen/tellwire/v1/webhook_pb.ts";
-import { parseId } from "../src/domain/ids.ts";
-import { createRestClient, type RestClient } from "../test/support/rest-client.ts";
-import { waitFor } from "../test/support/wait-for.ts";
+import { createRestClient } from "../test/support/rest-client.ts";
+import { type ChaosReport, reportOf } from "./chaos-report.ts";
+import { createWebhooks } from "./create-webhooks.ts";
 import { type DatabaseFindings, type FoundDelivery, openDatabaseFindings } from "./database-findings.ts";
 import { type DisturbanceCounts, disturb, noDisturbances } from "./disturb.ts";
 import { planDisturbances } from "./disturbances.ts";
 import { type Published, publishEvents } from "./publisher.ts";
 import { type Receivers, startReceivers } from "./receivers.ts";
-import { createScenario, organizationCount, type Scenario, type ScenarioWebhook } from "./scenario.ts";
+import { createScenario } from "./scenario.ts";
 import { type Servers, startServers } from "./servers.ts";
-import { type Settled, settle } from "./settle.ts";
+import { settle } from "./settle.ts";
 import { judge, type Verdict } from "./verdict.ts";
 
 export interface ChaosOptions {
@@ -31,35 +31,6 @@ export interface ChaosOptions {
   onFailure: (report: ChaosReport, problems: readonly Record<string, unknown>[], logs: Record<string, string>) => void;
 }
 
-/** A run's figures. */
-export interface ChaosReport {
-  broker: "jetstream" | "postgres";
-  seed: number;
-  events: number;
-  processes: number;
-  accepted: number;
-  unacknowledged: number;
-  republished: number;
-  expected: number;
-  received: number;
-  exhausted: number;
-  exhaustedForTrouble: number;
-  lost: number;
-  stuck: number;
-  duplicates: number;
-  /** Undefined where no webhook was ordered. */
-  inversions: number | undefined;
-  /** Of deliveries of events that nobody acknowledged: how many arrived. */
-  unacknowledgedReceived: number;
-  disturbances: DisturbanceCounts;
-  /** Processes that ended by themselves, and those that did not end on SIGTERM in time. */
-  crashes: number;
-  lateEnds: number;
-  settled: Settled;
-  durationMs: number;
-  hasFailed: boolean;
-}
-
 /** One run: publishes, breaks, waits until all is well again, and looks at what became of it. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   await using closing = new AsyncDisposableStack();
@@ -73,7 +44,11 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   closing.defer(servers.close);
   const nats = servers.nats && (await connect({ servers: servers.nats.url, ...keepTrying }));
   closing.defer(async () => await nats?.close());
-  const webhooks = await createWebhooks(scenario, receivers, servers);
+  const webhooks = await createWebhooks(
+    createRestClient(anyUrl(servers, 0) ?? "", servers.operatorKey),
+    scenario,
+    receivers,
+  );
 
   clock.start();
   const counts = noDisturbances();
@@ -100,10 +75,11 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   closing.defer(database.close);
   const settled = await orAborted(settle({ database, nats, requests: () => receivers.totals().requests }), signal);
   clearInterval(progress);
+  const durationMs = Math.round(clock.elapsedMs());
 
   const recorded = await readRecorded(database, webhooks.webhookIds);
   const verdict = judge({ scenario, states: published.states, receipts: receivers.receipts, recorded });
-  const report = reportOf({ options, hasOrdering, published, verdict, counts, servers, settled, clock });
+  const report = reportOf({ options, hasOrdering, published, verdict, counts, servers, settled, durationMs });
   if (report.hasFailed) {
     options.onFailure(report, await tellOf(verdict, database, webhooks.webhookIds), servers.logs());
   }
@@ -125,48 +101,6 @@ function createClock(): Clock {
     start() {
       startedAt = performance.now();
     },
-  };
-}
-
-/** The organizations and the webhooks, as their owners make them. Resolves when every webhook gets events. */
-async function createWebhooks(
-  scenario: Scenario,
-  receivers: Receivers,
-  servers: Servers,
-): Promise<{ organizationIds: string[]; webhookIds: string[] }> {
-  const rest = createRestClient(anyUrl(servers, 0) ?? "", servers.operatorKey);
-  const organizationIds: string[] = [];
-  for (let number = 1; number <= organizationCount; number++) {
-    const { id } = await rest<{ id: string }>("POST", "/v1/organizations", { name: `Chaos ${number}` });
-    organizationIds.push(id);
-  }
-  const publicIds: string[] = [];
-  for (const webhook of scenario.webhooks) {
-    const body = webhookBody(webhook, organizationIds[webhook.organization] ?? "", receivers.urlOf(webhook));
-    publicIds.push((await rest<{ webhook: { id: string } }>("POST", "/v1/webhooks", body)).webhook.id);
-  }
-  for (const id of publicIds) {
-    await waitFor(() => isActive(rest, id), { timeoutMs: 30_000, what: `the webhook ${id} to be verified` });
-  }
-  // The tables have the UUIDs.
-  return { organizationIds, webhookIds: publicIds.map((id) => parseId("webhook", id) ?? id) };
-}
-
-async function isActive(rest: RestClient, id: string): Promise<boolean> {
-  const { status } = await rest<{ status: string }>("GET", `/v1/webhooks/${id}`);
-  return status === "WEBHOOK_STATUS_ACTIVE";
-}
-
-function webhookBody(webhook: ScenarioWebhook, organizationId: string, url: string): Record<string, unknown> {
-  const { name, eventTypes, retryDelaysMs, timeoutMs, isOrdered } = webhook;
-  const seconds = (ms: number): string => `${ms / 1000}s`;
-  return {
-    organizationId,
-    name,
-    url,
-    eventTypes,
-    retryPolicy: { delays: retryDelaysMs?.map(seconds), timeout: timeoutMs && seconds(timeoutMs) },
-    ...(isOrdered ? { ordering: "ORDERING_BY_KEY" } : {}),
   };
 }
 
@@ -212,57 +146,6 @@ function progressLine(
     `${(clock.elapsedMs() / 1000).toFixed(0).padStart(4)} s: ${accepted + unacknowledged} of ${events} events published, ` +
     `${taken} deliveries received by ${requests} requests, ${killed} of ${kills} kills`
   );
-}
-
-interface Findings {
-  options: ChaosOptions;
-  hasOrdering: boolean;
-  published: Published;
-  verdict: Verdict;
-  counts: DisturbanceCounts;
-  servers: Servers;
-  settled: Settled;
-  clock: Clock;
-}
-
-function reportOf({
-  options,
-  hasOrdering,
-  published,
-  verdict,
-  counts,
-  servers,
-  settled,
-  clock,
-}: Findings): ChaosReport {
-  const { broker, seed, events, processes } = options;
-  const slots = [...servers.slots.values()];
-  const inversions = hasOrdering ? verdict.inversions.length : undefined;
-  return {
-    broker,
-    seed,
-    events,
-    processes,
-    accepted: published.accepted,
-    unacknowledged: published.unacknowledged,
-    republished: published.repeated,
-    expected: verdict.expected,
-    received: verdict.received,
-    exhausted: verdict.exhausted,
-    exhaustedForTrouble: verdict.exhaustedForTrouble,
-    lost: verdict.lost.length,
-    // Beside deliveries: messages that nobody acknowledges, and lanes that nobody takes.
-    stuck: verdict.stuck.length + settled.pending + settled.forgottenLanes,
-    duplicates: verdict.duplicates,
-    inversions,
-    unacknowledgedReceived: verdict.unacknowledged.received,
-    disturbances: counts,
-    crashes: slots.reduce((sum, slot) => sum + slot.crashes(), 0),
-    lateEnds: slots.reduce((sum, slot) => sum + slot.lateEnds(), 0),
-    settled,
-    durationMs: Math.round(clock.elapsedMs()),
-    hasFailed: verdict.lost.length > 0 || !settled.isDone || verdict.stuck.length > 0 || (inversions ?? 0) > 0,
-  };
 }
 
 /** At most this many of each kind are looked up: the first ones tell the reason. */
