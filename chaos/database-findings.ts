@@ -9,7 +9,7 @@ export interface DatabaseFindings {
   progress(): Promise<Progress>;
   /** Every delivery of the run's events. */
   deliveries(): Promise<FoundDelivery[]>;
-  /** Everything about one delivery that is not as it should be: for people who look for the reason. */
+  /** Everything about one delivery, for people who look for the reason of what is wrong with it. */
   tellOf(webhookId: string, eventNumber: number): Promise<Record<string, unknown>>;
   /** The lanes as they stand. */
   lanes(): Promise<Record<string, unknown>[]>;
@@ -69,6 +69,7 @@ export async function openDatabaseFindings(url: string): Promise<DatabaseFinding
         event: event ?? "not in the database",
         delivery: await query(tables.delivery, values),
         attempts: await query(attemptsOf(tables.delivery), values),
+        lane: await query("select * from lane where webhook_id = $1", [webhookId]),
       };
     },
     lanes: () => query("select * from lane order by webhook_id"),

@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
 import type { ChaosReport } from "./chaos-report.ts";
-import { formatReports, keepFailure, saveReports } from "./report.ts";
+import { formatReports, keepLogs, saveReports } from "./report.ts";
 import { runChaos } from "./run-chaos.ts";
 
 const usage = `usage: npm run chaos -- [options]
@@ -15,7 +15,8 @@ then looks whether every event has arrived. docs/chaos.md explains it.
   --kills N                     30: SIGKILLs; other disturbances come on top
   --processes N                 2: processes of Tellwire
   --seconds N                   how long things break; left out: 3.5 for each kill
-  --runs N                      1: each run after the first has the next seed`;
+  --runs N                      1: each run after the first has the next seed
+  --keep-logs                   also of runs that went well`;
 
 const brokers = ["jetstream", "postgres"] as const;
 
@@ -27,6 +28,8 @@ interface Arguments {
   processes: number;
   durationMs: number;
   runs: number;
+  /** Also those of runs that went well. */
+  keepsLogs: boolean;
 }
 
 /** Undefined, with the reason printed, where they cannot be understood. */
@@ -34,7 +37,16 @@ function readArguments(): Arguments | undefined {
   try {
     const text = { type: "string" } as const;
     const { values } = parseArgs({
-      options: { broker: text, seed: text, events: text, kills: text, processes: text, seconds: text, runs: text },
+      options: {
+        broker: text,
+        seed: text,
+        events: text,
+        kills: text,
+        processes: text,
+        seconds: text,
+        runs: text,
+        "keep-logs": { type: "boolean", default: false },
+      },
     });
     const broker = brokers.find((name) => name === values.broker);
     if (values.broker !== undefined && broker === undefined) {
@@ -49,6 +61,7 @@ function readArguments(): Arguments | undefined {
       processes: wholeNumber("--processes", values.processes, 1) ?? 2,
       durationMs: (wholeNumber("--seconds", values.seconds, 1) ?? Math.max(5, kills * 3.5)) * 1_000,
       runs: wholeNumber("--runs", values.runs, 1) ?? 1,
+      keepsLogs: values["keep-logs"],
     };
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : error}\n\n${usage}`);
@@ -100,9 +113,11 @@ async function main(given: Arguments): Promise<ChaosReport[]> {
         seed,
         signal: interrupted.signal,
         onProgress: progress.show,
-        onFailure(failed, problems, logs) {
+        onResult(result, problems, logs) {
           progress.clear();
-          console.error(`kept in ${keepFailure(failed, problems, logs)}`);
+          if (result.hasFailed || given.keepsLogs) {
+            console.error(`kept in ${keepLogs(result, problems, logs)}`);
+          }
           for (const { kind, what, webhook, eventNumber } of problems.slice(0, 20)) {
             if (what !== undefined) {
               console.error(`  ${kind}: event chaos-${eventNumber} to ${webhook}: ${what}`);

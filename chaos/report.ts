@@ -59,14 +59,14 @@ export function saveReports(reports: readonly ChaosReport[], options: object): s
   return relative(process.cwd(), path);
 }
 
-/** Keeps what is needed to find out why a run failed: its figures, what the database says, every log. Answers with the folder. */
-export function keepFailure(
+/** Keeps what is needed to find out what happened in a run: its figures, what the database says, every log. Answers with the folder. */
+export function keepLogs(
   report: ChaosReport,
   problems: readonly Record<string, unknown>[],
   logs: Readonly<Record<string, string>>,
 ): string {
   const time = new Date().toISOString().replaceAll(":", "");
-  const folder = join(resultsFolder, `failed-${report.broker}-${report.seed}-${time}`);
+  const folder = join(resultsFolder, `${report.hasFailed ? "failed" : "well"}-${report.broker}-${report.seed}-${time}`);
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "findings.json"), `${JSON.stringify({ report, problems }, null, 2)}\n`);
   for (const [name, file] of Object.entries(logs)) {

@@ -10,7 +10,7 @@ import { type Published, publishEvents } from "./publisher.ts";
 import { type Receivers, startReceivers } from "./receivers.ts";
 import { createScenario } from "./scenario.ts";
 import { type Servers, startServers } from "./servers.ts";
-import { settle } from "./settle.ts";
+import { type Settled, settle } from "./settle.ts";
 import { judge, type Verdict } from "./verdict.ts";
 
 export interface ChaosOptions {
@@ -27,8 +27,8 @@ export interface ChaosOptions {
   onProgress: (line: string) => void;
   /** Ends the run early: everything that was started is ended, and the promise rejects. */
   signal?: AbortSignal;
-  /** Called where something was lost, stuck or out of order, while the logs are there still: by name, the files. */
-  onFailure: (report: ChaosReport, problems: readonly Record<string, unknown>[], logs: Record<string, string>) => void;
+  /** Called at the end with what was lost, stuck or out of order, while the logs are there still: by name, the files. */
+  onResult: (report: ChaosReport, problems: readonly Record<string, unknown>[], logs: Record<string, string>) => void;
 }
 
 /** One run: publishes, breaks, waits until all is well again, and looks at what became of it. */
@@ -80,9 +80,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const recorded = await readRecorded(database, webhooks.webhookIds);
   const verdict = judge({ scenario, states: published.states, receipts: receivers.receipts, recorded });
   const report = reportOf({ options, hasOrdering, published, verdict, counts, servers, settled, durationMs });
-  if (report.hasFailed) {
-    options.onFailure(report, await tellOf(verdict, database, webhooks.webhookIds), servers.logs());
-  }
+  options.onResult(report, await tellOf({ verdict, settled }, database, webhooks.webhookIds), servers.logs());
   return report;
 }
 
@@ -152,7 +150,7 @@ function progressLine(
 const maxTold = 50;
 
 async function tellOf(
-  verdict: Verdict,
+  { verdict, settled }: { verdict: Verdict; settled: Settled },
   database: DatabaseFindings,
   webhookIds: readonly string[],
 ): Promise<Record<string, unknown>[]> {
@@ -164,5 +162,6 @@ async function tellOf(
       told.push({ kind, what, webhook: webhook.name, webhookId, eventNumber, ...found });
     }
   }
-  return [...told, { kind: "lanes", lanes: await database.lanes() }];
+  // Not of deliveries alone: lanes that nobody takes, or messages that nobody acknowledges.
+  return settled.isDone ? told : [...told, { kind: "not settled", settled, lanes: await database.lanes() }];
 }

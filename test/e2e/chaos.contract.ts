@@ -18,7 +18,7 @@ export function describeChaos(broker: "jetstream" | "postgres"): void {
       processes: 2,
       durationMs: 10_000,
       onProgress: () => {},
-      onFailure: (_report, problems) => void failures.push(...problems),
+      onResult: (_report, problems) => void failures.push(...problems),
     });
     expect(failures).toEqual([]);
     expect(report).toMatchObject({ lost: 0, stuck: 0, crashes: 0, hasFailed: false } satisfies Partial<ChaosReport>);
