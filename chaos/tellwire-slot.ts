@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -150,7 +150,18 @@ function start(logFile: string, folder: string, environment: Readonly<Record<str
 
 /** From the line that says where the servers listen, if the process has written it. */
 function upUrl(logFile: string, offset: number): string | undefined {
-  const lines = readFileSync(logFile).subarray(offset).toString("utf8").split("\n");
+  const lines = readPart(logFile, offset).split("\n");
   const line = lines.slice(0, -1).find((text) => text.includes('"tellwire is up"'));
   return line === undefined ? undefined : (JSON.parse(line) as { http: string }).http;
+}
+
+/** From the offset on, as far as a process writes that is starting: the logs of a run are long. */
+function readPart(file: string, offset: number): string {
+  const descriptor = openSync(file, "r");
+  try {
+    const part = Buffer.alloc(256 * 1024);
+    return part.toString("utf8", 0, readSync(descriptor, part, 0, part.length, offset));
+  } finally {
+    closeSync(descriptor);
+  }
 }
