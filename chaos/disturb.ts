@@ -35,20 +35,26 @@ export async function disturb(
   { servers, counts, elapsedMs }: { servers: Servers; counts: DisturbanceCounts; elapsedMs: () => number },
 ): Promise<void> {
   const inTurn = new Map<string, Promise<void>>();
+  const carriedOut: Promise<void>[] = [];
   for (const disturbance of plan) {
     await delay(Math.max(0, disturbance.atMs - elapsedMs()));
     const subject = subjectOf(disturbance);
     const before = inTurn.get(subject) ?? Promise.resolve();
-    const done = before.then(async () => {
+    const over = before.then(async () => {
       servers.note(JSON.stringify(disturbance));
       await carryOut(disturbance, servers, counts);
       servers.note(`over: ${disturbance.kind} ${subject}`);
     });
+    // The last one is not followed by a wait for nothing.
+    carriedOut.push(over);
+    const done = "aliveMs" in disturbance ? over.then(() => delay(disturbance.aliveMs)) : over;
     // It is awaited at the end: until then a failure is not to end the harness.
-    done.catch(() => {});
+    for (const promise of [over, done]) {
+      promise.catch(() => {});
+    }
     inTurn.set(subject, done);
   }
-  await Promise.all(inTurn.values());
+  await Promise.all(carriedOut);
 }
 
 /** What must not be disturbed twice at once. */

@@ -1,10 +1,13 @@
 import { createRandom, type Random } from "./random.ts";
 
-/** What breaks, and when: milliseconds since the beginning. */
+/**
+ * What breaks, and when: milliseconds since the beginning, or later where the same server is being disturbed still. A server that is started again
+ * is left alone for `aliveMs`, so that kills which follow each other closely are not one long absence.
+ */
 export type Disturbance = { atMs: number } & (
-  | { kind: "kill"; target: Killable; downMs: number }
+  | { kind: "kill"; target: Killable; downMs: number; aliveMs: number }
   /** SIGTERM, which a process answers by ending in good order; then it is started again. */
-  | { kind: "terminate"; target: ProcessName; downMs: number }
+  | { kind: "terminate"; target: ProcessName; downMs: number; aliveMs: number }
   /** The process stands still (SIGSTOP) and goes on as if nothing had been. */
   | { kind: "freeze"; target: ProcessName; forMs: number }
   /** All connections of one process to a server are cut. */
@@ -56,16 +59,17 @@ type Plan = Disturbance extends infer Kind ? (Kind extends { atMs: number } ? Om
 function planKill(random: Random, names: readonly ProcessName[], hasNats: boolean): Plan {
   const target = random.weighted<Killable>([
     ...names.map((name) => [name, 0.5 / names.length] as const),
-    ["postgres", hasNats ? 0.25 : 0.5],
+    ["postgres", hasNats ? 0.25 : 0.4],
     ["nats", hasNats ? 0.25 : 0],
   ]);
-  return { kind: "kill", target, downMs: Math.round(random.between(0, 2_500)) };
+  // A process of Tellwire has begun then, and is up after some seconds more: it is killed while it starts, too.
+  return { kind: "kill", target, downMs: Math.round(random.between(0, 2_500)), aliveMs: aliveMs(random) };
 }
 
 function planStandstill(random: Random, names: readonly ProcessName[]): Plan {
   const target = anyOf(random, names);
   return random.weighted<Plan>([
-    [{ kind: "terminate", target, downMs: Math.round(random.between(0, 1_000)) }, 1],
+    [{ kind: "terminate", target, downMs: Math.round(random.between(0, 1_000)), aliveMs: aliveMs(random) }, 1],
     [{ kind: "freeze", target, forMs: Math.round(random.between(200, 4_000)) }, 0.7],
     [{ kind: "freeze", target, forMs: beyondLeaseMs }, 0.3],
   ]);
@@ -85,6 +89,10 @@ function planTrouble(random: Random, names: readonly ProcessName[], hasNats: boo
     [{ kind: "stall", link, forMs: beyondLeaseMs }, 0.03],
     [{ kind: "lose", link, forMs: Math.round(random.between(1_000, 8_000)) }, 0.1],
   ]);
+}
+
+function aliveMs(random: Random): number {
+  return Math.round(random.between(500, 5_000));
 }
 
 function anyOf<Name>(random: Random, names: readonly Name[]): Name {

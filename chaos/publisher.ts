@@ -106,7 +106,7 @@ async function publish(
         return;
       }
       published.repeated += 1;
-      await delay(50 + 100 * chanceOf(options.scenario.seed, 5, first, nth));
+      await delay(100 + 300 * chanceOf(options.scenario.seed, 5, first, nth));
     }
   }
 }
