@@ -17,7 +17,7 @@ import { printHottest } from "./stage/cpu-profile.ts";
 import { describeMachine } from "./stage/machine.ts";
 import { LossError } from "./stage/measure-burst.ts";
 import { openStage, postgresSettings, type Stage } from "./stage/stage.ts";
-import { type TellwireProgram, tellwireSettings } from "./stage/tellwire-server.ts";
+import { buildTellwire, type TellwireProgram, tellwireSettings } from "./stage/tellwire-server.ts";
 
 /** The parts of the bench of deliveries, in the order in which they run. */
 export const parts: Readonly<Record<string, Part>> = {
@@ -44,6 +44,7 @@ export async function runParts(
   const closing = createClosing();
   endOnSignal(closing);
   if (program.profileFolder !== undefined) await mkdir(program.profileFolder, { recursive: true });
+  buildTellwire(program);
   try {
     const stage = await openStage(program, closing);
     const scale = quick ? quickScale : fullScale;

@@ -31,7 +31,7 @@ export async function startReceivers(
   const reactionTo = (webhook: ScenarioWebhook, number: number, nth: number): Reaction => {
     const { behaviour, index } = webhook;
     if (refusesEvent(scenario, webhook, number)) {
-      return "fail";
+      return "refuse";
     }
     if (healed) {
       return "take";
@@ -100,12 +100,15 @@ export async function startReceivers(
   };
 }
 
-type Reaction = "take" | "fail" | "hang" | "drip" | "cut" | "cut in the answer";
+type Reaction = "take" | "refuse" | "fail" | "hang" | "drip" | "cut" | "cut in the answer";
 
 function react(response: ServerResponse, reaction: Reaction): void {
   switch (reaction) {
     case "take":
       response.writeHead(204).end();
+      return;
+    case "refuse":
+      response.writeHead(422).end("not this one");
       return;
     case "fail":
       response.writeHead(503).end("not now");

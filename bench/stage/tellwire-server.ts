@@ -34,7 +34,7 @@ export async function startTellwireServer(
     program: process.execPath,
     args: [
       ...(profileFolder === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profileFolder}`]),
-      join(program.source, "src", "cli.ts"),
+      builtCommand(program),
       "serve",
     ],
     folder: folder.path,
@@ -61,10 +61,19 @@ export async function startTellwireServer(
   };
 }
 
+/** Builds Tellwire, because what users run is the built program. */
+export function buildTellwire({ source }: TellwireProgram): void {
+  execFileSync("npm", ["run", "--silent", "build"], { cwd: source, stdio: ["ignore", "ignore", "inherit"] });
+}
+
+function builtCommand({ source }: TellwireProgram): string {
+  return join(source, "dist", "src", "cli.js");
+}
+
 /** Brings an empty database up to date. */
-export function migrateDatabase({ source }: TellwireProgram, databaseUrl: string): void {
+export function migrateDatabase(program: TellwireProgram, databaseUrl: string): void {
   const environment = { ...inheritedEnvironment(), TELLWIRE_DATABASE_URL: databaseUrl };
-  execFileSync(process.execPath, [join(source, "src", "cli.ts"), "migrate"], {
+  execFileSync(process.execPath, [builtCommand(program), "migrate"], {
     env: environment,
     stdio: ["ignore", "ignore", "inherit"],
   });

@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import {
   type EventRecord,
   type EventTextField,
@@ -88,7 +89,7 @@ function readSubject(subject: string, prefix: string): Address | Rejected {
   if (tokens === undefined) {
     return rejected("BAD_SUBJECT", `the subject must be ${eventSubject(prefix, "<organization>", "<event type>")}`);
   }
-  const organizationId = parseId("organization", tokens.organization);
+  const organizationId = organizationIdOf(tokens.organization);
   if (organizationId === undefined) {
     return rejected("BAD_SUBJECT", "the third token of the subject must be an organization: its UUID or its org_ id");
   }
@@ -99,6 +100,21 @@ function readSubject(subject: string, prefix: string): Address | Rejected {
     );
   }
   return { kind: "address", organizationId, type: tokens.type };
+}
+
+/** The same few organizations come again and again. */
+const organizationIds = new LRUCache<string, string>({ max: 10_000 });
+
+function organizationIdOf(token: string): string | undefined {
+  const known = organizationIds.get(token);
+  if (known !== undefined) {
+    return known;
+  }
+  const id = parseId("organization", token);
+  if (id !== undefined) {
+    organizationIds.set(token, id);
+  }
+  return id;
 }
 
 function readContent(body: Uint8Array, headers: Headers, type: string): EventContent | Rejected {

@@ -5,7 +5,7 @@ import type { IncomingMessage } from "./broker.ts";
 export function jetStreamMessage(nats: NatsConnection, message: Msg, onSettled: () => void): IncomingMessage {
   const { stream, sequence, deliveryCount, publishedAt } = parseAckSubject(message.reply ?? "");
   let settled = false;
-  const settle = (answer: string): void => {
+  const settle = (answer: string | Uint8Array): void => {
     // A connection that is closed takes no answer: the message is delivered again, to somebody else.
     if (!settled && !nats.isClosed()) {
       nats.publish(message.reply ?? "", answer);
@@ -21,7 +21,7 @@ export function jetStreamMessage(nats: NatsConnection, message: Msg, onSettled: 
     body: message.data,
     publishedAt,
     deliveryCount,
-    ack: () => settle("+ACK"),
+    ack: () => settle(acknowledgement),
     nak: (delayMs) => settle(nakAfter(delayMs)),
     working() {
       if (!settled && !nats.isClosed()) {
@@ -30,6 +30,8 @@ export function jetStreamMessage(nats: NatsConnection, message: Msg, onSettled: 
     },
   };
 }
+
+const acknowledgement = Buffer.from("+ACK");
 
 /**
  * `$JS.ACK.<stream>.<consumer>.<delivery count>.<sequence>.<consumer's sequence>.<nanoseconds>.<pending>`, or, of servers with domains,

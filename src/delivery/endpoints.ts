@@ -3,6 +3,7 @@ import {
   breakerElsewhere,
   type CircuitBreaker,
   closedBreaker,
+  isSignOfLife,
   probeAbandoned,
   probing,
 } from "../domain/circuit-breaker.ts";
@@ -123,7 +124,13 @@ export function createEndpoints({
     } else if (isOverload(error, statusCode)) {
       endpoint.limit = limitAfterOverload(endpoint.limit, { startedAt, now: at });
     }
-    const after = breakerAfter(before, { succeeded: error === null, startedAt, now: at, failuresToOpen, random });
+    const after = breakerAfter(before, {
+      isWell: isSignOfLife(error, statusCode),
+      startedAt,
+      now: at,
+      failuresToOpen,
+      random,
+    });
     if (after === before) {
       return;
     }

@@ -10,8 +10,8 @@ import { createWaitingRoom } from "./waiting-room.ts";
  * deliveries of others. What must keep an order or a rate, and what is for a receiver in trouble, goes to the lane straight away.
  */
 export interface FastPath {
-  /** Resolves when the delivery is recorded: finished, or scheduled in its lane. */
-  deliver(task: AttemptTask): Promise<void>;
+  /** Calls back once: when the delivery is recorded, finished or scheduled in its lane, or with the failure for which it is not. */
+  deliver(task: AttemptTask, onRecorded: (failure?: unknown) => void): void;
   /** The webhook's lane has run empty: its receiver gets requests at once again. */
   unpark(webhookId: string): void;
   /** Whether a delivery is under way here: to start it once more would send it twice. */
@@ -48,11 +48,7 @@ export function createFastPath(options: FastPathOptions): FastPath {
   /** Until a delivery is recorded it counts as under way: a second message of its event must not send it again. */
   const record = (run: Run, outcome: Outcome): void => {
     recorder.record(outcome, (refusal) => {
-      if (refusal === undefined) {
-        run.resolve();
-      } else {
-        run.reject(refusal);
-      }
+      run.onRecorded(refusal);
       if (run.state !== "in flight") {
         underWay.delete(run.task.deliveryId);
       }
@@ -77,7 +73,7 @@ export function createFastPath(options: FastPathOptions): FastPath {
       record(run, outcome);
     } catch (error) {
       run.state = "attempted";
-      run.reject(error);
+      run.onRecorded(error);
       underWay.delete(run.task.deliveryId);
     }
     endpoints.finish(endpoint, outcome?.attempt, "fast path");
@@ -189,16 +185,15 @@ export function createFastPath(options: FastPathOptions): FastPath {
     !(endpoint.limit.value < 2 && slots.hasManySlow());
 
   return {
-    deliver(task) {
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
+    deliver(task, onRecorded) {
       const begunAt = now();
-      const run: Run = { task, begunAt, sentAt: 0, state: "waiting", handedOver: false, resolve, reject };
+      const run: Run = { task, begunAt, sentAt: 0, state: "waiting", handedOver: false, onRecorded };
       const { webhookId, organizationId } = task.subscription;
       underWay.set(task.deliveryId, run);
       const endpoint = endpoints.of(webhookId);
       if (!isForMemory(task, endpoint, begunAt)) {
         handOver(run, begunAt);
-        return promise;
+        return;
       }
       const queue = queues.get(webhookId);
       if (queue === undefined && endpoints.mayStart(endpoint) && slots.isFree()) {
@@ -211,7 +206,6 @@ export function createFastPath(options: FastPathOptions): FastPath {
       } else {
         handOver(run, begunAt);
       }
-      return promise;
     },
     unpark(webhookId) {
       endpoints.of(webhookId).parkedUntil = 0;
@@ -243,8 +237,7 @@ interface Run {
   sentAt: number;
   state: "waiting" | "in flight" | "attempted";
   handedOver: boolean;
-  resolve: () => void;
-  reject: (error: unknown) => void;
+  onRecorded: (failure?: unknown) => void;
 }
 
 const sweepIntervalMs = 100;

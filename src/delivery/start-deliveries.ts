@@ -61,7 +61,7 @@ export async function startDeliveries(
       const orderingKey = subscription.ordering === "BY_KEY" ? record.orderingKey : null;
       const identity = { deliveryId, event, subscription, createdAt: receivedAt, sequence, orderingKey };
       count.open += 1;
-      fastPath.deliver({ ...identity, attemptCount: 0, manualRetry: null }).then(count.recorded, count.failed);
+      fastPath.deliver({ ...identity, attemptCount: 0, manualRetry: null }, count.recorded);
     }
     if (pacer.isDue()) {
       await pacer.pause();
@@ -79,8 +79,7 @@ interface Count {
   /** Deliveries that are not recorded, and one for as long as others may be added. */
   open: number;
   isElsewhere: boolean;
-  recorded: () => void;
-  failed: (error: unknown) => void;
+  recorded: (failure?: unknown) => void;
 }
 
 function createCount(onEnd: (started: Started) => void): Count {
@@ -88,7 +87,10 @@ function createCount(onEnd: (started: Started) => void): Count {
   const count: Count = {
     open: 1,
     isElsewhere: false,
-    recorded() {
+    recorded(refusal) {
+      if (refusal !== undefined) {
+        failure ??= { error: refusal };
+      }
       count.open -= 1;
       if (count.open > 0) {
         return;
@@ -98,10 +100,6 @@ function createCount(onEnd: (started: Started) => void): Count {
       } else {
         onEnd({ kind: count.isElsewhere ? "elsewhere" : "recorded" });
       }
-    },
-    failed(error) {
-      failure ??= { error };
-      count.recorded();
     },
   };
   return count;

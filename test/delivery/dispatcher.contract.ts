@@ -276,9 +276,9 @@ export function dispatcherContract(
 }
 
 /** A fast path of which only the beginning of a delivery matters. */
-function starting(deliver: FastPath["deliver"]): FastPath {
+function starting(deliver: (task: AttemptTask) => Promise<void>): FastPath {
   return {
-    deliver,
+    deliver: (task, onRecorded) => void deliver(task).then(() => onRecorded(), onRecorded),
     unpark: () => {},
     isUnderWay: () => false,
     waiting: () => 0,

@@ -4,6 +4,7 @@ import {
   breakerElsewhere,
   type CircuitBreaker,
   closedBreaker,
+  isSignOfLife,
   probeAbandoned,
   probing,
 } from "../../src/domain/circuit-breaker.ts";
@@ -13,13 +14,13 @@ const noJitter = () => 0;
 function failed(breaker: CircuitBreaker, at: number, times = 1): CircuitBreaker {
   let next = breaker;
   for (let time = 0; time < times; time += 1) {
-    next = breakerAfter(next, { succeeded: false, startedAt: at, now: at, failuresToOpen: 10, random: noJitter });
+    next = breakerAfter(next, { isWell: false, startedAt: at, now: at, failuresToOpen: 10, random: noJitter });
   }
   return next;
 }
 
 function succeeded(breaker: CircuitBreaker, at: number): CircuitBreaker {
-  return breakerAfter(breaker, { succeeded: true, startedAt: at, now: at, failuresToOpen: 10, random: noJitter });
+  return breakerAfter(breaker, { isWell: true, startedAt: at, now: at, failuresToOpen: 10, random: noJitter });
 }
 
 function probed(breaker: CircuitBreaker, at: number): CircuitBreaker {
@@ -68,7 +69,7 @@ describe("an open breaker", () => {
   });
 });
 
-test("each failed probe doubles the time, up to five minutes", () => {
+test("each failed probe doubles the time, up to a minute", () => {
   let breaker = failed(closedBreaker, 0, 10);
   const openMs: number[] = [];
   for (let time = 0; time < 9; time += 1) {
@@ -77,12 +78,27 @@ test("each failed probe doubles the time, up to five minutes", () => {
     openMs.push(after.openUntil - openUntil);
     breaker = after;
   }
-  expect(openMs).toEqual([10, 20, 40, 80, 160, 300, 300, 300, 300].map((seconds) => seconds * 1_000));
+  expect(openMs).toEqual([10, 20, 40, 60, 60, 60, 60, 60, 60].map((seconds) => seconds * 1_000));
 });
 
 test("up to a tenth is added at random", () => {
-  const sample = { succeeded: false, startedAt: 0, now: 0, failuresToOpen: 10, random: () => 1 };
+  const sample = { isWell: false, startedAt: 0, now: 0, failuresToOpen: 10, random: () => 1 };
   expect(breakerAfter({ state: "closed", failures: 9 }, sample)).toMatchObject({ openUntil: 5_500 });
+});
+
+test.each([
+  [null, 204, true],
+  ["STATUS", 422, true],
+  ["STATUS", 404, true],
+  ["STATUS", 429, false],
+  ["STATUS", 408, false],
+  ["STATUS", 302, false],
+  ["STATUS", 500, false],
+  ["STATUS", 503, false],
+  ["TIMEOUT", 0, false],
+  ["CONNECTION", 0, false],
+] as const)("an attempt that ends with %s and status %d shows a receiver at work: %s", (error, statusCode, isWell) => {
+  expect(isSignOfLife(error, statusCode)).toBe(isWell);
 });
 
 test("what another process says counts: open until the time, or closed", () => {
