@@ -1,8 +1,10 @@
 import type { Database } from "./database.ts";
 import { type DroppedPartitions, dropExpired, type Retention } from "./drop-expired.ts";
 import { ensurePartitions, partitionsAtHand } from "./partitions.ts";
+import { removeOldRecoveries } from "./sql/remove-old-recoveries.ts";
 
-/** Makes the partitions of the days to come, and drops those that are past their retention: at the start, and then every hour. */
+/** Makes the partitions of the days to come, and drops those that are past their retention, and with them
+ * the recovery jobs that ended as long ago: at the start, and then every hour. */
 export interface RetentionWorker {
   start(): void;
   /**
@@ -34,9 +36,10 @@ export function createRetentionWorker(options: RetentionWorkerOptions): Retentio
 
   async function run(): Promise<void> {
     await ensurePartitions(database.sql, { now: now(), ...partitionsAtHand });
-    const partitions = await database.exclusively(retentionLock, (session) =>
-      dropExpired(session, { now: now(), ...retention }),
-    );
+    const partitions = await database.exclusively(retentionLock, async (session) => {
+      await removeOldRecoveries(session, now() - retention.recordRetentionMs);
+      return await dropExpired(session, { now: now(), ...retention });
+    });
     if (partitions && partitions.dropped.length + partitions.postponed.length > 0) onDropped(partitions);
   }
 
