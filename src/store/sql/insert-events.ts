@@ -1,4 +1,5 @@
 import type { EventRecord } from "../../domain/event.ts";
+import { textArray, timestamptzArray, uuidArray } from "../binary-arrays.ts";
 import type { Sql } from "../sql.ts";
 
 /**
@@ -14,17 +15,17 @@ export async function insertEvents(
 ): Promise<Set<string>> {
   const dayBegan = receivedAt.getTime() - (receivedAt.getTime() % dayMs);
   const rows = await sql.query<{ id: string; organization_id: string }>(statement, [
-    events.map((event) => event.id),
-    events.map((event) => event.organizationId),
-    events.map((event) => event.externalId),
-    events.map((event) => event.type),
-    events.map((event) => event.dataJson),
-    events.map((event) => event.source),
-    events.map((event) => event.subject),
-    events.map((event) => event.projectId),
-    events.map((event) => event.orderingKey),
-    events.map((event) => event.traceparent),
-    events.map((event) => event.occurredAt.toISOString()),
+    uuidArray(events, (event) => event.id),
+    uuidArray(events, (event) => event.organizationId),
+    textArray(events, (event) => event.externalId),
+    textArray(events, (event) => event.type),
+    textArray(events, (event) => event.dataJson),
+    textArray(events, (event) => event.source),
+    textArray(events, (event) => event.subject),
+    textArray(events, (event) => event.projectId),
+    textArray(events, (event) => event.orderingKey),
+    textArray(events, (event) => event.traceparent),
+    timestamptzArray(events, (event) => event.occurredAt.getTime()),
     receivedAt.toISOString(),
     rememberedSince(receivedAt, oldestPublishedAt).toISOString(),
     new Date(dayBegan).toISOString(),

@@ -1,5 +1,6 @@
 import type { AttemptError, AttemptTrigger } from "../../domain/attempt.ts";
 import { deliveryExhausted, isOperationalEventType, webhookDisabled } from "../../domain/operational-event.ts";
+import { byteaArray, float8Array, int4Array, textArray, timestamptzArray, uuidArray } from "../binary-arrays.ts";
 import type { Sql } from "../sql.ts";
 import { type Disabling, disableWebhook } from "./disable-webhook.ts";
 import { insertOperationalEvents } from "./insert-operational-events.ts";
@@ -59,18 +60,18 @@ async function writeAttempts(sql: Sql, { deliveries, attempts }: OutcomeBatch): 
   }
   const exhausted = deliveries.filter(({ status }) => status === "EXHAUSTED");
   const rows = await sql.query<{ delivery_id: string }>(insertAttempts, [
-    attempts.map((attempt) => attempt.id),
-    attempts.map((attempt) => attempt.deliveryId),
-    attempts.map((attempt) => attempt.number),
-    attempts.map((attempt) => attempt.trigger),
-    attempts.map((attempt) => new Date(attempt.startedAt).toISOString()),
-    attempts.map((attempt) => attempt.latencyMs),
-    attempts.map((attempt) => attempt.statusCode),
-    attempts.map((attempt) => attempt.error),
-    attempts.map((attempt) => attempt.errorMessage),
-    attempts.map((attempt) => attempt.responseBody),
-    attempts.map((attempt) => attempt.url),
-    exhausted.map(({ id }) => id),
+    uuidArray(attempts, (attempt) => attempt.id),
+    uuidArray(attempts, (attempt) => attempt.deliveryId),
+    int4Array(attempts, (attempt) => attempt.number),
+    textArray(attempts, (attempt) => attempt.trigger),
+    timestamptzArray(attempts, (attempt) => attempt.startedAt),
+    float8Array(attempts, (attempt) => attempt.latencyMs),
+    int4Array(attempts, (attempt) => attempt.statusCode),
+    textArray(attempts, (attempt) => attempt.error),
+    textArray(attempts, (attempt) => attempt.errorMessage),
+    byteaArray(attempts, (attempt) => attempt.responseBody),
+    textArray(attempts, (attempt) => attempt.url),
+    uuidArray(exhausted, ({ id }) => id),
   ]);
   const isNew = new Set(rows.map((row) => row.delivery_id));
   return exhausted.filter(({ id }) => isNew.has(id));

@@ -1,4 +1,5 @@
 import type { DeliveryStatus, ManualRetry } from "../../domain/delivery.ts";
+import { int4Array, int8Array, textArray, timestamptzArray, uuidArray } from "../binary-arrays.ts";
 import type { Sql } from "../sql.ts";
 
 /**
@@ -69,7 +70,7 @@ interface Waiting {
 
 /** In the order of the ids, so that two recorders never wait for each other in a ring. */
 async function lockWaiting(sql: Sql, records: readonly DeliveryRecord[]): Promise<Map<string, Waiting>> {
-  const rows = await sql.query<Waiting>(lock, [records.map(({ id }) => id)]);
+  const rows = await sql.query<Waiting>(lock, [uuidArray(records, ({ id }) => id)]);
   return new Map(rows.map((row) => [row.id, row]));
 }
 
@@ -85,7 +86,7 @@ function effectOf(record: DeliveryRecord, waiting: Waiting | undefined): Deliver
 
 async function removeScheduled(sql: Sql, records: readonly DeliveryRecord[]): Promise<void> {
   if (records.length > 0) {
-    await sql.query(remove, [records.map(({ id }) => id)]);
+    await sql.query(remove, [uuidArray(records, ({ id }) => id)]);
   }
 }
 
@@ -95,17 +96,17 @@ async function insertFinished(sql: Sql, records: readonly DeliveryRecord[]): Pro
     return new Set();
   }
   const exhausted = await sql.query<{ id: string }>(insert, [
-    records.map((record) => record.id),
-    records.map((record) => record.organizationId),
-    records.map((record) => record.webhookId),
-    records.map((record) => record.eventId),
-    records.map((record) => record.eventType),
-    records.map((record) => record.status),
-    records.map((record) => record.statusReason),
-    records.map((record) => record.attemptCount),
-    records.map((record) => record.lastStatusCode),
-    records.map((record) => isoTime(record.createdAt)),
-    records.map((record) => isoTime(record.completedAt)),
+    uuidArray(records, (record) => record.id),
+    uuidArray(records, (record) => record.organizationId),
+    uuidArray(records, (record) => record.webhookId),
+    uuidArray(records, (record) => record.eventId),
+    textArray(records, (record) => record.eventType),
+    textArray(records, (record) => record.status),
+    textArray(records, (record) => record.statusReason),
+    int4Array(records, (record) => record.attemptCount),
+    int4Array(records, (record) => record.lastStatusCode),
+    timestamptzArray(records, (record) => record.createdAt),
+    timestamptzArray(records, (record) => record.completedAt),
   ]);
   return new Set(exhausted.map(({ id }) => id));
 }
@@ -115,33 +116,25 @@ async function upsertScheduled(sql: Sql, records: readonly DeliveryRecord[]): Pr
   if (records.length === 0) {
     return [];
   }
-  const ids = records.map((record) => record.id);
-  const counts = records.map((record) => record.attemptCount);
-  const statusCodes = records.map((record) => record.lastStatusCode);
+  const ids = uuidArray(records, (record) => record.id);
+  const counts = int4Array(records, (record) => record.attemptCount);
+  const statusCodes = int4Array(records, (record) => record.lastStatusCode);
   await sql.query(schedule, [
     ids,
-    records.map((record) => record.organizationId),
-    records.map((record) => record.webhookId),
-    records.map((record) => record.eventId),
-    records.map((record) => record.eventType),
+    uuidArray(records, (record) => record.organizationId),
+    uuidArray(records, (record) => record.webhookId),
+    uuidArray(records, (record) => record.eventId),
+    textArray(records, (record) => record.eventType),
     counts,
-    records.map((record) => scheduledTime(record.nextAttemptAt)),
+    timestamptzArray(records, (record) => record.nextAttemptAt),
     statusCodes,
-    records.map((record) => isoTime(record.createdAt)),
-    records.map((record) => record.orderingKey),
-    records.map((record) => record.sequence),
+    timestamptzArray(records, (record) => record.createdAt),
+    textArray(records, (record) => record.orderingKey),
+    int8Array(records, (record) => record.sequence),
   ]);
   const rows = await sql.query<{ id: string }>(removeFinished, [ids, counts, statusCodes]);
   const finished = new Set(rows.map(({ id }) => id));
   return records.filter(({ id }) => !finished.has(id));
-}
-
-function isoTime(time: number | null): string | null {
-  return time === null ? null : new Date(time).toISOString();
-}
-
-function scheduledTime(time: number | null): string | null {
-  return time === Number.POSITIVE_INFINITY ? "infinity" : isoTime(time);
 }
 
 // Index: the primary key, of a table that holds only what is still to be sent. For deliveries that succeed at once it finds nothing.
