@@ -1,6 +1,7 @@
 import cluster from "node:cluster";
 import { type Config, describeConfig } from "../config.ts";
 import type { Log } from "../telemetry/log.ts";
+import { limitHeapGrowth } from "./serve/heap-growth.ts";
 
 export interface ServeOptions {
   log: Log;
@@ -13,6 +14,7 @@ export interface ServeOptions {
  * is taken: a supervisor needs nothing of the app, whose code alone takes tens of megabytes.
  */
 export async function serve(config: Config, options: ServeOptions): Promise<void> {
+  limitHeapGrowth();
   if (cluster.isWorker) {
     const { work } = await import("./serve/work.ts");
     return await work(config, options);
