@@ -1,4 +1,5 @@
 import { type PGlite, types } from "@electric-sql/pglite";
+import { sendable } from "./binary-arrays.ts";
 import type { Sql, Statement } from "./sql.ts";
 
 /** Sql on an embedded PGlite. It has one connection: statements wait for one another, and nothing is ever lost on the way. */
@@ -19,7 +20,7 @@ type Querying = Pick<PGlite, "query">;
 function querying(client: Querying): Pick<Sql, "query"> {
   return {
     async query<Row>(statement: Statement, parameters: readonly unknown[]) {
-      const { rows } = await client.query<Row>(statement.text, [...parameters], { parsers: int8AsNumber });
+      const { rows } = await client.query<Row>(statement.text, parameters.map(sendable), { parsers: int8AsNumber });
       return rows;
     },
   };

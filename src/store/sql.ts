@@ -1,7 +1,7 @@
 /**
  * The narrow way to the database for set-based statements, the same on a Postgres server (pool.ts) and on the embedded PGlite (pglite.ts).
- * Parameters are numbered (`$1`). A JS array is a Postgres array; a Buffer is sent as it is, in the binary format of the parameter's type: the bytes
- * of bytea, or an array of binary-arrays.ts. Times come back as the statements write them: the hot statements use milliseconds since the epoch.
+ * Parameters are numbered (`$1`). A JS array is a Postgres array; a BinaryArray (binary-arrays.ts) is one that is cheaper to send, for hot
+ * statements; a Buffer is bytea. Times come back as the statements write them: the hot statements use milliseconds since the epoch.
  */
 export interface Sql {
   query<Row>(statement: Statement, parameters: readonly unknown[]): Promise<Row[]>;

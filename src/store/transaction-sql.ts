@@ -1,5 +1,6 @@
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import { CompiledQuery, type Kysely } from "kysely";
+import { sendable } from "./binary-arrays.ts";
 import type { Sql } from "./sql.ts";
 
 /** The set-based statements inside a transaction of the ORM (`em.transactional`): they are committed and rolled back with it. */
@@ -8,7 +9,7 @@ export function transactionSql(em: SqlEntityManager): Sql {
     async query<Row>({ text }: { text: string }, parameters: readonly unknown[]) {
       const transaction = em.getTransactionContext<Kysely<unknown>>();
       if (transaction === undefined) throw new Error("transactionSql works inside a transaction only");
-      const { rows } = await transaction.executeQuery(CompiledQuery.raw(text, [...parameters]));
+      const { rows } = await transaction.executeQuery(CompiledQuery.raw(text, parameters.map(sendable)));
       return rows as Row[];
     },
     transaction: (work) => work(sql),

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
+  type BinaryArray,
   byteaArray,
   float8Array,
   int4Array,
@@ -31,7 +32,7 @@ describe.each(["a Postgres server", "the embedded database"])("%s reads back", (
   });
 
   /** The elements in their order, as the expression writes them. */
-  const readBack = async (type: string, array: Buffer, written: string) => {
+  const readBack = async (type: string, array: BinaryArray, written: string) => {
     const text = `
       select e.value is null as "isNull", ${written} as value
       from unnest($1::${type}[]) with ordinality as e (value, place) order by e.place`;
@@ -164,44 +165,59 @@ describe.each(["a Postgres server", "the embedded database"])("%s reads back", (
     }
   });
 
+  test("several arrays of one statement, each its own, however long statements wait for a connection", async () => {
+    const statement = {
+      name: "pairs",
+      text: "select a.id, a.name, a.number from unnest($1::uuid[], $2::text[], $3::integer[]) as a (id, name, number)",
+    };
+    const pairs = (count: number) =>
+      Array.from({ length: count }, (_, number) => ({ id: randomUUID(), name: `${count} ä ${number}`, number }));
+    const batches = [3, 0, 700, 1, 50_000, 2, 40, 5].map(pairs);
+    const read = await Promise.all(
+      batches.map((rows) =>
+        database.sql.query(statement, [
+          uuidArray(rows, ({ id }) => id),
+          textArray(rows, ({ name }) => name),
+          int4Array(rows, ({ number }) => number),
+        ]),
+      ),
+    );
+    expect(read).toEqual(batches);
+  });
+
+  test("nothing where a value is none of its type: it is refused for its content, and the statement stays prepared", async () => {
+    const uuid = randomUUID();
+    const notUuids = ["", "x", uuid.slice(1), `${uuid}0`, uuid.replaceAll("-", "0"), uuid.replace(/^./, "g")];
+    const looksLikeOne = [
+      uuid.replace(/^./, "\x10"),
+      uuid.replace(/^./, "İ"),
+      uuid.replace(/.$/, "ÿ"),
+      uuid.replace("-", "–"),
+    ];
+    const refused: Record<string, BinaryArray[]> = {
+      uuid: [...notUuids, ...looksLikeOne].map((value) => uuidArray([uuid, value, uuid], itself)),
+      integer: [2 ** 31, -(2 ** 31) - 1, 1.5, Number.NaN, Number.POSITIVE_INFINITY].map((value) =>
+        int4Array([1, value], itself),
+      ),
+      bigint: [2 ** 53, 1.5, Number.NaN, Number.NEGATIVE_INFINITY].map((value) => int8Array([1, value, null], itself)),
+      timestamptz: [Number.NaN, 8.64e15 + 1, -1e300].map((value) => timestamptzArray([value], itself)),
+    };
+    for (const [type, arrays] of Object.entries(refused)) {
+      const statement = { name: `count-${type}`, text: `select cardinality($1::${type}[]) as count` };
+      for (const array of arrays) {
+        const refusal = await database.sql.query(statement, [array]).catch(itself);
+        expect(refusal).toMatchObject({ code: "22P03" });
+        expect(isAboutContent(refusal)).toBe(true);
+        expect(await database.sql.query(statement, ["{}"])).toEqual([{ count: 0 }]);
+      }
+    }
+  });
+
   test("nothing where a time is before Postgres' first: it is refused for its content", async () => {
     const refusal = await readBack("timestamptz", timestamptzArray([-8.64e15], itself), "e.value").catch(itself);
     expect(isAboutContent(refusal)).toBe(true);
   });
 });
-
-test("what is no value of its type is refused for its content, with the SQLSTATE that Postgres has for it", () => {
-  const uuid = randomUUID();
-  const notUuids = ["", "x", uuid.slice(1), `${uuid}0`, uuid.replaceAll("-", "0"), uuid.replace(/^./, "g")];
-  const looksLikeOne = [
-    uuid.replace(/^./, "\x10"),
-    uuid.replace(/^./, "İ"),
-    uuid.replace(/.$/, "ÿ"),
-    uuid.replace("-", "–"),
-  ];
-  for (const text of [...notUuids, ...looksLikeOne]) {
-    expect(refusalOf(() => uuidArray([uuid, text, uuid], (value) => value))).toBe("22P02");
-  }
-  for (const value of [2 ** 31, -(2 ** 31) - 1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
-    expect(refusalOf(() => int4Array([1, value], (number) => number))).toBe("22003");
-  }
-  for (const value of [2 ** 53, 1.5, Number.NaN, Number.NEGATIVE_INFINITY]) {
-    expect(refusalOf(() => int8Array([1, value], (number) => number))).toBe("22003");
-  }
-  for (const value of [Number.NaN, 8.64e15 + 1, -1e300]) {
-    expect(refusalOf(() => timestamptzArray([1, value], (number) => number))).toBe("22008");
-  }
-});
-
-/** The SQLSTATE, where it counts as being about the content. */
-function refusalOf(write: () => unknown): unknown {
-  try {
-    write();
-  } catch (error) {
-    return isAboutContent(error) ? (error as { code: unknown }).code : error;
-  }
-  return undefined;
-}
 
 async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   return Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("hex");
