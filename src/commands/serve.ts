@@ -2,12 +2,7 @@ import cluster from "node:cluster";
 import { type Config, describeConfig } from "../config.ts";
 import type { Log } from "../telemetry/log.ts";
 import { limitHeapGrowth } from "./serve/heap-growth.ts";
-
-export interface ServeOptions {
-  log: Log;
-  /** Ends the process at once; what is still to be logged is written first. */
-  exit: (code: number) => void;
-}
+import type { ServeOptions } from "./serve/serve-options.ts";
 
 /**
  * Runs Tellwire until a signal stops it: as this one process, or as several that this one starts and watches. Each way is loaded only where it

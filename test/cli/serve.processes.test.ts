@@ -39,7 +39,9 @@ it("two processes serve on the same ports, and any of them answers with the figu
 it.each(["Postgres", "JetStream"])(
   "both processes deliver from %s, and a scrape counts what each of them did",
   async (broker) => {
-    const tellwire = await start(settingsOf(database, broker === "JetStream" ? { TELLWIRE_NATS_URL: nats.url } : {}));
+    const brokerSettings = broker === "JetStream" ? { TELLWIRE_NATS_URL: nats.url } : {};
+    // The lines of deliveries that go well.
+    const tellwire = await start(settingsOf(database, { ...brokerSettings, TELLWIRE_LOG_LEVEL: "debug" }));
     const { rest, organizationId, receiver } = await withWebhook(tellwire);
     const both = (): boolean => deliveringProcesses(tellwire).size === 2;
     let published = 0;

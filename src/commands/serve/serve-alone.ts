@@ -3,7 +3,7 @@ import type { Config } from "../../config.ts";
 import { loadSecretsKeys } from "../../secrets-key-file.ts";
 import { createMetrics } from "../../telemetry/metrics.ts";
 import { runUntilSignal } from "../run-until-signal.ts";
-import type { ServeOptions } from "../serve.ts";
+import type { ServeOptions } from "./serve-options.ts";
 
 /** Runs Tellwire in this process until a signal stops it. */
 export async function serveAlone(config: Config, { log, exit }: ServeOptions): Promise<void> {

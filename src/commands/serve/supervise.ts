@@ -1,6 +1,6 @@
 import type { Config } from "../../config.ts";
 import { runUntilSignal } from "../run-until-signal.ts";
-import type { ServeOptions } from "../serve.ts";
+import type { ServeOptions } from "./serve-options.ts";
 import { createWorkerGroup } from "./worker-group.ts";
 
 /**

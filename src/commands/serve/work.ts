@@ -2,8 +2,8 @@ import { startApp } from "../../app.ts";
 import type { Config } from "../../config.ts";
 import { createMetrics } from "../../telemetry/metrics.ts";
 import { failureText } from "../failure-text.ts";
-import type { ServeOptions } from "../serve.ts";
 import type { Figures } from "./process-messages.ts";
+import type { ServeOptions } from "./serve-options.ts";
 import { createSharedScrape } from "./shared-scrape.ts";
 import { openSupervisorChannel, type SupervisorChannel } from "./supervisor-channel.ts";
 
