@@ -1,4 +1,5 @@
 import type { WebhookFormat } from "../domain/formats/catalogue.ts";
+import type { RateLimit } from "../domain/rate-limit.ts";
 import type { RetryPolicy } from "../domain/retry.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
 import type { WebhookStatus } from "../domain/webhook.ts";
@@ -33,11 +34,6 @@ export interface Subscription {
   /** Newest first; a replaced one until it expires. */
   secrets: readonly SigningSecret[];
   secretBox: SecretBox;
-}
-
-export interface RateLimit {
-  count: number;
-  periodMs: number;
 }
 
 export interface SubscriptionDefaults {

@@ -1,5 +1,6 @@
 import { UniqueConstraintViolationException } from "@mikro-orm/core";
 import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
+import type { RateLimit } from "../domain/rate-limit.ts";
 import type { Ordering, VerificationMethod } from "../domain/webhook.ts";
 import { checkWebhookHeaders } from "../domain/webhook-headers.ts";
 import { type FieldViolation, invalidFields, TellwireError } from "../errors.ts";
@@ -27,12 +28,6 @@ export interface WebhookFields {
   /** null: no limit. */
   rateLimit: RateLimit | null;
   ordering: Ordering;
-}
-
-/** At most so many requests in the period. */
-export interface RateLimit {
-  count: number;
-  periodMs: number;
 }
 
 /** null: the server's default. */
