@@ -45,13 +45,9 @@ export async function openDatabaseFindings(url: string): Promise<DatabaseFinding
   pool.on("error", () => {});
   const query = async <Row>(text: string, values: unknown[] = []): Promise<Row[]> =>
     (await pool.query(text, values)).rows;
-  const [has] = await query<{ scheduled: boolean }>(
-    "select to_regclass('scheduled_delivery') is not null as scheduled",
-  );
-  const tables = has?.scheduled ? current : former;
   return {
     async progress() {
-      const [row] = await query<Progress>(tables.progress);
+      const [row] = await query<Progress>(statements.progress);
       if (row === undefined) {
         throw new Error("the question for the progress has no answer");
       }
@@ -60,15 +56,15 @@ export async function openDatabaseFindings(url: string): Promise<DatabaseFinding
     async deliveries() {
       // Without figures about tables that have just been filled, the joins would be made row by row.
       await query("analyze event, delivery, attempt");
-      return await query<FoundDelivery>(tables.deliveries);
+      return await query<FoundDelivery>(statements.deliveries);
     },
     async tellOf(webhookId, eventNumber) {
       const values = [webhookId, `chaos-${eventNumber}`];
       const [event] = await query<Record<string, unknown>>(eventOfNumber, [values[1]]);
       return {
         event: event ?? "not in the database",
-        delivery: await query(tables.delivery, values),
-        attempts: await query(attemptsOf(tables.delivery), values),
+        delivery: await query(statements.delivery, values),
+        attempts: await query(attemptsOf(statements.delivery), values),
         lane: await query("select * from lane where webhook_id = $1", [webhookId]),
       };
     },
@@ -94,7 +90,7 @@ const attemptsOf = (delivery: string): string => `
   order by a.number, a.started_at`;
 
 /** What is still to be sent stands in scheduled_delivery, what is finished in delivery. */
-const current = {
+const statements = {
   progress: `
     select (select count(*)::int from event where external_id like 'chaos-%') as events,
            (select count(*)::int from delivery) as finished,
@@ -119,27 +115,5 @@ const current = {
     union all
     select d.id, 'SCHEDULED', d.attempt_count, d.next_attempt_at, d.created_at, null, d.ordering_key, d.sequence
     from scheduled_delivery d join event e on e.id = d.event_id and e.organization_id = d.organization_id
-    where d.webhook_id = $1 and e.external_id = $2`,
-};
-
-/** The tables before scheduled_delivery: one table has every delivery. */
-const former: typeof current = {
-  progress: `
-    select (select count(*)::int from event where external_id like 'chaos-%') as events,
-           (select count(*)::int from delivery where status <> 'SCHEDULED') as finished,
-           (select count(*)::int from delivery where status = 'SCHEDULED') as scheduled,
-           (select count(*)::int from attempt) as attempts,
-           (select count(*)::int from broker_message) as messages,
-           (${forgotten}) as "forgottenLanes",
-           0 as "openLanes"`,
-  deliveries: `
-    select d.webhook_id as "webhookId", e.number as "eventNumber", d.status, d.attempt_count as "attemptCount",
-           coalesce(a.count, 0)::int as "recordedAttempts"
-    from delivery d
-    join (${runEvents}) e on e.id = d.event_id and e.organization_id = d.organization_id
-    left join (select delivery_id, count(distinct number) from attempt group by delivery_id) a on a.delivery_id = d.id`,
-  delivery: `
-    select d.id, d.status, d.attempt_count, d.next_attempt_at, d.created_at, d.completed_at
-    from delivery d join event e on e.id = d.event_id and e.organization_id = d.organization_id
     where d.webhook_id = $1 and e.external_id = $2`,
 };

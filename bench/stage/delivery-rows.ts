@@ -1,4 +1,6 @@
-import type pg from "pg";
+import pg from "pg";
+import { ensurePartitions } from "../../src/store/partitions.ts";
+import { createPoolSql } from "../../src/store/pool.ts";
 import { withDatabase } from "./databases.ts";
 
 /**
@@ -10,21 +12,20 @@ export async function addWaitingDeliveries(
   { group, count }: { group: string; count: number },
 ): Promise<void> {
   const spanMs = 10 * 60_000;
+  await makePartitions(databaseUrl, 1);
   await withDatabase(databaseUrl, async (client) => {
-    await ensureDays(client, 1);
     for (const batch of batchesOf(count)) {
       await client.query("begin");
       await makeBatch(client, { ...batch, group, count, fromMs: Date.now() - spanMs, spanMs });
       await client.query(insertEvents);
-      const isNewer = await hasScheduledTable(client);
-      await client.query(isNewer ? insertScheduled : insertScheduledBefore);
+      await client.query(insertScheduled);
       await client.query(insertAttempts, [
         1,
         "STATUS",
         500,
         "the receiver answered 500: only a 2xx counts as received",
       ]);
-      await client.query(isNewer ? insertRestingLanes : insertRestingLanesBefore);
+      await client.query(insertRestingLanes);
       await client.query("commit");
     }
     await client.query("analyze");
@@ -49,8 +50,8 @@ export async function addFinishedDeliveries(
   { group, count, days }: { group: string; count: number; days: number },
 ): Promise<void> {
   const spanMs = days * dayMs;
+  await makePartitions(databaseUrl, days);
   await withDatabase(databaseUrl, async (client) => {
-    await ensureDays(client, days);
     const fromMs = Date.now() - spanMs;
     const [webhooks] = (await client.query<{ each: number }>(webhooksOfEach, [group])).rows;
     const events = Math.ceil(count / (webhooks?.each ?? 1));
@@ -142,14 +143,6 @@ const insertScheduled = `
   select delivery_id, organization_id, webhook_id, event_id, 'order.paid_0', 1, created_at + interval '5 seconds', 500, created_at
   from batch`;
 
-/** Of a checkout from before the table scheduled_delivery. */
-const insertScheduledBefore = `
-  insert into delivery (id, organization_id, webhook_id, event_id, event_type, status, status_reason, attempt_count, next_attempt_at,
-                        last_status_code, created_at)
-  select delivery_id, organization_id, webhook_id, event_id, 'order.paid_0', 'SCHEDULED', '', 1, created_at + interval '5 seconds', 500,
-         created_at
-  from batch`;
-
 const insertAttempts = `
   insert into attempt (id, delivery_id, number, trigger, started_at, latency_ms, status_code, error, error_message, response_body, url)
   select attempt_id, delivery_id, $1::int, 'SCHEDULE', created_at, 1, $3::int, $2::text, $4::text, '', url
@@ -158,10 +151,6 @@ const insertAttempts = `
 const insertRestingLanes = `
   insert into lane (webhook_id, organization_id, due_at)
   select distinct webhook_id, organization_id, 'infinity'::timestamptz from batch on conflict do nothing`;
-
-/** Of a checkout from before the table scheduled_delivery. */
-const insertRestingLanesBefore = `
-  insert into lane (webhook_id, due_at) select distinct webhook_id, 'infinity'::timestamptz from batch on conflict do nothing`;
 
 const makeLanesDue = `
   update lane set due_at = now() where webhook_id in (select id from webhook where url like '%/' || $1::text || '/%')`;
@@ -180,32 +169,13 @@ const secondaryIndexes = `
   select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as definition from pg_index
   where indrelid in ('event'::regclass, 'delivery'::regclass, 'attempt'::regclass) and not indisunique`;
 
-/** Partitions of the days up to today, named and bounded as Tellwire does, where the tables have partitions at all. */
-async function ensureDays(client: pg.Client, days: number): Promise<void> {
-  if (!(await hasScheduledTable(client))) return;
-  const today = Date.now() - (Date.now() % dayMs);
-  for (let day = today - days * dayMs; day <= today; day += dayMs) {
-    for (const table of ["event", "delivery", "attempt"]) await ensureDay(client, table, day);
+/** Makes the partitions of the days up to today, as Tellwire does at its start for those to come. */
+async function makePartitions(databaseUrl: string, days: number): Promise<void> {
+  const pool = new pg.Pool({ connectionString: databaseUrl, max: 1 });
+  try {
+    const sql = createPoolSql(pool, () => new pg.Client({ connectionString: databaseUrl }));
+    await ensurePartitions(sql, { now: Date.now(), daysBefore: days, daysAhead: 0 });
+  } finally {
+    await pool.end();
   }
-}
-
-async function ensureDay(client: pg.Client, table: string, day: number): Promise<void> {
-  const name = `${table}_${new Date(day).toISOString().slice(0, 10).replaceAll("-", "")}`;
-  const [found] = (await client.query("select to_regclass($1) as found", [name])).rows;
-  if (found.found !== null) return;
-  const bound = table === "event" ? (ms: number) => new Date(ms).toISOString() : firstIdAt;
-  const bounds = `from ('${bound(day)}') to ('${bound(day + dayMs)}')`;
-  await client.query(`create table ${name} partition of ${table} for values ${bounds}`);
-  if (table === "event") await client.query(`create unique index ${name}_id on ${name} (id, organization_id)`);
-}
-
-/** The lowest id that begins with this time. */
-function firstIdAt(ms: number): string {
-  const time = ms.toString(16).padStart(12, "0");
-  return `${time.slice(0, 8)}-${time.slice(8)}-0000-0000-000000000000`;
-}
-
-async function hasScheduledTable(client: pg.Client): Promise<boolean> {
-  const { rows } = await client.query<{ found: string | null }>("select to_regclass('scheduled_delivery') as found");
-  return rows[0]?.found !== null;
 }
