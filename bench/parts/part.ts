@@ -1,3 +1,4 @@
+import type { Behaviour } from "../processes/receiver.ts";
 import type { Stage } from "../stage/stage.ts";
 
 /** One part of the bench: it can be run alone. */
@@ -16,6 +17,15 @@ export interface BenchRun {
   /** For the parts that come later. */
   keepMaximum(perSecond: number): void;
 }
+
+/**
+ * The receivers that the throughput is measured with: one on node:http, as receivers are written, and one that reads HTTP by itself and leaves
+ * more of the machine to the sender.
+ */
+export const receivers = [
+  { name: "node:http", behaviour: "node" },
+  { name: "bare", behaviour: "ok" },
+] as const satisfies readonly { name: string; behaviour: Behaviour }[];
 
 /** How much is measured. */
 export interface Scale {

@@ -1,15 +1,19 @@
-import { createServer, type Socket } from "node:net";
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { Webhook } from "standardwebhooks";
 import { answerCalls } from "../stage/calls.ts";
 import { signingSecretOf } from "../stage/signing-secret.ts";
-import { headerOf, type ReceivedRequest, readRequest } from "./http-request.ts";
+import { headerOf, readRequest } from "./http-request.ts";
 import { createReceipts, type ReceiptReport, type Receipts } from "./receipts.ts";
 
 // The counting receiver. It has a port for each way to behave, so that those which behave badly share no connection with the others. The
 // first part of a path names the group that a request is counted in: `/<group>/<webhook>`.
 
-/** How a receiver can behave: `slow` answers after 100 ms; `fail` answers 500 and resets the connection in turn. */
-export type Behaviour = "ok" | "slow" | "hang" | "fail";
+/**
+ * How a receiver can behave: `ok` answers 204 at once, reading HTTP by itself so as to cost as little as it can; `node` does the same on
+ * node:http, as receivers are written; `slow` answers after 100 ms; `fail` answers 500 and resets the connection in turn.
+ */
+export type Behaviour = "ok" | "node" | "slow" | "hang" | "fail";
 
 /** What the receiver can be asked for. */
 export interface ReceiverCalls {
@@ -38,7 +42,7 @@ let signaturesChecked = 0;
 let signaturesWrong = 0;
 let connectionsOpened = 0;
 
-const behaviours: Record<Behaviour, (socket: Socket) => void> = {
+const behaviours: Record<Exclude<Behaviour, "node">, (socket: Socket) => void> = {
   ok: (socket) => void socket.write(ok),
   slow: (socket) => void setTimeout(() => socket.write(ok), slowMs),
   hang() {},
@@ -51,7 +55,15 @@ const behaviours: Record<Behaviour, (socket: Socket) => void> = {
 answerCalls<ReceiverCalls>({
   async listen() {
     const { ok, slow, hang, fail } = behaviours;
-    return { ok: await listen(ok), slow: await listen(slow), hang: await listen(hang), fail: await listen(fail) };
+    return {
+      ok: await listenRaw(ok),
+      node: await listen(
+        createHttpServer({ noDelay: true, keepAliveTimeout: 60_000 }, serveByNode).on("connection", opened),
+      ),
+      slow: await listenRaw(slow),
+      hang: await listenRaw(hang),
+      fail: await listenRaw(fail),
+    };
   },
   reset({ group }) {
     groups.delete(group);
@@ -61,18 +73,34 @@ answerCalls<ReceiverCalls>({
   report: ({ group }) => ({ ...receiptsOf(group).report(), signaturesChecked, signaturesWrong, connectionsOpened }),
 });
 
-function listen(answer: (socket: Socket) => void): Promise<number> {
-  const server = createServer({ noDelay: true }, (socket) => serve(socket, answer));
+function listenRaw(answer: (socket: Socket) => void): Promise<number> {
+  return listen(createServer({ noDelay: true }, (socket) => serve(socket, answer)));
+}
+
+function listen(server: Server): Promise<number> {
   return new Promise((resolve) => {
-    server.listen({ host: "127.0.0.1", port: 0, backlog: 4096 }, () => {
-      const address = server.address();
-      resolve(typeof address === "object" && address !== null ? address.port : 0);
-    });
+    server.listen({ host: "127.0.0.1", port: 0, backlog: 4096 }, () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+function opened(): void {
+  connectionsOpened += 1;
+}
+
+function serveByNode(request: IncomingMessage, response: ServerResponse): void {
+  const chunks: Buffer[] = [];
+  request.on("data", (chunk: Buffer) => chunks.push(chunk));
+  request.on("end", () => {
+    const [only] = chunks;
+    const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+    const header = (name: string): string => String(request.headers[name] ?? "");
+    take({ path: request.url ?? "", header, body });
+    response.writeHead(204).end();
   });
 }
 
 function serve(socket: Socket, answer: (socket: Socket) => void): void {
-  connectionsOpened += 1;
+  opened();
   let unread: Buffer | undefined;
   // The sender may reset its connections.
   socket.on("error", () => socket.destroy());
@@ -81,20 +109,27 @@ function serve(socket: Socket, answer: (socket: Socket) => void): void {
     let at = 0;
     for (let request = readRequest(buffer, 0); request !== undefined; request = readRequest(buffer, at)) {
       at = request.end;
-      take(request);
+      const { head, path, body } = request;
+      take({ path, header: (name) => headerOf(head, name) ?? "", body });
       answer(socket);
     }
     unread = at === buffer.length ? undefined : buffer.subarray(at);
   });
 }
 
-function take({ head, path, body }: ReceivedRequest): void {
+/** What of a request is counted and checked. */
+interface Taken {
+  path: string;
+  header: (name: string) => string;
+  body: Buffer;
+}
+
+function take({ path, header, body }: Taken): void {
   received += 1;
-  const id = headerOf(head, "webhook-id") ?? "";
   // A copy: a part of the head would keep all of it in memory.
-  const webhookId = Buffer.from(id, "latin1").toString("latin1");
+  const webhookId = Buffer.from(header("webhook-id"), "latin1").toString("latin1");
   receiptsOf(path.slice(1, path.indexOf("/", 1))).add(path, webhookId, body);
-  if (received % checkEvery === 0) check(head, path, body);
+  if (received % checkEvery === 0) check({ path, header, body });
 }
 
 function receiptsOf(group: string): Receipts {
@@ -107,11 +142,11 @@ function receiptsOf(group: string): Receipts {
 }
 
 /** A fast sender that signs wrongly is no result. */
-function check(head: string, path: string, body: Buffer): void {
+function check({ path, header, body }: Taken): void {
   signaturesChecked += 1;
   const names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
   try {
-    const signed = Object.fromEntries(names.map((name) => [name, headerOf(head, name) ?? ""]));
+    const signed = Object.fromEntries(names.map((name) => [name, header(name)]));
     new Webhook(signingSecretOf(path)).verify(body.toString(), signed);
   } catch {
     signaturesWrong += 1;

@@ -7,10 +7,8 @@ import type { Stage } from "./stage.ts";
 export interface Ceiling {
   /** The number of connections that was fastest. */
   connections: number;
-  /** Sends for some seconds by the way of undici that costs least. */
-  measure(seconds: number): Promise<CeilingResult>;
-  /** The same by `request` of undici, as people write it, for comparison. */
-  measureByRequest(seconds: number): Promise<CeilingResult>;
+  /** Sends for some seconds, by the way of undici that is named. */
+  measure(by: CeilingRun["by"], seconds: number): Promise<CeilingResult>;
   stop(): Promise<void>;
 }
 
@@ -22,21 +20,23 @@ export interface CeilingResult {
   cpuMsPerThousand: { sender: number; receiver: number };
 }
 
-/** Starts the sender and finds out with how many connections it is fastest, by a short run with each number. */
-export async function openCeiling(stage: Stage, { tuningSeconds }: { tuningSeconds: number }): Promise<Ceiling> {
+/** Starts the sender and finds out with how many connections it is fastest to this receiver, by a short run with each number. */
+export async function openCeiling(
+  stage: Stage,
+  { origin, tuningSeconds }: { origin: string; tuningSeconds: number },
+): Promise<Ceiling> {
   const sender = startHarnessProcess<CeilingCalls>("ceiling-sender.ts");
   stage.closing.add(() => sender.stop());
   let best: CeilingResult | undefined;
   // The first run is for warming up.
   for (const connections of [32, ...candidates]) {
-    const result = await run(stage, sender, { connections, seconds: tuningSeconds, by: "dispatch" });
+    const result = await run(stage, sender, { origin, connections, seconds: tuningSeconds, by: "dispatch" });
     if (best === undefined || result.perSecond > best.perSecond) best = result;
   }
   const connections = best?.connections ?? 32;
   return {
     connections,
-    measure: (seconds) => run(stage, sender, { connections, seconds, by: "dispatch" }),
-    measureByRequest: (seconds) => run(stage, sender, { connections, seconds, by: "request" }),
+    measure: (by, seconds) => run(stage, sender, { origin, connections, seconds, by }),
     stop: () => sender.stop(),
   };
 }
@@ -46,13 +46,13 @@ const candidates = [8, 16, 32, 64, 128];
 async function run(
   stage: Stage,
   sender: HarnessProcess<CeilingCalls>,
-  settings: Pick<CeilingRun, "connections" | "seconds" | "by">,
+  settings: Pick<CeilingRun, "origin" | "connections" | "seconds" | "by">,
 ): Promise<CeilingResult> {
   const group = "ceiling";
   const paths = Array.from({ length: 20 }, (_, index) => `/${group}/${index}`);
   await stage.receiver.call("reset", { group });
   const before = { sender: cpuMsOf(sender.pid), receiver: cpuMsOf(stage.receiver.pid) };
-  const done = await sender.call("run", { origin: stage.origins.ok, paths, ...settings });
+  const done = await sender.call("run", { paths, ...settings });
   const received = await stage.receiver.call("count", { group });
   if (received !== done.sent) throw new Error(`the ceiling sent ${done.sent} requests, and ${received} arrived`);
   const perThousand = (cpuMs: number): number => (cpuMs / done.sent) * 1000;

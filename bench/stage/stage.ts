@@ -48,7 +48,7 @@ export async function openStage(program: TellwireProgram, closing: Closing): Pro
   const publisher = startHarnessProcess<PublisherCalls>("publisher.ts");
   closing.add(() => publisher.stop());
   await publisher.call("connect", { url: nats.url });
-  const { ok, slow, hang, fail } = await receiver.call("listen", null);
+  const { ok, node, slow, hang, fail } = await receiver.call("listen", null);
   const origin = (port: number): string => `http://127.0.0.1:${port}`;
   return {
     program,
@@ -57,7 +57,7 @@ export async function openStage(program: TellwireProgram, closing: Closing): Pro
     databases: createDatabases(postgres.url, program),
     publisher,
     receiver,
-    origins: { ok: origin(ok), slow: origin(slow), hang: origin(hang), fail: origin(fail) },
+    origins: { ok: origin(ok), node: origin(node), slow: origin(slow), hang: origin(hang), fail: origin(fail) },
     secretsKey: randomBytes(32).toString("base64"),
     versions: { postgres: versionOf(postgres.pid), nats: await natsVersion(nats.url) },
     closing,
