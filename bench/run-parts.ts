@@ -6,7 +6,6 @@ import { fanOut } from "./parts/fan-out.ts";
 import { latency } from "./parts/latency.ts";
 import { neighbours } from "./parts/neighbours.ts";
 import { type BenchRun, fullScale, type Part, quickScale } from "./parts/part.ts";
-import { createPlainSite, measureSite } from "./parts/plain.ts";
 import { processes } from "./parts/processes.ts";
 import { rows } from "./parts/rows.ts";
 import { throughput } from "./parts/throughput.ts";
@@ -16,7 +15,7 @@ import { type Closing, createClosing } from "./stage/closing.ts";
 import { printHottest } from "./stage/cpu-profile.ts";
 import { describeMachine } from "./stage/machine.ts";
 import { LossError } from "./stage/measure-burst.ts";
-import { openStage, postgresSettings, type Stage } from "./stage/stage.ts";
+import { openStage, postgresSettings } from "./stage/stage.ts";
 import { buildTellwire, type TellwireProgram, tellwireSettings } from "./stage/tellwire-server.ts";
 
 /** The parts of the bench of deliveries, in the order in which they run. */
@@ -49,7 +48,7 @@ export async function runParts(
     const stage = await openStage(program, closing);
     const scale = quick ? quickScale : fullScale;
     console.log(`${machine.cpu}, ${availableParallelism()} cores, Node ${machine.node}, ${stage.versions.postgres}`);
-    const { measured, failures } = await measureAll(names, { stage, scale, ...createMaximum(stage, scale) });
+    const { measured, failures } = await measureAll(names, { stage, scale });
     const settings = { scale, quick, eventDataBytes, postgres: postgresSettings, tellwire: tellwireSettings };
     const versions = { ...stage.versions, node: machine.node };
     return { results: { machine, versions, settings, failures, parts: measured }, isComplete: failures.length === 0 };
@@ -91,18 +90,4 @@ async function measureAll(
     console.log(`(${name}: ${seconds} s, load average ${loadavg()[0]?.toFixed(1)})`);
   }
   return { measured, failures };
-}
-
-/** The maximum that a part needs which runs without the one that measures it. */
-function createMaximum(stage: Stage, scale: BenchRun["scale"]): Pick<BenchRun, "maximum" | "keepMaximum"> {
-  let known: number | undefined;
-  return {
-    async maximum() {
-      known ??= (await measureSite(stage, await createPlainSite(stage), scale)).perSecond;
-      return known;
-    },
-    keepMaximum(perSecond) {
-      known = perSecond;
-    },
-  };
 }

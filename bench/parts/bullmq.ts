@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { BullmqWebhook, ProducerCalls } from "../processes/bullmq-producer.ts";
 import type { WorkerCalls } from "../processes/bullmq-worker.ts";
 import { startHarnessProcess } from "../stage/calls.ts";
-import { compare } from "../stage/compare.ts";
+import { type Comparison, compare } from "../stage/compare.ts";
 import { runSql } from "../stage/databases.ts";
 import { type BurstResult, measurePipeline, requireComplete, waitForReceipts } from "../stage/measure-burst.ts";
 import { memoryOf } from "../stage/process-usage.ts";
@@ -10,7 +10,7 @@ import { type RedisServer, redisSettings, startRedisServer } from "../stage/redi
 import type { Stage } from "../stage/stage.ts";
 import { burstRow, cpuRow } from "../stage/tables.ts";
 import type { Part, Scale } from "./part.ts";
-import { createPlainSite, measureSite } from "./plain.ts";
+import { createFourfoldSite, createPlainSite, measureSite } from "./plain.ts";
 
 /** The same work by what people write themselves: a BullMQ worker that signs, posts and records each attempt. */
 export const bullmq: Part = {
@@ -18,31 +18,49 @@ export const bullmq: Part = {
   async run({ stage, scale }) {
     const redis = await startRedisServer();
     stage.closing.add(() => redis.stop());
-    const plain = await createPlainSite(stage);
     const databaseUrl = await stage.databases.create();
     await runSql(databaseUrl, tables);
     const site = { redis, databaseUrl };
-    const concurrency = await fastestConcurrency(stage, site, scale);
-    const result = await compare(scale.rounds, {
-      // Tellwire to BullMQ, so that more is better as everywhere.
-      plain: () => measureWorker(stage, { ...site, concurrency }, scale),
-      other: () => measureSite(stage, plain, scale),
-    });
+    const concurrency = await fastestConcurrency(stage, { ...site, fanOut: 1 }, scale);
+    const results: Record<string, Comparison<BurstResult>> = {};
+    for (const { name, createSite, fanOut } of kindsOfTraffic) {
+      const tellwire = await createSite(stage);
+      const counts = { events: scale.events / fanOut, warmUpEvents: scale.warmUpEvents / fanOut };
+      results[name] = await compare(scale.rounds, {
+        // Tellwire to BullMQ, so that more is better as everywhere.
+        plain: () => measureWorker(stage, { ...site, concurrency, fanOut }, counts),
+        other: () => measureSite(stage, tellwire, counts),
+      });
+    }
     await redis.stop();
-    const name = `BullMQ, ${concurrency} at once`;
-    console.log(
-      `\nTellwire: ${result.ratio.toFixed(2)} times the throughput of the BullMQ worker (Redis: appendfsync everysec)`,
-    );
-    console.table([burstRow(name, result.plain), burstRow("Tellwire", result.other)]);
-    console.table([cpuRow(name, result.plain)]);
-    console.table([cpuRow("Tellwire", result.other)]);
-    return { concurrency, redis: { version: redis.version, settings: redisSettings }, ...result };
+    print(concurrency, results);
+    return { concurrency, redis: { version: redis.version, settings: redisSettings }, results };
   },
 };
+
+const kindsOfTraffic = [
+  { name: "1 webhook an event", createSite: createPlainSite, fanOut: 1 },
+  { name: "4 webhooks an event", createSite: createFourfoldSite, fanOut: 4 },
+] as const;
+
+function print(concurrency: number, results: Readonly<Record<string, Comparison<BurstResult>>>): void {
+  console.log(`\nA BullMQ worker with ${concurrency} jobs at once (Redis: appendfsync everysec), and Tellwire`);
+  const entries = Object.entries(results);
+  console.table(
+    entries.flatMap(([name, { plain, other, ratio }]) => [
+      burstRow(`BullMQ, ${name}`, plain),
+      { ...burstRow(`Tellwire, ${name}`, other), ratio: ratio.toFixed(2) },
+    ]),
+  );
+  console.table(entries.map(([name, { plain }]) => cpuRow(`BullMQ, ${name}`, plain)));
+  console.table(entries.map(([name, { other }]) => cpuRow(`Tellwire, ${name}`, other)));
+}
 
 interface WorkerSite {
   redis: RedisServer;
   databaseUrl: string;
+  /** How many webhooks want each event. */
+  fanOut: number;
 }
 
 const candidates = [32, 64, 128, 256];
@@ -60,7 +78,7 @@ async function fastestConcurrency(stage: Stage, site: WorkerSite, { warmUpEvents
 /** Starts the worker and the producer, measures one burst, and stops them. */
 async function measureWorker(
   stage: Stage,
-  { redis, databaseUrl, concurrency }: WorkerSite & { concurrency: number },
+  { redis, databaseUrl, concurrency, fanOut }: WorkerSite & { concurrency: number },
   counts: Pick<Scale, "events" | "warmUpEvents">,
 ): Promise<BurstResult> {
   const { receiver, postgres } = stage;
@@ -70,18 +88,18 @@ async function measureWorker(
   try {
     await producer.call("connect", { port: redis.port });
     await worker.call("start", { redisPort: redis.port, databaseUrl, origin: stage.origins.ok, concurrency });
-    const webhooks = webhooksAt(stage.origins.ok);
+    const groups = webhooksAt(stage.origins.ok, fanOut);
     const processes = { worker, postgres, redis, producer, receiver };
     const result = await measurePipeline(
       {
         async deliver(count) {
           await receiver.call("reset", { group });
-          const published = await producer.call("burst", { webhooks, count });
-          await waitForReceipts(stage, group, count);
+          const published = await producer.call("burst", { groups, count });
+          await waitForReceipts(stage, group, count * fanOut);
           await producer.call("settle", null);
           return { published, receipts: await receiver.call("report", { group }) };
         },
-        fanOut: 1,
+        fanOut,
         pid: worker.pid,
         memoryAtRest: memoryOf(worker.pid),
         pids: Object.fromEntries(Object.entries(processes).map(([name, { pid }]) => [name, pid])),
@@ -97,13 +115,16 @@ async function measureWorker(
 
 const group = "bullmq";
 
-/** As many as in the plain measurement. */
-function webhooksAt(origin: string): BullmqWebhook[] {
-  return Array.from({ length: 20 }, (_, number) => ({
-    id: randomUUID(),
-    organizationId: randomUUID(),
-    url: `${origin}/${group}/${number}`,
-  }));
+/** As many as Tellwire has, those that want the same events together. */
+function webhooksAt(origin: string, fanOut: number): BullmqWebhook[][] {
+  return Array.from({ length: 20 / fanOut }, (_, number) => {
+    const organizationId = randomUUID();
+    return Array.from({ length: fanOut }, (_, webhook) => ({
+      id: randomUUID(),
+      organizationId,
+      url: `${origin}/${group}/${number}-${webhook}`,
+    }));
+  });
 }
 
 const tables = `

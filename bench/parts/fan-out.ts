@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { median } from "../median.ts";
 import { requireComplete, waitForReceipts } from "../stage/measure-burst.ts";
-import { measureLatency, warmUp } from "../stage/measure-latency.ts";
+import { halfOfMaximum, measureLatency } from "../stage/measure-latency.ts";
 import { type Session, withSession } from "../stage/session.ts";
 import { latencyRow } from "../stage/tables.ts";
 import { createWebhooks, type Traffic } from "../stage/webhooks.ts";
@@ -11,8 +11,7 @@ import { createPlainSite } from "./plain.ts";
 /** One event for 1,000 webhooks, several times, beside other traffic at a tenth of the maximum. */
 export const fanOut: Part = {
   help: "one event for 1,000 webhooks: time to the first and to the last receipt, and other traffic meanwhile",
-  async run({ stage, scale, maximum }) {
-    const perSecond = Math.round((await maximum()) / 10);
+  async run({ stage, scale }) {
     const seconds = scale.fanOutRounds * everySeconds;
     const { databaseUrl, traffic } = await createPlainSite(stage);
     const result = await withSession(stage, { databaseUrl }, async (session) => {
@@ -23,7 +22,7 @@ export const fanOut: Part = {
         webhooks: 1_000,
         wantedBy: "all",
       });
-      await warmUp(session, traffic, { events: scale.warmUpEvents, perSecond, seconds: 2 });
+      const perSecond = Math.round((await halfOfMaximum(session, traffic, scale)) / 5);
       await fanOutOnce(session, wide);
       const alone = await measureLatency(session, traffic, { perSecond, seconds });
       const beside = measureLatency(session, traffic, { perSecond, seconds });
@@ -36,7 +35,7 @@ export const fanOut: Part = {
     });
     for (const round of result.rounds) requireComplete(round, "fan-out");
     requireComplete(result.beside, "traffic beside the fan-out");
-    print(perSecond, result.rounds);
+    print(result.alone.perSecond, result.rounds);
     console.table([
       latencyRow("other traffic, alone", result.alone.latencyMs),
       latencyRow("other traffic, beside", result.beside.latencyMs),

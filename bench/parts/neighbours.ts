@@ -2,7 +2,7 @@ import { loadavg } from "node:os";
 import { median } from "../median.ts";
 import { addWaitingDeliveries, wakeLanes } from "../stage/delivery-rows.ts";
 import { requireComplete } from "../stage/measure-burst.ts";
-import { type LatencyResult, measureLatency, warmUp } from "../stage/measure-latency.ts";
+import { halfOfMaximum, type LatencyResult, measureLatency } from "../stage/measure-latency.ts";
 import { type Session, withSession } from "../stage/session.ts";
 import { latencyRow } from "../stage/tables.ts";
 import { createWebhooks } from "../stage/webhooks.ts";
@@ -27,10 +27,8 @@ export const neighbours: Part = {
 
 /** Of each trouble the round whose ratio is in the middle, and the median of the ratios. */
 function print(byTrouble: readonly (readonly [string, NeighbourResult[]])[]): void {
-  const { perSecond = 0, seconds = 0 } = byTrouble[0]?.[1][0]?.alone ?? {};
-  console.log(
-    `\nLatency at ${perSecond} events a second, ${seconds} s before a trouble of others and ${seconds} s beside it`,
-  );
+  const { seconds = 0 } = byTrouble[0]?.[1][0]?.alone ?? {};
+  console.log(`\nLatency at half of the maximum, ${seconds} s before a trouble of others and ${seconds} s beside it`);
   console.table(
     byTrouble.flatMap(([trouble, rounds]) => {
       const sorted = rounds.toSorted((one, other) => one.p99Ratio - other.p99Ratio);
@@ -38,9 +36,10 @@ function print(byTrouble: readonly (readonly [string, NeighbourResult[]])[]): vo
       if (middle === undefined) return [];
       const ratio = median(rounds.map(({ p99Ratio }) => p99Ratio)).toFixed(2);
       return [
-        latencyRow(`before ${trouble}`, middle.alone.latencyMs),
+        { ...latencyRow(`before ${trouble}`, middle.alone.latencyMs), "events/s": middle.alone.perSecond },
         {
           ...latencyRow(`beside ${trouble}`, middle.beside.latencyMs),
+          "events/s": middle.beside.perSecond,
           "p99 ratio": ratio,
           "its requests": middle.troubleRequests,
         },
@@ -61,12 +60,11 @@ interface NeighbourResult {
 }
 
 /** On a site of its own for each: what one trouble leaves behind is not measured with the next. */
-async function measureBeside({ stage, scale, maximum }: BenchRun, trouble: Trouble): Promise<NeighbourResult> {
-  const perSecond = Math.round((await maximum()) / 2);
+async function measureBeside({ stage, scale }: BenchRun, trouble: Trouble): Promise<NeighbourResult> {
   const { databaseUrl, traffic } = await createPlainSite(stage);
   return await withSession(stage, { databaseUrl }, async (session) => {
     const begin = await trouble.prepare(session, scale);
-    await warmUp(session, traffic, { events: scale.warmUpEvents, perSecond, seconds: 3 });
+    const perSecond = await halfOfMaximum(session, traffic, scale);
     const rate = { perSecond, seconds: scale.neighbourSeconds };
     const alone = await measureLatency(session, traffic, rate);
     await stage.receiver.call("reset", { group });

@@ -12,10 +12,6 @@ export interface Part {
 export interface BenchRun {
   stage: Stage;
   scale: Scale;
-  /** Deliveries a second at full speed, as this run has measured them; measured now where it has not. */
-  maximum(): Promise<number>;
-  /** For the parts that come later. */
-  keepMaximum(perSecond: number): void;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { type BurstResult, measureBurst, requireComplete } from "../stage/measure-burst.ts";
 import { withSession } from "../stage/session.ts";
 import type { Stage } from "../stage/stage.ts";
-import { createWebhooks, type Traffic } from "../stage/webhooks.ts";
+import { createWebhooks, type Traffic, type WebhookPlan } from "../stage/webhooks.ts";
 import type { Scale } from "./part.ts";
 
 /** A database and webhooks that events can be published to. */
@@ -12,11 +12,20 @@ export interface Site {
 
 /** What the other measurements are compared with: 20 webhooks in 10 organizations, each event wanted by one of them, and nothing else. */
 export async function createPlainSite(stage: Stage): Promise<Site> {
+  return await createSite(stage, { group: "plain", organizations: 10, webhooks: 2, wantedBy: "one" });
+}
+
+/** The same number of webhooks in 5 organizations, each event wanted by the four of its organization. */
+export async function createFourfoldSite(stage: Stage): Promise<Site> {
+  return await createSite(stage, { group: "fourfold", organizations: 5, webhooks: 4, wantedBy: "all" });
+}
+
+async function createSite(stage: Stage, plan: Omit<WebhookPlan, "origin">): Promise<Site> {
   const databaseUrl = await stage.databases.create();
-  return await withSession(stage, { databaseUrl }, async ({ tellwire }) => {
-    const plan = { group: "plain", origin: stage.origins.ok, organizations: 10, webhooks: 2, wantedBy: "one" } as const;
-    return { databaseUrl, traffic: await createWebhooks(tellwire.rest, plan) };
-  });
+  return await withSession(stage, { databaseUrl }, async ({ tellwire }) => ({
+    databaseUrl,
+    traffic: await createWebhooks(tellwire.rest, { ...plan, origin: stage.origins.ok }),
+  }));
 }
 
 /** Starts Tellwire on the site, measures one burst, and stops it. */

@@ -8,12 +8,14 @@ import { queueName } from "./bullmq-job.ts";
 import { eventData } from "./event-data.ts";
 import type { Published } from "./publisher.ts";
 
-// Adds a job for each delivery, many at a time. A job counts as published when Redis has it.
+// Adds the jobs of one event after the other, one for each webhook that wants it. An event counts as published when Redis has its jobs; as many
+// may be unanswered as with the publisher of Tellwire.
 
 /** What the producer can be asked for. */
 export interface ProducerCalls {
   connect(parameters: { port: number }): void;
-  burst(parameters: { webhooks: BullmqWebhook[]; count: number }): Promise<Published>;
+  /** The webhooks of a group want the same events; the groups take turns. */
+  burst(parameters: { groups: BullmqWebhook[][]; count: number }): Promise<Published>;
   /** Resolves when no job waits or is under way. */
   settle(parameters: null): Promise<void>;
 }
@@ -25,19 +27,23 @@ export interface BullmqWebhook {
   url: string;
 }
 
-const batch = 250;
+const window = 256;
 let queue: Queue<DeliveryJob> | undefined;
 
 answerCalls<ProducerCalls>({
   connect({ port }) {
     queue = new Queue<DeliveryJob>(queueName, { connection: { host: "127.0.0.1", port } });
   },
-  async burst({ webhooks, count }) {
+  async burst({ groups, count }) {
     const firstAt = nowMicros();
-    for (let first = 0; first < count; first += batch) {
-      const numbers = Array.from({ length: Math.min(batch, count - first) }, (_, index) => first + index);
-      await queue?.addBulk(numbers.map((number) => jobOf(number, webhooks[number % webhooks.length])));
-    }
+    let sent = 0;
+    const addInTurn = async (): Promise<void> => {
+      while (sent < count) {
+        const number = sent++;
+        await add(number, groups[number % groups.length] ?? []);
+      }
+    };
+    await Promise.all(Array.from({ length: window }, addInTurn));
     return { count, firstAt, lastTakenAt: nowMicros(), lateMs: quantilesOf(new Float64Array()) };
   },
   async settle() {
@@ -49,16 +55,18 @@ answerCalls<ProducerCalls>({
   },
 });
 
-function jobOf(number: number, webhook: BullmqWebhook | undefined) {
-  const data: DeliveryJob = {
-    eventId: `evt_${randomUUID()}`,
-    organizationId: webhook?.organizationId ?? "",
-    webhookId: webhook?.id ?? "",
-    url: webhook?.url ?? "",
-    type: "order.paid",
-    timestamp: new Date().toISOString(),
-    dataJson: eventData(number),
-  };
-  const opts = { attempts: 10, backoff: { type: "exponential", delay: 5_000 }, removeOnComplete: true };
-  return { name: "deliver", data, opts };
+/** All jobs of an event at once, or its only one. */
+async function add(number: number, webhooks: readonly BullmqWebhook[]): Promise<void> {
+  const eventId = `evt_${randomUUID()}`;
+  const timestamp = new Date().toISOString();
+  const dataJson = eventData(number);
+  const jobs = webhooks.map(({ id, organizationId, url }) => {
+    const data: DeliveryJob = { eventId, organizationId, webhookId: id, url, type: "order.paid", timestamp, dataJson };
+    return { name: "deliver", data, opts };
+  });
+  const [only] = jobs;
+  if (jobs.length === 1 && only !== undefined) await queue?.add(only.name, only.data, only.opts);
+  else await queue?.addBulk(jobs);
 }
+
+const opts = { attempts: 10, backoff: { type: "exponential", delay: 5_000 }, removeOnComplete: true };

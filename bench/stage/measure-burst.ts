@@ -101,7 +101,7 @@ export interface BurstCounts {
 }
 
 /** Publishes events and waits until all of them have arrived and are acknowledged, or until none has arrived for a while. */
-export async function deliverBurst(session: Session, { group, subjects, fanOut }: Traffic, count: number) {
+async function deliverBurst(session: Session, { group, subjects, fanOut }: Traffic, count: number) {
   const { publisher, receiver } = session.stage;
   await receiver.call("reset", { group });
   const published = await publisher.call("burst", { subjects, count });

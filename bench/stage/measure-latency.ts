@@ -1,5 +1,5 @@
 import type { Published } from "../processes/publisher.ts";
-import { deliverBurst, waitForReceipts } from "./measure-burst.ts";
+import { type BurstCounts, measureBurst, waitForReceipts } from "./measure-burst.ts";
 import type { Quantiles } from "./quantiles.ts";
 import type { Session } from "./session.ts";
 import type { Traffic } from "./webhooks.ts";
@@ -40,12 +40,13 @@ export async function measureLatency(
   };
 }
 
-/** Brings the process to its speed: some events at once, then some at the rate. */
-export async function warmUp(
-  session: Session,
-  traffic: Traffic,
-  { events, perSecond, seconds }: { events: number; perSecond: number; seconds: number },
-): Promise<void> {
-  await deliverBurst(session, traffic, events);
-  await measureLatency(session, traffic, { perSecond, seconds });
+/**
+ * Half of what the process can deliver a second, measured now, on the machine as it is now: what else runs on it changes from minute to minute.
+ * Ends with some seconds at that rate, so that what is measured next finds everything at its speed.
+ */
+export async function halfOfMaximum(session: Session, traffic: Traffic, counts: BurstCounts): Promise<number> {
+  const { perSecond } = await measureBurst(session, traffic, counts);
+  const half = Math.round(perSecond / traffic.fanOut / 2);
+  await measureLatency(session, traffic, { perSecond: half, seconds: 3 });
+  return half;
 }
