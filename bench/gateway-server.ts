@@ -5,6 +5,7 @@ import { WebhookService } from "../gen/tellwire/v1/webhook_service_pb.ts";
 import { createServers } from "../src/api/servers/create-servers.ts";
 import { createConnectCaller } from "../src/gateway/connect-caller.ts";
 import { createGateway } from "../src/gateway/gateway.ts";
+import { createRequestPeer } from "../src/request-peer.ts";
 
 // The server under measurement, as a process of its own: the product's servers and gateway over an implementation that costs nothing, so
 // that what is left is the cost of the protocol. It tells its address, and its CPU time whenever it is asked.
@@ -44,6 +45,7 @@ const gateway = createGateway({
 const servers = createServers({
   routes,
   interceptors: [],
+  readPeer: createRequestPeer({ trustedProxies: [], newRequestId: () => "req_bench" }),
   http: { host: "127.0.0.1", port: 0 },
   grpc: { host: "127.0.0.1", port: 0 },
   maxBodyBytes,

@@ -7,6 +7,7 @@ import { OrganizationService } from "../gen/tellwire/v1/organization_service_pb.
 import { WebhookService } from "../gen/tellwire/v1/webhook_service_pb.ts";
 import type { OnServerError } from "./api/interceptors/error-interceptor.ts";
 import { createInterceptors } from "./api/interceptors.ts";
+import { peerContext } from "./api/peer-context.ts";
 import { createRoutes } from "./api/routes.ts";
 import { createServers, type Servers } from "./api/servers/create-servers.ts";
 import { createHealthSource } from "./api/servers/health-source.ts";
@@ -33,6 +34,7 @@ import { createDocsHandler } from "./openapi/docs-handler.ts";
 import { createAddressGuard } from "./outbound/address-guard.ts";
 import { createHttpClient } from "./outbound/http-client.ts";
 import { createRandomBytes } from "./random-bytes.ts";
+import { createRequestPeer } from "./request-peer.ts";
 import { type Database, openEmbedded, openPostgres } from "./store/database.ts";
 import { ensurePartitions, partitionsAtHand } from "./store/partitions.ts";
 import { createRetentionWorker } from "./store/retention-worker.ts";
@@ -125,7 +127,7 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
     targetPolicy,
     changes: engine,
     ids,
-    operatorKey: config.operatorKey,
+    operatorKeys: config.operatorKeys,
     requestOrigin,
     defaultTimeoutMs: config.deliveryTimeoutMs,
     maxPayloadBytes: config.maxPayloadBytes,
@@ -133,6 +135,8 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
     verification: { timeoutMs: verificationTimeoutMs, pollIntervalMs: 5_000, concurrency: 32 },
     log: { backgroundFailure: (what, error) => log.error({ err: error }, `${what} failed, and is tried again`) },
   });
+  await useCases.accessChannel.start();
+  onClose(() => useCases.accessChannel.stop());
   const servers = await createFrontDoors(config, { log, metrics, useCases, database, broker });
 
   onClose((graceMs) => engine.stop(graceMs));
@@ -223,9 +227,10 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
   const newRequestId = () => `req_${randomBytes(12).toString("hex")}`;
   const onServerError: OnServerError = ({ requestId, method, error }) =>
     log.error({ err: error, requestId, method }, "a call failed because of us");
+  const readPeer = createRequestPeer({ trustedProxies: config.trustedProxies, newRequestId });
   const routes = createRoutes(useCases, { validator, newRequestId, onServerError });
   const interceptors = createInterceptors({
-    authenticate: useCases.keys.authenticate,
+    authenticate: useCases.authenticate,
     openServices,
     validator,
     newRequestId,
@@ -235,7 +240,11 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
   });
   const gateway = createGateway({
     services,
-    caller: createConnectCaller({ routes, interceptors }),
+    caller: createConnectCaller({
+      routes,
+      interceptors,
+      contextValuesOf: (request) => peerContext(readPeer(request)),
+    }),
     maxBodyBytes,
     bodyTimeoutMs: defaultRequestLimits.bodyTimeoutMs,
     errorDomain: "tellwire",
@@ -248,7 +257,8 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
   ];
   const dialectHandlers = dialects.map((dialect) =>
     createDialectHandler(dialect, {
-      authenticate: useCases.keys.authenticate,
+      authenticate: useCases.authenticate,
+      readPeer,
       runIdempotently: useCases.runIdempotently,
       maxBodyBytes,
       newRequestId,
@@ -260,6 +270,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
   return createServers({
     routes,
     interceptors,
+    readPeer,
     http: listenAddress(config.httpAddress),
     grpc: listenAddress(config.grpcAddress),
     tls: await readTls(config),

@@ -18,14 +18,16 @@ export interface Config {
   readonly natsServers: readonly string[];
   /** A NATS credentials file (`.creds`). */
   readonly natsCredentialsPath: string | undefined;
-  /** A secret. Undefined: operator calls are refused. */
-  readonly operatorKey: string | undefined;
+  /** Secrets, each of which opens everything. Empty: operator calls are refused. */
+  readonly operatorKeys: readonly string[];
   /** Keys of 32 bytes for secrets at rest: the first seals, all open. Empty: the key file in `dataDir` is used. */
   readonly secretsKeys: readonly Uint8Array[];
   /** Where the API is reached from outside, without a slash at the end. */
   readonly publicUrl: string | undefined;
   /** Whose pages may call the HTTP port from a browser; `*`: anybody's; empty: nobody's. */
   readonly corsOrigins: "*" | readonly string[];
+  /** The addresses of proxies whose word on where a request comes from is taken (X-Forwarded-For). */
+  readonly trustedProxies: readonly string[];
   readonly allowHttp: boolean;
   readonly allowAddresses: readonly string[];
   readonly denyAddresses: readonly string[];
@@ -102,10 +104,11 @@ export function describeConfig(config: Config): Record<VariableName, string> {
     TELLWIRE_DATA_DIR: config.dataDir,
     TELLWIRE_NATS_URL: list(config.natsServers.map(withoutPassword)),
     TELLWIRE_NATS_CREDENTIALS: text(config.natsCredentialsPath),
-    TELLWIRE_OPERATOR_KEY: secret(config.operatorKey !== undefined),
+    TELLWIRE_OPERATOR_KEY: secret(config.operatorKeys.length > 0),
     TELLWIRE_SECRETS_KEY: secret(config.secretsKeys.length > 0),
     TELLWIRE_PUBLIC_URL: text(config.publicUrl),
     TELLWIRE_CORS_ORIGINS: config.corsOrigins === "*" ? "*" : list(config.corsOrigins),
+    TELLWIRE_TRUSTED_PROXIES: list(config.trustedProxies),
     TELLWIRE_ALLOW_HTTP: text(config.allowHttp),
     TELLWIRE_ALLOW_ADDRESSES: list(config.allowAddresses),
     TELLWIRE_DENY_ADDRESSES: list(config.denyAddresses),
@@ -198,10 +201,11 @@ function toConfig(command: Command, values: z.infer<typeof schema>): Config {
     dataDir: values.TELLWIRE_DATA_DIR,
     natsServers: values.TELLWIRE_NATS_URL ?? [],
     natsCredentialsPath: values.TELLWIRE_NATS_CREDENTIALS,
-    operatorKey: values.TELLWIRE_OPERATOR_KEY,
+    operatorKeys: values.TELLWIRE_OPERATOR_KEY ?? [],
     secretsKeys: values.TELLWIRE_SECRETS_KEY ?? [],
     publicUrl: values.TELLWIRE_PUBLIC_URL,
     corsOrigins: values.TELLWIRE_CORS_ORIGINS ?? [],
+    trustedProxies: values.TELLWIRE_TRUSTED_PROXIES ?? [],
     allowHttp: values.TELLWIRE_ALLOW_HTTP,
     allowAddresses: [...(values.TELLWIRE_ALLOW_ADDRESSES ?? []), ...(command === "dev" ? loopback : [])],
     denyAddresses: values.TELLWIRE_DENY_ADDRESSES ?? [],

@@ -1,7 +1,7 @@
 import type { Validator } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
 import { createValidateInterceptor } from "@connectrpc/validate";
-import type { Principal } from "../usecases/access.ts";
+import type { Authenticate } from "../usecases/authenticate.ts";
 import { createAuthInterceptor } from "./interceptors/auth-interceptor.ts";
 import { createErrorInterceptor, type OnServerError } from "./interceptors/error-interceptor.ts";
 import { createRequestLogInterceptor, type RequestLogEntry } from "./interceptors/request-log-interceptor.ts";
@@ -21,7 +21,7 @@ export function createInterceptors(options: InterceptorOptions): Interceptor[] {
 }
 
 export interface InterceptorOptions {
-  authenticate: (keyText: string) => Promise<Principal>;
+  authenticate: Authenticate;
   /** The full names of services that need no key. */
   openServices: ReadonlySet<string>;
   /** Shared with createRoutes: it compiles each rule once. */

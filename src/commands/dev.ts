@@ -25,9 +25,12 @@ export interface DevOptions {
 export async function runDev(config: Config, { log, exit, print }: DevOptions): Promise<void> {
   const startedMs = performance.now();
   log.debug({ config: describeConfig(config) }, "configuration");
-  const operatorKey = config.operatorKey ?? (await loadOperatorKey(config.dataDir));
+  const [operatorKey = await loadOperatorKey(config.dataDir), ...otherKeys] = config.operatorKeys;
   const secretsKeys = await loadSecretsKeys(config);
-  const app = await startApp({ ...config, operatorKey, secretsKeys }, { log, metrics: createMetrics() });
+  const app = await startApp(
+    { ...config, operatorKeys: [operatorKey, ...otherKeys], secretsKeys },
+    { log, metrics: createMetrics() },
+  );
   let receiver: DemoReceiver | undefined;
   const close = async (): Promise<void> => {
     await app.close();

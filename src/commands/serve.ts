@@ -25,7 +25,7 @@ export async function serve(config: Config, options: ServeOptions): Promise<void
 
 function logStart(config: Config, log: Log): void {
   log.info({ config: describeConfig(config) }, "configuration");
-  if (config.operatorKey === undefined) {
+  if (config.operatorKeys.length === 0) {
     log.warn("operator calls are refused: TELLWIRE_OPERATOR_KEY is not set");
   }
 }

@@ -107,9 +107,12 @@ export const httpUrl = z.string().transform((text, context): string => {
   return refuse(context, `must be an http or https URL, such as https://webhooks.example.com; it is ${quote(text)}`);
 });
 
-/** An operator's key: long enough not to be guessed, and fit for a header. */
-export const operatorKey = z.string().refine((text) => /^[\x21-\x7e]{24,}$/.test(text), {
-  error: "must be at least 24 visible ASCII characters, such as `openssl rand -base64 32` prints",
+/** Operator's keys joined by commas: long enough not to be guessed, and fit for a header. What is wrong is not repeated. */
+export const operatorKeys = list((text): string => {
+  if (/^[\x21-\x7e]{24,}$/.test(text)) return text;
+  throw new Refusal(
+    "must be at least 24 visible ASCII characters, such as `openssl rand -base64 32` prints, or several such keys joined by commas",
+  );
 });
 
 /** Keys of 32 bytes in base64, joined by commas. */

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { TellwireError } from "../errors.ts";
-import type { Principal } from "../usecases/access.ts";
+import { requireScope } from "../usecases/access.ts";
+import type { Authenticate, Peer } from "../usecases/authenticate.ts";
 import { isDatabaseUnavailable } from "../usecases/database-failure.ts";
 import type { RunIdempotently } from "../usecases/idempotency.ts";
 import { answerOnce } from "./answer-once.ts";
@@ -17,13 +18,15 @@ type Response =
   | Pick<Http2ServerResponse, "statusCode" | "setHeader" | "end">;
 
 export interface DialectHandlerOptions {
-  /** Throws KEY_INVALID. */
-  authenticate: (keyText: string) => Promise<Principal>;
+  authenticate: Authenticate;
+  /** Who is on the other side of a request, and the request's id. */
+  readPeer: (request: Request) => Peer;
   /** What routes that are idempotent run in where a request has an Idempotency-Key. */
   runIdempotently: RunIdempotently;
   maxBodyBytes: number;
   /** In which a body must have arrived whole, in milliseconds; left out: a minute. */
   bodyTimeoutMs?: number;
+  /** For requests whose peer has none. */
   newRequestId: () => string;
   /** Told of what failed because of us; the answer has the request's id and nothing else of it. */
   onServerError: (failure: { requestId: string; method: string; error: unknown }) => void;
@@ -50,13 +53,14 @@ export function createDialectHandler(
   const bodyLimits = { maxBytes: options.maxBodyBytes, timeoutMs: options.bodyTimeoutMs ?? 60_000 };
 
   async function answerTo(request: Request, target: Target): Promise<DialectAnswer> {
-    const { method, path, query, requestId } = target;
+    const { method, path, query, requestId, peer } = target;
     const match = routes(method, path);
     if (match.kind !== "found") {
       throw new DialectFailureError(match);
     }
     const header = headerReader(request);
-    const principal = await authenticate(dialect.keyOf(header));
+    const principal = await options.authenticate({ keyText: dialect.keyOf(header) || undefined, ...peer });
+    requireScope(principal, match.route.scope);
     const asked = { principal, method, path, params: match.params, query, header, body: undefined, requestId };
     const failure = dialect.precondition?.(asked);
     if (failure !== undefined) {
@@ -70,21 +74,15 @@ export function createDialectHandler(
       : await route.handle({ ...asked, body });
   }
 
-  async function authenticate(key: string | undefined): Promise<Principal> {
-    if (key === undefined || key === "") {
-      throw new DialectFailureError({ kind: "unauthenticated", message: "the request carries no key" });
-    }
-    return await options.authenticate(key);
-  }
-
   return async (request, response) => {
     const { path, query } = splitTarget(request.url ?? "/");
     if (!dialect.claims(path)) {
       return false;
     }
-    const requestId = options.newRequestId();
+    const peer = options.readPeer(request);
+    const requestId = peer.origin.requestId ?? options.newRequestId();
     const method = request.method ?? "GET";
-    const target = { method, path, query: new URLSearchParams(query), requestId };
+    const target = { method, path, query: new URLSearchParams(query), requestId, peer };
     let answer: DialectAnswer;
     let isCutOff = false;
     try {
@@ -109,6 +107,7 @@ interface Target {
   path: string;
   query: URLSearchParams;
   requestId: string;
+  peer: Peer;
 }
 
 function splitTarget(url: string): { path: string; query: string } {
@@ -134,7 +133,10 @@ function failureOf(error: unknown): DialectFailure {
     return { kind: "internal" };
   }
   return error.code === "UNAUTHENTICATED"
-    ? { kind: "unauthenticated", message: error.message }
+    ? {
+        kind: "unauthenticated",
+        message: error.reason === "KEY_MISSING" ? "the request carries no key" : error.message,
+      }
     : { kind: "refused", error };
 }
 

@@ -1,3 +1,4 @@
+import type { Scope } from "../domain/scope.ts";
 import type { TellwireError } from "../errors.ts";
 import type { Principal } from "../usecases/access.ts";
 
@@ -20,6 +21,8 @@ export interface DialectRoute {
   method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** `/apps/{app}/webhooks/{webhook}`: literal segments and parameters of one segment each. */
   path: string;
+  /** What a call of the route needs. */
+  scope: Scope;
   /**
    * Whether an Idempotency-Key counts: what the route answered first is answered again for 24 hours. A failure that the handler throws is not
    * kept.

@@ -1,4 +1,5 @@
 import type { DescMethodServerStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import type { HttpRequest } from "./http-exchange.ts";
 
 /** A way to call a method. It rejects with a ConnectError for what the method or an interceptor refuses; any other rejection answers as INTERNAL. */
 export interface Caller {
@@ -8,6 +9,8 @@ export interface Caller {
 
 /** What a call is to know of the HTTP request that caused it. */
 export interface CallContext {
+  /** The request itself. Its body is read already. */
+  readonly request: HttpRequest;
   /** Every header of the request. */
   readonly header: Headers;
   /** Aborted when the client goes away and when the deadline passes, with a ConnectError as its reason; for a stream also when it is over. */

@@ -11,6 +11,7 @@ import {
   Code,
   ConnectError,
   type ConnectRouter,
+  type ContextValues,
   createContextValues,
   createMethodImplSpec,
   createServiceImplSpec,
@@ -22,6 +23,7 @@ import {
 } from "@connectrpc/connect";
 import { createAsyncIterable, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import type { CallContext, Caller } from "./caller.ts";
+import type { HttpRequest } from "./http-exchange.ts";
 
 /**
  * A Caller for the implementations that are registered on a Connect router: the same functions with the same interceptors as behind the
@@ -31,6 +33,11 @@ import type { CallContext, Caller } from "./caller.ts";
 export function createConnectCaller(options: ConnectCallerOptions): Caller {
   const implementations = collectImplementations(options.routes);
   const interceptors = [hideUnknownErrors, ...(options.interceptors ?? [])];
+  const { contextValuesOf = createContextValues } = options;
+
+  function requestOf(method: DescMethod, { request, requestMethod, url, header }: CallContext) {
+    return { service: method.parent, requestMethod, url, header, contextValues: contextValuesOf(request) };
+  }
 
   function find<Kind extends MethodImplSpec["kind"]>(method: DescMethod, kind: Kind): ImplOf<Kind> {
     const found = implementations.get(method);
@@ -78,6 +85,8 @@ export interface ConnectCallerOptions {
   readonly routes: (router: ConnectRouter) => void;
   /** The interceptors of the other doors; the first is the outermost. */
   readonly interceptors?: readonly Interceptor[];
+  /** What the interceptors and handlers of a call find in its context. Left out: nothing. */
+  readonly contextValuesOf?: (request: HttpRequest) => ContextValues;
 }
 
 type ImplOf<Kind> = Extract<MethodImplSpec, { kind: Kind }>;
@@ -103,10 +112,6 @@ function collectImplementations(routes: (router: ConnectRouter) => void): Readon
   };
   routes(router);
   return implementations;
-}
-
-function requestOf(method: DescMethod, { requestMethod, url, header }: CallContext) {
-  return { service: method.parent, requestMethod, url, header, contextValues: createContextValues() };
 }
 
 function responseOf(method: DescMethod, { responseHeader, responseTrailer }: HandlerContext) {

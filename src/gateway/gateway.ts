@@ -58,6 +58,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const timeoutMs = startDeadline(exchange);
     const message = await readMessage(exchange, route, segments, query);
     const context: CallContext = {
+      request,
       header: readMetadata(request),
       signal: exchange.signal,
       timeoutMs,

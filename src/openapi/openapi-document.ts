@@ -1,9 +1,9 @@
-import type { DescFile, DescService, JsonObject } from "@bufbuild/protobuf";
+import type { DescFile, DescMethod, DescService, JsonObject } from "@bufbuild/protobuf";
 import { describeBinding, type HttpBinding, readHttpBindings } from "../gateway/http-binding.ts";
 import { createErrorResponses, type ErrorResponsesOptions } from "./error-responses.ts";
 import { createMessageSchemas } from "./message-schemas.ts";
 import { type OpenApiPath, toOpenApiPath } from "./openapi-path.ts";
-import { createOperation, type Example, operationId } from "./operation.ts";
+import { createOperation, type Example, type OperationAccess, operationId } from "./operation.ts";
 import { createProse } from "./prose.ts";
 
 /**
@@ -26,7 +26,9 @@ export function createOpenApiDocument(options: OpenApiOptions): JsonObject {
       const tag = options.services.find(({ service }) => service === route.binding.method.parent)?.tag ?? "";
       const example = examples.get(route.id);
       examples.delete(route.id);
-      const operation = { ...route, tag, prose, schemas, names, example, errorResponses: errors.of, actingParameters };
+      const access = options.accessOf?.(route.binding.method);
+      const described = { ...route, tag, prose, schemas, names, example, access };
+      const operation = { ...described, errorResponses: errors.of, actingParameters };
       item[httpMethodKey(route.binding, item)] = createOperation(route.binding, operation);
     }
     paths[path] = item;
@@ -58,6 +60,8 @@ export interface OpenApiOptions {
   readonly info: JsonObject;
   /** By name; any one of them lets a caller in. */
   readonly securitySchemes: JsonObject;
+  /** What a call of a method needs besides. Left out: nothing. */
+  readonly accessOf?: (method: DescMethod) => OperationAccess | undefined;
   readonly errors: ErrorResponsesOptions;
   /** By operation. */
   readonly examples?: Readonly<Record<string, Example>>;

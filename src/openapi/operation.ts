@@ -13,7 +13,7 @@ import { queryParameters } from "./query-parameters.ts";
 
 /** The operation of a binding, with its parameters, body and answers. `names` are those of the path's parameters. */
 export function createOperation(binding: HttpBinding, options: OperationOptions): JsonObject {
-  const { id, tag, prose, schemas, example } = options;
+  const { id, tag, prose, schemas, example, access } = options;
   const { method } = binding;
   const comment = prose.describe(method);
   const summary = firstSentence(comment);
@@ -25,7 +25,8 @@ export function createOperation(binding: HttpBinding, options: OperationOptions)
     operationId: id,
     tags: [tag],
     summary: summary === "" ? method.name : summary,
-    ...(comment.length > summary.length + 1 ? { description: comment } : {}),
+    ...describe(comment.length > summary.length + 1 ? comment : "", access?.description ?? ""),
+    ...(access === undefined ? {} : { security: access.security }),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: body }),
     responses: { 200: answer(binding, options), ...options.errorResponses(traits) },
@@ -40,10 +41,20 @@ export interface OperationOptions {
   readonly path: OpenApiPath;
   readonly names: readonly string[];
   readonly example: Example | undefined;
+  /** Undefined: as the document says for all operations. */
+  readonly access: OperationAccess | undefined;
   /** Parameters of every operation that does more than read. */
   readonly actingParameters: readonly JsonObject[];
   /** The answers to a call that fails, by status. */
   readonly errorResponses: (traits: OperationTraits) => JsonObject;
+}
+
+/** Who may call an operation. */
+export interface OperationAccess {
+  /** A sentence for people. */
+  readonly description: string;
+  /** The security requirements of OpenAPI, of which one has to be met. */
+  readonly security: JsonObject[];
 }
 
 /** A body of the operation as a client sends it, and the answer to it. */
@@ -62,6 +73,11 @@ export interface OperationTraits {
 /** The stable name of a method in clients: `WebhookService_CreateWebhook`. */
 export function operationId({ parent, name }: DescMethod): string {
   return `${parent.name}_${name}`;
+}
+
+function describe(...texts: readonly string[]): JsonObject {
+  const description = paragraphs(...texts);
+  return description === "" ? {} : { description };
 }
 
 function traitsOf({ method, body, httpMethod }: HttpBinding): OperationTraits {

@@ -10,7 +10,7 @@ export function createPgliteSql(pglite: PGlite): Sql {
     async listen(channel, onNotification) {
       const stop = await pglite.listen(channel, onNotification);
       // Statements call back what they notified before they return.
-      return Object.assign(() => stop(), { caughtUp: () => Promise.resolve() });
+      return Object.assign(() => stop(), { caughtUp: () => Promise.resolve(), isListening: () => true });
     },
   };
 }

@@ -133,5 +133,5 @@ async function listen(
       throw new Error(`the connection that listens to ${channel} is lost`);
     }
   };
-  return Object.assign(stop, { caughtUp });
+  return Object.assign(stop, { caughtUp, isListening: () => listening !== undefined });
 }

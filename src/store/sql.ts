@@ -28,4 +28,6 @@ export interface StopListening {
    * where the connection is lost: then `onGap` follows.
    */
   caughtUp(): Promise<void>;
+  /** False while the connection is known to be lost: what is notified now is missed, and `onGap` follows. */
+  isListening(): boolean;
 }

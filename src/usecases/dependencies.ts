@@ -19,8 +19,8 @@ export interface Dependencies {
   changes: Changes;
   /** The clock, in milliseconds since the epoch, and strong random bytes. */
   ids: IdSource;
-  /** The key that opens everything. Undefined: nobody is an operator. */
-  operatorKey: string | undefined;
+  /** The keys that open everything. Empty: nobody is an operator. */
+  operatorKeys: readonly string[];
   /** The name under which receivers know this sender in the CloudEvents handshake, such as `hooks.example.com`. */
   requestOrigin: string;
   /** How long an attempt may take where the webhook sets nothing. */

@@ -93,7 +93,9 @@ export function createRunIdempotently(
 
 /** Keys of different callers, and of different methods, have nothing to do with each other. */
 export function idempotencyScope(principal: Principal, method: string): string {
-  return `${principal.kind === "operator" ? "operator" : `key ${principal.keyId}`} ${method}`;
+  const { kind, id } = principal.actor;
+  // A call that is repeated with the operator's next key is still the same.
+  return `${kind === "OPERATOR_KEY" ? kind : `${kind} ${id}`} ${method}`;
 }
 
 /** What tells one request from another: SHA-256 over the method and the bytes of the body. */

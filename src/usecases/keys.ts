@@ -1,10 +1,12 @@
-import { hash, timingSafeEqual } from "node:crypto";
+import { hash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import { type IdSource, newUuid, publicId } from "../domain/ids.ts";
+import { allScopes } from "../domain/scope.ts";
 import { invalidFields, TellwireError } from "../errors.ts";
 import type { Database } from "../store/database.ts";
 import { type ApiKey, ApiKeyEntity } from "../store/entities/api-key.ts";
 import { type Principal, requiredOrganizationOf } from "./access.ts";
+import { type Authenticator, keyInvalid } from "./authenticate.ts";
 import type { Organizations } from "./organizations.ts";
 import { type Page, type PageRequest, pageById, pageSizeOf } from "./page.ts";
 import { decodePageToken } from "./page-token.ts";
@@ -12,10 +14,10 @@ import { decodePageToken } from "./page-token.ts";
 /** A key of an organization as it may be shown: without the key. */
 export type ApiKeyRecord = Omit<ApiKey, "hash">;
 
-/** The keys that open this service: one of the operator, and those of organizations. */
+/** The keys of organizations. */
 export interface Keys {
-  /** Who a key belongs to. Throws KEY_INVALID for one that is unknown, expired or revoked. */
-  authenticate(keyText: string): Promise<Principal>;
+  /** Who a key belongs to; undefined where it is not known here. Throws KEY_INVALID for one that has expired or was revoked. */
+  identify: Authenticator;
   /** Creates a key; `key` is its text, shown this once. */
   create(principal: Principal, input: NewApiKey): Promise<{ apiKey: ApiKeyRecord; key: string }>;
   /** An organization's keys, newest first, the revoked ones too. */
@@ -34,13 +36,10 @@ export interface KeysDependencies {
   database: Database;
   organizations: Organizations;
   ids: IdSource;
-  /** Undefined: nobody is an operator. */
-  operatorKey: string | undefined;
 }
 
 /** Keys are stored as their SHA-256: they hold 256 random bits, which nobody guesses from a hash. */
-export function createKeys({ database, organizations, ids, operatorKey }: KeysDependencies): Keys {
-  const operatorHash = operatorKey === undefined ? undefined : sha256(operatorKey);
+export function createKeys({ database, organizations, ids }: KeysDependencies): Keys {
   const cache = new LRUCache<string, CachedKey>({ max: 10_000 });
   let revocations = 0;
 
@@ -65,16 +64,17 @@ export function createKeys({ database, organizations, ids, operatorKey }: KeysDe
   }
 
   return {
-    async authenticate(keyText) {
-      const keyHash = sha256(keyText);
-      if (operatorHash !== undefined && timingSafeEqual(keyHash, operatorHash)) return { kind: "operator" };
-      const found = keyText.startsWith(keyPrefix) ? await find(keyHash) : undefined;
-      if (found === undefined) throw keyInvalid("is not known here: check that it is complete and for this server");
+    async identify({ keyText, origin }) {
+      if (keyText === undefined || !keyText.startsWith(keyPrefix)) return undefined;
+      const found = await find(sha256(keyText));
+      if (found === undefined) return undefined;
       if (found.revokedAt !== null) throw keyInvalid("was revoked: use another one");
       if (found.expiresAt !== null && found.expiresAt.getTime() <= ids.now()) {
         throw keyInvalid(`expired at ${found.expiresAt.toISOString()}: create another one`);
       }
-      return { kind: "organization", organizationId: found.organizationId, keyId: found.keyId };
+      const { organizationId } = found;
+      const actor = { kind: "API_KEY", id: publicId("apiKey", found.keyId) } as const;
+      return { kind: "organization", organizationId, projectId: undefined, actor, origin, scopes: allScopes };
     },
 
     async create(principal, { organizationId: requested, name, expiresAt }) {
@@ -145,10 +145,6 @@ const cacheMs = 5_000;
 
 function sha256(text: string): Buffer {
   return hash("sha256", text, "buffer");
-}
-
-function keyInvalid(what: string): TellwireError {
-  return new TellwireError("KEY_INVALID", `the key ${what}`);
 }
 
 function apiKeyNotFound(id: string): TellwireError {

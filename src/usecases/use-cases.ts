@@ -1,4 +1,6 @@
+import { type AccessChannel, createAccessChannel } from "./access-channel.ts";
 import { type ActivateWebhook, createActivateWebhook } from "./activate-webhook.ts";
+import { type Authenticate, createAuthenticate } from "./authenticate.ts";
 import { type CancelDelivery, createCancelDelivery } from "./cancel-delivery.ts";
 import { createTransact } from "./changes.ts";
 import { type CreateWebhook, createCreateWebhook } from "./create-webhook.ts";
@@ -12,6 +14,7 @@ import { createImportWebhook, type ImportWebhook } from "./import-webhook.ts";
 import { createKeys, type Keys } from "./keys.ts";
 import { createListWebhooksByOffset, type ListWebhooksByOffset } from "./list-webhooks-by-offset.ts";
 import { createOperationalEventRelay, type OperationalEventRelay } from "./operational-event-relay.ts";
+import { createOperatorKeys } from "./operator-keys.ts";
 import { createOrganizations, type Organizations } from "./organizations.ts";
 import { createPauseWebhook, type PauseWebhook } from "./pause-webhook.ts";
 import { createPublishEvents, type PublishEvents } from "./publish-events.ts";
@@ -35,6 +38,9 @@ import { createVerifyWebhook, type VerifyWebhook } from "./verify-webhook.ts";
 
 /** What the service does. Every front door calls these, with ids as UUIDs, and every failure that they name is a TellwireError. */
 export interface UseCases {
+  authenticate: Authenticate;
+  /** Whoever runs the process starts it before anything else, and stops it last. */
+  accessChannel: AccessChannel;
   keys: Keys;
   organizations: Organizations;
   webhooks: ReadWebhooks & {
@@ -77,7 +83,8 @@ export interface UseCases {
 }
 
 export function createUseCases(dependencies: Dependencies): UseCases {
-  const { database, changes, ids, operatorKey } = dependencies;
+  const { database, changes, ids, operatorKeys } = dependencies;
+  const accessChannel = createAccessChannel(database.sql);
   const transact = createTransact(database, changes);
   const inTransaction = { transact, now: ids.now };
   const organizations = createOrganizations({ database, ids });
@@ -87,8 +94,11 @@ export function createUseCases(dependencies: Dependencies): UseCases {
   const recoveryWorker = createRecoveryWorker(dependencies);
   const publishing = { ...dependencies, organizations };
   const sendToWebhook = createSendToWebhook(dependencies, { transact });
+  const keys = createKeys({ database, organizations, ids });
   return {
-    keys: createKeys({ database, organizations, ids, operatorKey }),
+    authenticate: createAuthenticate([createOperatorKeys(operatorKeys), keys.identify]),
+    accessChannel,
+    keys,
     organizations,
     webhooks: {
       ...createReadWebhooks(dependencies, organizations),

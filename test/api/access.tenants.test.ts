@@ -99,9 +99,6 @@ const questions: Record<string, Record<string, (clients: Clients, ids: Ids) => P
   ListRecoveries: { organization: (c, i) => c.deliveries.listRecoveries(org(i)) },
   CancelRecovery: byIdAndOrganization("recovery", (c, request) => c.deliveries.cancelRecovery(request)),
   GetOrganization: { organization: (c, i) => c.organizations.getOrganization({ id: i.organization }) },
-  UpdateOrganization: {
-    organization: (c, i) => c.organizations.updateOrganization({ organization: { id: i.organization, name: "x" } }),
-  },
   CreateApiKey: { organization: (c, i) => c.organizations.createApiKey(org(i)) },
   ListApiKeys: { organization: (c, i) => c.organizations.listApiKeys(org(i)) },
   RevokeApiKey: {
@@ -113,8 +110,14 @@ const questions: Record<string, Record<string, (clients: Clients, ids: Ids) => P
   },
 };
 
-/** These touch nothing of another organization by their request; each has a test of its own. */
-const withoutQuestion = ["CreateOrganization", "ImportWebhooks", "ListOrganizations", "PublishEventStream"];
+/** These touch nothing of another organization by their request, or are for operators alone; each has a test of its own. */
+const withoutQuestion = [
+  "CreateOrganization",
+  "ImportWebhooks",
+  "ListOrganizations",
+  "PublishEventStream",
+  "UpdateOrganization",
+];
 
 const services: DescService[] = [WebhookService, EventService, DeliveryService, OrganizationService];
 const methods = services.flatMap((service) =>

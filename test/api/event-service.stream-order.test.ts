@@ -4,6 +4,7 @@ import type { Broker, OutgoingMessage } from "../../src/broker/broker.ts";
 import { publicId } from "../../src/domain/ids.ts";
 import { invalidFields } from "../../src/errors.ts";
 import { createUseCases } from "../../src/usecases/use-cases.ts";
+import { operator } from "../support/principals.ts";
 import { startApi, type TestApi } from "./start-api.ts";
 
 let inner: TestApi;
@@ -33,7 +34,7 @@ it("the events of a stream reach the broker in their order, many at once, and ea
   // Organizations that nobody has asked for before have to be looked up first: events behind them must not overtake.
   const elsewhere = createUseCases(api.dependencies);
   const names = ["a", "b", "c", "d", "e"];
-  const created = names.map((name) => elsewhere.organizations.create({ kind: "operator" }, { name }));
+  const created = names.map((name) => elsewhere.organizations.create(operator, { name }));
   const organizations = (await Promise.all(created)).map(({ id }) => publicId("organization", id));
   const count = 2_000;
   const answers = await publish(

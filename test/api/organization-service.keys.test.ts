@@ -6,6 +6,7 @@ import { ApiKeySchema } from "../../gen/tellwire/v1/organization_pb.ts";
 import { parseId } from "../../src/domain/ids.ts";
 import { ApiKeyEntity } from "../../src/store/entities/api-key.ts";
 import { createUseCases } from "../../src/usecases/use-cases.ts";
+import { peer } from "../support/principals.ts";
 import { errorOf, startApi, type TestApi } from "./start-api.ts";
 
 let api: TestApi;
@@ -69,7 +70,7 @@ it("a key is shown once, stored as a hash, and opens its organization by either 
 it("a revoked key opens nothing from then on, here at once and elsewhere within seconds", async () => {
   const { id: organizationId, clients, key } = await api.addOrganization();
   const elsewhere = createUseCases(api.dependencies);
-  await elsewhere.keys.authenticate(key);
+  await elsewhere.authenticate({ ...peer, keyText: key });
   const { apiKeys } = await clients.organizations.listApiKeys({ organizationId });
   const { id } = apiKeys[0]!;
   await clients.organizations.revokeApiKey({ organizationId, id });
@@ -77,7 +78,7 @@ it("a revoked key opens nothing from then on, here at once and elsewhere within 
   expect(refused).toMatchObject({ reason: "KEY_INVALID", code: Code.Unauthenticated });
   expect(refused.message).toContain("revoked");
   api.advance(5_000);
-  await expect(elsewhere.keys.authenticate(key)).rejects.toMatchObject({ reason: "KEY_INVALID" });
+  await expect(elsewhere.authenticate({ ...peer, keyText: key })).rejects.toMatchObject({ reason: "KEY_INVALID" });
 
   await api.operator.organizations.revokeApiKey({ organizationId, id });
   const listed = (await api.operator.organizations.listApiKeys({ organizationId })).apiKeys;
@@ -101,7 +102,8 @@ it("a key that expired opens nothing, also where it was used just before", async
 });
 
 it("without an operator key nobody is an operator", async () => {
-  const { keys } = createUseCases({ ...api.dependencies, operatorKey: undefined });
-  await expect(keys.authenticate("undefined")).rejects.toMatchObject({ reason: "KEY_INVALID" });
-  await expect(keys.authenticate("")).rejects.toMatchObject({ reason: "KEY_INVALID" });
+  const { authenticate } = createUseCases({ ...api.dependencies, operatorKeys: [] });
+  for (const keyText of ["undefined", "", "operator"]) {
+    await expect(authenticate({ ...peer, keyText })).rejects.toMatchObject({ reason: "KEY_INVALID" });
+  }
 });

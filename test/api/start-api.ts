@@ -79,7 +79,7 @@ export async function startApi(overrides: Partial<Dependencies> = {}): Promise<T
       lanesDue: () => void changed.push("lanes"),
     },
     ids: { now: () => Date.now() + aheadMs, randomBytes },
-    operatorKey,
+    operatorKeys: [operatorKey],
     requestOrigin: "tellwire.test",
     defaultTimeoutMs: 5_000,
     maxPayloadBytes: 262_144,
@@ -100,7 +100,7 @@ export async function startApi(overrides: Partial<Dependencies> = {}): Promise<T
     router: {
       interceptors: createInterceptors({
         ...shared,
-        authenticate: useCases.keys.authenticate,
+        authenticate: useCases.authenticate,
         openServices: new Set(),
         onRequest: (entry) => void requests.push(entry),
         now: () => performance.now(),

@@ -11,6 +11,7 @@ import { createLayersDialect } from "../../src/dialects/layers/layers-dialect.ts
 import { createVerifikDialect } from "../../src/dialects/verifik/verifik-dialect.ts";
 import { parseId } from "../../src/domain/ids.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
+import { peer } from "../support/principals.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { type ServedDialect, serveDialect } from "./serve-dialect.ts";
 
@@ -87,7 +88,8 @@ it.each([
 
 it("over HTTP/2 too, a body that does not arrive is refused, and its stream ends", async () => {
   const handle = createDialectHandler(createVerifikDialect(api.useCases, { defaultPolicy }), {
-    authenticate: api.useCases.keys.authenticate,
+    authenticate: api.useCases.authenticate,
+    readPeer: () => peer,
     runIdempotently: api.useCases.runIdempotently,
     maxBodyBytes: 1_000,
     bodyTimeoutMs,

@@ -11,6 +11,7 @@ const dialect: Dialect = {
     {
       method: "GET",
       path: "/example",
+      scope: "webhooks:read",
       handle: ({ query }) =>
         failWith === undefined
           ? Promise.resolve({ status: 200, body: Object.fromEntries(query) })

@@ -9,6 +9,7 @@ import { type Database, openPostgres } from "../../src/store/database.ts";
 import { createRunIdempotently } from "../../src/usecases/idempotency.ts";
 import { testIds } from "../support/engine.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { organizationPrincipal, peer } from "../support/principals.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;
@@ -26,6 +27,7 @@ const dialect: Dialect = {
     {
       method: "POST",
       path: "/things/{name}",
+      scope: "webhooks:write",
       idempotent: true,
       async handle({ params, body }) {
         if (body === null) throw invalidField("body", "must not be null");
@@ -33,8 +35,19 @@ const dialect: Dialect = {
         return { status: 201, headers: { location: "/here" }, body: { z: 1, 7: -0, secret: made.length, name: "é✓" } };
       },
     },
-    { method: "PATCH", path: "/things/{name}", handle: async () => ({ status: 200, body: { count: made.push("x") } }) },
-    { method: "DELETE", path: "/things/{name}", idempotent: true, handle: async () => ({ status: 204 }) },
+    {
+      method: "PATCH",
+      path: "/things/{name}",
+      scope: "webhooks:write",
+      handle: async () => ({ status: 200, body: { count: made.push("x") } }),
+    },
+    {
+      method: "DELETE",
+      path: "/things/{name}",
+      scope: "webhooks:write",
+      idempotent: true,
+      handle: async () => ({ status: 204 }),
+    },
   ],
   describe(failure) {
     failures.push(failure);
@@ -47,7 +60,8 @@ beforeAll(async () => {
   database = await openPostgres(testDatabase.url, { maxConnections: 4 });
   const unexpected: unknown[] = [];
   const handle = createDialectHandler(dialect, {
-    authenticate: async (keyId) => ({ kind: "organization", organizationId: "o", keyId }),
+    authenticate: async ({ keyText = "" }) => organizationPrincipal("o", { actor: { kind: "API_KEY", id: keyText } }),
+    readPeer: () => peer,
     runIdempotently: createRunIdempotently({
       database,
       secretBox: createSecretBox({ keys: [randomBytes(32)] }),

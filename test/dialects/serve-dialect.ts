@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import type { Dialect } from "../../src/dialects/dialect.ts";
 import { createDialectHandler, type DialectRefusal } from "../../src/dialects/dialect-handler.ts";
 import type { TestApi } from "../api/start-api.ts";
+import { peer } from "../support/principals.ts";
 
 /** A dialect behind a real HTTP server, on the use cases of a test API. */
 export interface ServedDialect {
@@ -39,7 +40,8 @@ export async function serveDialect(
   const refusals: DialectRefusal[] = [];
   let requests = 0;
   const handle = createDialectHandler(dialect, {
-    authenticate: api.useCases.keys.authenticate,
+    authenticate: api.useCases.authenticate,
+    readPeer: () => peer,
     runIdempotently: api.useCases.runIdempotently,
     maxBodyBytes,
     bodyTimeoutMs,

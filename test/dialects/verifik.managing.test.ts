@@ -5,6 +5,7 @@ import { parseId } from "../../src/domain/ids.ts";
 import { DEFAULT_RETRY_POLICY } from "../../src/domain/retry.ts";
 import { WebhookSecretEntity } from "../../src/store/entities/webhook-secret.ts";
 import { type Clients, errorOf, startApi, type TestApi, webhookFor } from "../api/start-api.ts";
+import { operator } from "../support/principals.ts";
 import { type DialectCall, type ServedDialect, serveDialect } from "./serve-dialect.ts";
 
 let api: TestApi;
@@ -177,9 +178,8 @@ it("a secret that is shown once cannot be read by way of this system", async () 
   );
   expect(refused.fields).toHaveProperty(["webhook.format"]);
   expect((await call("GET", `/v2/webhooks/${id}`)).status).toBe(404);
-  const principal = { kind: "operator" } as const;
   const target = { id: parseId("webhook", id)!, organizationId: undefined };
-  await expect(api.useCases.webhooks.readSecret(principal, target)).rejects.toMatchObject({
+  await expect(api.useCases.webhooks.readSecret(operator, target)).rejects.toMatchObject({
     reason: "SECRET_NOT_SHOWN",
   });
 });

@@ -7,10 +7,10 @@ import { writeHealth } from "../../src/store/sql/write-health.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
 import { addWebhook } from "../support/engine.ts";
 import { insertFinishedDeliveries, insertPastEvents, scheduledIds } from "../support/event-history.ts";
+import { operator } from "../support/principals.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-const operator = { kind: "operator" } as const;
 const dayMs = 24 * 60 * 60_000;
 
 let database: Database;

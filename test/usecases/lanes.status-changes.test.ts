@@ -3,15 +3,14 @@ import { newUuid, parseId } from "../../src/domain/ids.ts";
 import { claimLanes, releaseLane } from "../../src/store/sql/lanes.ts";
 import { recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
 import type { DeliveryRecord } from "../../src/store/sql/write-deliveries.ts";
-import type { Principal } from "../../src/usecases/access.ts";
 import { createTransact } from "../../src/usecases/changes.ts";
 import { createResumeWebhook } from "../../src/usecases/resume-webhook.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
 import { addWebhook, testIds } from "../support/engine.ts";
+import { operator } from "../support/principals.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-const operator: Principal = { kind: "operator" };
 let api: TestApi;
 let organizationId: string;
 beforeAll(async () => {

@@ -7,6 +7,7 @@ import { insertOperationalEvents } from "../../src/store/sql/insert-operational-
 import { createOperationalEventRelay } from "../../src/usecases/operational-event-relay.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
 import { addWebhook, createTestEngine, deliveriesOf, type TestEngine, testIds } from "../support/engine.ts";
+import { operator } from "../support/principals.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -118,7 +119,7 @@ it("a delivery that is given up is told, and the telling that is given up is not
   const first = await addWebhook(api.database, organizationId, { ...failing, eventTypes: ["order.paid"] });
   const second = await addWebhook(api.database, organizationId, { ...failing, eventTypes: ["delivery.exhausted"] });
   relay();
-  await api.useCases.events.publish({ kind: "operator" }, [orderPaid()], () => "event");
+  await api.useCases.events.publish(operator, [orderPaid()], () => "event");
   const [told] = await waitFor(
     async () => {
       const deliveries = await deliveriesOf(api.database, second.webhook.id);

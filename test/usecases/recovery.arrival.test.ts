@@ -4,10 +4,9 @@ import type { RecoveryScope } from "../../src/domain/recovery.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
 import { addWebhook, createTestEngine, deliveriesOf, type TestEngine } from "../support/engine.ts";
 import { insertFinishedDeliveries, insertPastEvents } from "../support/event-history.ts";
+import { operator } from "../support/principals.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { waitFor } from "../support/wait-for.ts";
-
-const operator = { kind: "operator" } as const;
 
 let api: TestApi;
 let engine: TestEngine;

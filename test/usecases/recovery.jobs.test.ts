@@ -6,9 +6,9 @@ import { createRecoveryWorker } from "../../src/usecases/recovery-worker.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
 import { addWebhook } from "../support/engine.ts";
 import { insertFinishedDeliveries, insertPastEvents, type PastEvent, scheduledIds } from "../support/event-history.ts";
+import { operator } from "../support/principals.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-const operator = { kind: "operator" } as const;
 /** Long enough ago that everything is on record. */
 const agoMs = 60_000;
 

@@ -3,10 +3,9 @@ import { WebhookEntity } from "../../src/store/entities/webhook.ts";
 import { createUseCases } from "../../src/usecases/use-cases.ts";
 import type { WebhookFields } from "../../src/usecases/webhook-fields.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
+import { operator } from "../support/principals.ts";
 import { echoChallenge, type Receiver, startReceiver } from "../support/receiver.ts";
 import { waitFor } from "../support/wait-for.ts";
-
-const operator = { kind: "operator" } as const;
 
 let api: TestApi;
 let receiver: Receiver;

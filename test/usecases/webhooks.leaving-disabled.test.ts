@@ -2,13 +2,12 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import type { WebhookFormat } from "../../src/domain/formats/catalogue.ts";
 import { parseId } from "../../src/domain/ids.ts";
 import { readDelivery } from "../../src/store/sql/stored-deliveries.ts";
-import type { Principal } from "../../src/usecases/access.ts";
 import type { WebhookTarget } from "../../src/usecases/webhook-record.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
 import { addWebhook } from "../support/engine.ts";
+import { operator } from "../support/principals.ts";
 import { insertScheduledDelivery } from "../support/scheduled-delivery.ts";
 
-const operator: Principal = { kind: "operator" };
 let api: TestApi;
 let organizationId: string;
 beforeAll(async () => {

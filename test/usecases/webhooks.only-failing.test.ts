@@ -4,9 +4,9 @@ import { parseId, publicId } from "../../src/domain/ids.ts";
 import { disableFailingWebhooks } from "../../src/store/sql/disable-failing-webhooks.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
 import { addWebhook } from "../support/engine.ts";
+import { operator } from "../support/principals.ts";
 import { insertScheduledDelivery } from "../support/scheduled-delivery.ts";
 
-const operator = { kind: "operator" } as const;
 const hourMs = 60 * 60_000;
 const dayMs = 24 * hourMs;
 const afterMs = 5 * dayMs;

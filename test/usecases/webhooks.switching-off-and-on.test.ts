@@ -4,13 +4,12 @@ import { parseId } from "../../src/domain/ids.ts";
 import type { VerificationMethod } from "../../src/domain/webhook.ts";
 import { WebhookEntity } from "../../src/store/entities/webhook.ts";
 import { readDelivery } from "../../src/store/sql/stored-deliveries.ts";
-import type { Principal } from "../../src/usecases/access.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
+import { operator } from "../support/principals.ts";
 import { echoChallenge, type Receiver, type Respond, startReceiver } from "../support/receiver.ts";
 import { insertScheduledDelivery } from "../support/scheduled-delivery.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-const operator: Principal = { kind: "operator" };
 let api: TestApi;
 let organizationId: string;
 const receivers: Receiver[] = [];

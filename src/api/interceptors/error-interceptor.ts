@@ -4,6 +4,7 @@ import { isUnstorableText } from "../../usecases/database-failure.ts";
 import { callerError } from "../caller-error.ts";
 import { errorDetails } from "../messages/error-details.ts";
 import { nulCharacterViolations } from "../nul-characters.ts";
+import { peerOf } from "../peer-context.ts";
 
 /** Hears of the errors that whoever runs the server has to look into. */
 export type OnServerError = (failure: ServerFailure) => void;
@@ -24,7 +25,7 @@ export function createErrorInterceptor({ newRequestId, onServerError }: ErrorInt
   return (next) => async (request) => {
     const method = `${request.service.typeName}/${request.method.name}`;
     const translate = (thrown: unknown): unknown => {
-      const requestId = newRequestId();
+      const requestId = peerOf(request).origin.requestId ?? newRequestId();
       const shown = callerError(thrown, requestId);
       if (shown === undefined) return thrown;
       if (shown.log) onServerError({ requestId, method, error: thrown });
@@ -47,6 +48,7 @@ function textRefusal(request: UnaryRequest | StreamRequest, thrown: unknown): Te
 }
 
 export interface ErrorInterceptorOptions {
+  /** For calls that came without an id. */
   newRequestId: () => string;
   onServerError: OnServerError;
 }

@@ -1,18 +1,13 @@
 import { createRegistry } from "@bufbuild/protobuf";
-import {
-  Code,
-  ConnectError,
-  type ConnectRouter,
-  createConnectRouter,
-  createContextValues,
-  type Interceptor,
-} from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter, createConnectRouter, type Interceptor } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
 import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
+import type { Peer } from "../../usecases/authenticate.ts";
+import { peerContext } from "../peer-context.ts";
 import { closingSignalKey } from "./closing-signal.ts";
 import { compressions } from "./compressions.ts";
 import { withReadableMessage } from "./grpc-message.ts";
@@ -28,6 +23,8 @@ import type { ServingState } from "./serving-state.ts";
 export interface RpcHandlerOptions {
   routes: (router: ConnectRouter) => void;
   interceptors: readonly Interceptor[];
+  /** Who is on the other side, for the interceptors. */
+  readPeer: (request: NodeRequest) => Peer;
   /** The most that one message may have, in bytes, before and after decompression. */
   maxBodyBytes: number;
   /** In which the message of a unary call must have arrived whole, in milliseconds. */
@@ -85,8 +82,8 @@ async function run(
   response: NodeResponse,
   options: RpcHandlerOptions,
 ): Promise<void> {
-  const { serving, log, maxBodyBytes } = options;
-  const universal = toUniversalRequest(request, response, serving);
+  const { log, maxBodyBytes } = options;
+  const universal = toUniversalRequest(request, response, options);
   if (universal === undefined) {
     sendError(request, response, 400, "INVALID_ARGUMENT", "Host: is missing, or no host name");
     return;
@@ -138,10 +135,10 @@ function limitRequest(
 function toUniversalRequest(
   request: NodeRequest,
   response: NodeResponse,
-  { closing }: ServingState,
+  { serving, readPeer }: RpcHandlerOptions,
 ): UniversalServerRequest | undefined {
   const authority = "authority" in request ? request.authority : request.headers.host;
   if (authority === undefined || !URL.canParse(request.url ?? "", `http://${authority}`)) return undefined;
-  const contextValues = createContextValues().set(closingSignalKey, closing);
+  const contextValues = peerContext(readPeer(request)).set(closingSignalKey, serving.closing);
   return universalRequestFromNodeRequest(request, response, undefined, contextValues);
 }

@@ -8,7 +8,7 @@ import { TellwireError } from "../../errors.ts";
  * listens. Throws CONFIG_INVALID where there is no key, or the URL is none.
  */
 export function importTransport(config: Config, options: { url?: string; key?: string }): Transport {
-  const key = options.key ?? config.operatorKey;
+  const key = options.key ?? config.operatorKeys[0];
   if (key === undefined) {
     throw new TellwireError(
       "CONFIG_INVALID",

@@ -40,22 +40,35 @@ export function createLayerDialect(useCases: UseCases, options: LayerDialectOpti
       {
         method: "POST",
         path: collection,
+        scope: "webhooks:write",
         handle: async (request) => answer(request, 201, await webhooks.create(request)),
       },
       {
         method: "GET",
         path: collection,
+        scope: "webhooks:read",
         handle: async (request) => {
           const publicUrl = publicUrlOf(request.header, options);
           const records = await webhooks.list(request);
           return { status: 200, body: records.map((record) => layerWebhook(record, publicUrl)) };
         },
       },
-      { method: "GET", path: one, handle: async (request) => answer(request, 200, await webhooks.get(request)) },
-      { method: "PATCH", path: one, handle: async (request) => answer(request, 200, await webhooks.update(request)) },
+      {
+        method: "GET",
+        path: one,
+        scope: "webhooks:read",
+        handle: async (request) => answer(request, 200, await webhooks.get(request)),
+      },
+      {
+        method: "PATCH",
+        path: one,
+        scope: "webhooks:write",
+        handle: async (request) => answer(request, 200, await webhooks.update(request)),
+      },
       {
         method: "DELETE",
         path: one,
+        scope: "webhooks:write",
         handle: async (request) => {
           await webhooks.remove(request);
           return { status: 204 };
@@ -64,11 +77,13 @@ export function createLayerDialect(useCases: UseCases, options: LayerDialectOpti
       {
         method: "POST",
         path: `${one}/activate`,
+        scope: "webhooks:write",
         handle: async (request) => answer(request, 200, await webhooks.activate(request)),
       },
       {
         method: "POST",
         path: `${one}/deactivate`,
+        scope: "webhooks:write",
         handle: async (request) => answer(request, 200, await webhooks.deactivate(request)),
       },
     ],

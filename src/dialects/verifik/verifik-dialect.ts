@@ -16,11 +16,11 @@ export function createVerifikDialect(useCases: UseCases, { defaultPolicy }: Veri
     name: "verifik",
     claims: (path) => path === collection || path.startsWith(`${collection}/`),
     routes: [
-      { method: "POST", path: collection, handle: handlers.create },
-      { method: "GET", path: collection, handle: handlers.list },
-      { method: "GET", path: member, handle: handlers.get },
-      { method: "PUT", path: member, handle: handlers.update },
-      { method: "DELETE", path: member, handle: handlers.delete },
+      { method: "POST", path: collection, scope: "webhooks:write", handle: handlers.create },
+      { method: "GET", path: collection, scope: "webhooks:read", handle: handlers.list },
+      { method: "GET", path: member, scope: "webhooks:read", handle: handlers.get },
+      { method: "PUT", path: member, scope: "webhooks:write", handle: handlers.update },
+      { method: "DELETE", path: member, scope: "webhooks:write", handle: handlers.delete },
     ],
     keyOf: (header) => /^Bearer +(\S+)$/i.exec(header("authorization")?.trim() ?? "")?.[1],
     describe: (failure, context) =>

@@ -38,6 +38,8 @@ const descriptions: Readonly<Record<Reason | GatewayReason, Described | undefine
   PAYLOAD_EXPIRED: { description: "the event's data is no longer kept", only: "change" },
   KEY_MISSING: { description: "send a key, as the header X-Api-Key: <key> or Authorization: Bearer <key>" },
   KEY_INVALID: { description: "the key is not known, was revoked, or has expired" },
+  SCOPE_MISSING: { description: "the key does not have the scope that the operation needs" },
+  WHOLE_ORGANIZATION_REQUIRED: { description: "the caller is kept to one project, and this is about more than that" },
   OPERATOR_REQUIRED: { description: "only an operator's key may do this" },
   ROUTE_NOT_FOUND: { description: "nothing is served at this path" },
   WEBHOOK_NOT_FOUND: { description: "there is no such webhook, or it belongs to another organization" },

@@ -10,7 +10,8 @@ export function introduction(version: string): JsonObject {
       "Publishers send events; webhooks say who gets them, and where. Tellwire signs one HTTP request for each webhook that wants an event, " +
         "and tries until it arrives or the schedule is exhausted.",
       "**Keys.** Every operation needs a key, as `Authorization: Bearer <key>` or `X-Api-Key: <key>`. The key of an organization sees that " +
-        "organization alone; an operator's key sees all of them, and names one as `organizationId` where something is created.",
+        "organization alone; an operator's key sees all of them, and names one as `organizationId` where something is created. A key has scopes; " +
+        "each operation says which one it needs, and is refused with `SCOPE_MISSING` without it.",
       "**JSON.** Fields with their default value (`0`, `false`, an empty text or list) are left out of answers. Unknown fields and parameters " +
         "are refused, naming them. Proto names (`event_types`) are taken beside JSON names (`eventTypes`).",
       "**Errors** have the form of AIP-193. `error.details[0].reason` is the one for programs; it never changes its meaning.",

@@ -4,6 +4,7 @@ import { createOpenApiDocument } from "../openapi-document.ts";
 import { errorReasons } from "./error-reasons.ts";
 import { examples } from "./examples.ts";
 import { errorHeaders, introduction, securitySchemes } from "./introduction.ts";
+import { operationAccess } from "./operation-access.ts";
 import { sentRequests, sentSchemas } from "./sent-requests.ts";
 
 /**
@@ -21,6 +22,7 @@ export function tellwireDocument(image: Uint8Array, version: string): JsonObject
     }),
     info: introduction(version),
     securitySchemes,
+    accessOf: operationAccess,
     errors: {
       reasons: errorReasons(),
       details: ["google.rpc.ErrorInfo", "google.rpc.BadRequest", "google.rpc.RetryInfo"].map(message),

@@ -4,6 +4,7 @@ import { onTestFinished } from "vitest";
 import { OrganizationService } from "../../../gen/tellwire/v1/organization_service_pb.ts";
 import { createServers, type Servers, type ServersOptions } from "../../../src/api/servers/create-servers.ts";
 import type { Readiness } from "../../../src/api/servers/health-source.ts";
+import { peer } from "../../support/principals.ts";
 
 export interface TestServers extends Servers {
   httpUrl: string;
@@ -29,6 +30,7 @@ export function prepareTestServers(options: Partial<ServersOptions> = {}): Omit<
   const servers = createServers({
     routes: organizationRoutes(),
     interceptors: [],
+    readPeer: () => peer,
     http: loopback,
     grpc: loopback,
     maxBodyBytes: 64 * 1024,
