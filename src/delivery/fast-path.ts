@@ -2,6 +2,7 @@ import type { Endpoint, Endpoints } from "./endpoints.ts";
 import { type AttemptTask, type MakeAttempt, scheduled } from "./make-attempt.ts";
 import type { Outcome, Recorder } from "./recorder.ts";
 import type { RequestSlots, RequestSource } from "./request-slots.ts";
+import { createSlotMap } from "./slot-map.ts";
 import { createWaitingRoom } from "./waiting-room.ts";
 
 /**
@@ -39,7 +40,7 @@ export interface FastPathOptions {
 export function createFastPath(options: FastPathOptions): FastPath {
   const { makeAttempt, recorder, endpoints, slots, now, budgetMs } = options;
   /** In the order of their beginning: the oldest first. */
-  const underWay = new Map<string, Run>();
+  const underWay = createSlotMap<Run>();
   /** Of webhooks with something that waits. */
   const queues = new Map<string, Queue>();
   const room = createWaitingRoom(options.maxWaiting);

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "../broker/broker.ts";
+import { createSlotMap } from "./slot-map.ts";
 
 /** The messages that this process has in work. */
 export interface HeldMessages {
@@ -16,15 +17,14 @@ export interface HeldMessages {
  * nothing can be recorded, and another process would send the same again.
  */
 export function createHeldMessages(intervalMs: number): HeldMessages {
-  /** With the number of intervals that had passed when the message came. */
-  const held = new Map<IncomingMessage, number>();
+  const held = createSlotMap<Held>();
   let passed = 0;
   let timer: NodeJS.Timeout | undefined;
   const waiting: (() => void)[] = [];
 
   const tell = (): void => {
     passed += 1;
-    for (const [message, since] of held) {
+    for (const { message, since } of held.values()) {
       // In the order of their coming: those that follow came in the interval that ends now.
       if (since === passed - 1) {
         return;
@@ -33,7 +33,7 @@ export function createHeldMessages(intervalMs: number): HeldMessages {
     }
   };
   const forget = (message: IncomingMessage): boolean => {
-    const wasHeld = held.delete(message);
+    const wasHeld = held.delete(keyOf(message));
     if (wasHeld && held.size === 0) {
       clearInterval(timer);
       timer = undefined;
@@ -47,7 +47,7 @@ export function createHeldMessages(intervalMs: number): HeldMessages {
   return {
     hold(messages) {
       for (const message of messages) {
-        held.set(message, passed);
+        held.set(keyOf(message), { message, since: passed });
       }
       timer ??= setInterval(tell, intervalMs).unref();
     },
@@ -68,4 +68,15 @@ export function createHeldMessages(intervalMs: number): HeldMessages {
       }
     },
   };
+}
+
+interface Held {
+  message: IncomingMessage;
+  /** The number of intervals that had passed when the message came. */
+  since: number;
+}
+
+/** A message that comes again while it is held is another one: each is settled by itself. */
+function keyOf({ place, deliveryCount }: IncomingMessage): string {
+  return `${place} ${deliveryCount}`;
 }
