@@ -137,6 +137,8 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
   });
   await useCases.accessChannel.start();
   onClose(() => useCases.accessChannel.stop());
+  useCases.keyUsage.start();
+  onClose(() => useCases.keyUsage.stop());
   const servers = await createFrontDoors(config, { log, metrics, useCases, database, broker });
 
   onClose((graceMs) => engine.stop(graceMs));
