@@ -20,9 +20,6 @@ import type { Config } from "./config.ts";
 import { createCrossOrigin } from "./cross-origin.ts";
 import { createEngine } from "./delivery/engine.ts";
 import { createDialectHandler } from "./dialects/dialect-handler.ts";
-import { createLayerDialect } from "./dialects/layer/layer-dialect.ts";
-import { createLayersDialect } from "./dialects/layers/layers-dialect.ts";
-import { createVerifikDialect } from "./dialects/verifik/verifik-dialect.ts";
 import type { IdSource } from "./domain/ids.ts";
 import type { RetryPolicy } from "./domain/retry.ts";
 import { createSecretBox } from "./domain/secret-box.ts";
@@ -35,6 +32,7 @@ import { createAddressGuard } from "./outbound/address-guard.ts";
 import { createHttpClient } from "./outbound/http-client.ts";
 import { createRandomBytes } from "./random-bytes.ts";
 import { createRequestPeer } from "./request-peer.ts";
+import { createServedDialects } from "./served-dialects.ts";
 import { type Database, openEmbedded, openPostgres } from "./store/database.ts";
 import { ensurePartitions, partitionsAtHand } from "./store/partitions.ts";
 import { createRetentionWorker } from "./store/retention-worker.ts";
@@ -137,6 +135,8 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
   });
   await useCases.accessChannel.start();
   onClose(() => useCases.accessChannel.stop());
+  useCases.keyUsage.start();
+  onClose(() => useCases.keyUsage.stop());
   const servers = await createFrontDoors(config, { log, metrics, useCases, database, broker });
 
   onClose((graceMs) => engine.stop(graceMs));
@@ -250,11 +250,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
     errorDomain: "tellwire",
     onInternalError: (error) => log.error({ err: error }, "a REST call failed because of us"),
   });
-  const dialects = [
-    createLayerDialect(useCases, { publicUrl: config.publicUrl, scheme: config.tls === undefined ? "http" : "https" }),
-    createVerifikDialect(useCases, { defaultPolicy: defaultPolicyOf(config) }),
-    createLayersDialect(useCases),
-  ];
+  const dialects = createServedDialects(useCases, { ...config, defaultPolicy: defaultPolicyOf(config) });
   const dialectHandlers = dialects.map((dialect) =>
     createDialectHandler(dialect, {
       authenticate: useCases.authenticate,

@@ -67,6 +67,8 @@ export function createDialectHandler(
       throw new DialectFailureError(failure);
     }
     const { value: body, bytes: bodyBytes } = await readJsonBody(request, bodyLimits);
+    const besides = match.route.scopeOfBody?.(body);
+    if (besides !== undefined) requireScope(principal, besides);
     const key = header("idempotency-key");
     const { route } = match;
     return route.idempotent && key !== undefined

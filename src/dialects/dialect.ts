@@ -23,6 +23,8 @@ export interface DialectRoute {
   path: string;
   /** What a call of the route needs. */
   scope: Scope;
+  /** What it needs besides, where its body asks for more than other bodies do. */
+  scopeOfBody?: (body: unknown) => Scope | undefined;
   /**
    * Whether an Idempotency-Key counts: what the route answered first is answered again for 24 hours. A failure that the handler throws is not
    * kept.

@@ -21,6 +21,7 @@ import { WebhookEntity } from "./entities/webhook.ts";
 import { WebhookHealthEntity } from "./entities/webhook-health.ts";
 import { WebhookSecretEntity } from "./entities/webhook-secret.ts";
 import { Initial } from "./migrations/initial.ts";
+import { KeyAccess } from "./migrations/key-access.ts";
 import { ensurePartitions, partitionsAtHand } from "./partitions.ts";
 import { createPgliteSql } from "./pglite.ts";
 import { SerialPgliteDialect } from "./pglite-dialect.ts";
@@ -151,7 +152,10 @@ const ormOptions = {
     tableName: "tellwire_migrations",
     snapshot: false,
     silent: true,
-    migrationsList: [{ name: "2026-11-22-initial", class: Initial }],
+    migrationsList: [
+      { name: "2026-11-22-initial", class: Initial },
+      { name: "2026-11-22b-key-access", class: KeyAccess },
+    ],
   },
   forceUtcTimezone: true,
   discovery: { warnWhenNoEntities: true },

@@ -94,7 +94,7 @@ async function listen(
   let listening: Client | undefined;
   let timer: NodeJS.Timeout | undefined;
 
-  const open = async (): Promise<void> => {
+  const open = async (): Promise<Client> => {
     const opened = connect();
     opened.on("notification", ({ payload }) => onNotification(payload ?? ""));
     opened.on("error", () => {});
@@ -105,7 +105,7 @@ async function listen(
     client = opened;
     await opened.connect();
     await opened.query(`listen ${channel}`);
-    listening = opened;
+    return opened;
   };
   const again = (): void => {
     if (stopped || timer !== undefined) {
@@ -113,11 +113,18 @@ async function listen(
     }
     timer = setTimeout(() => {
       timer = undefined;
-      open().then(onGap, () => again());
+      open().then(
+        // Whoever asks whether this listens has been told of the gap before it hears that it does.
+        (opened) => {
+          onGap();
+          listening = opened;
+        },
+        () => again(),
+      );
     }, reconnectDelayMs);
   };
 
-  await open();
+  listening = await open();
   const stop = async (): Promise<void> => {
     stopped = true;
     clearTimeout(timer);

@@ -3,6 +3,7 @@ import { type Principal, requiredOrganizationOf } from "./access.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { checkPayload, eventRecord, type NewEvent } from "./new-event.ts";
 import type { Organizations } from "./organizations.ts";
+import { ownProjects } from "./projects.ts";
 
 /** What publishing works with. */
 export interface PublishEventsParts extends Pick<Dependencies, "broker" | "subjectPrefix" | "ids" | "maxPayloadBytes"> {
@@ -11,7 +12,7 @@ export interface PublishEventsParts extends Pick<Dependencies, "broker" | "subje
 
 /**
  * An event that may be published, with its id. `field` names it in the request. Throws INVALID_FIELDS, ORGANIZATION_REQUIRED and
- * ORGANIZATION_NOT_FOUND.
+ * ORGANIZATION_NOT_FOUND, and PROJECT_NOT_FOUND for an event of another project than the one that the caller is kept to.
  */
 export async function checkedEvent(
   { organizations, ids, maxPayloadBytes }: Pick<PublishEventsParts, "organizations" | "ids" | "maxPayloadBytes">,
@@ -21,6 +22,7 @@ export async function checkedEvent(
 ): Promise<EventRecord> {
   const organizationId = requiredOrganizationOf(principal, event.organizationId, `${field}.organization_id`);
   await organizations.require(organizationId);
+  const [projectId = ""] = ownProjects(principal, event.projectId === "" ? [] : [event.projectId]);
   checkPayload(event.dataJson, { field: `${field}.${event.dataField}`, maxPayloadBytes });
-  return eventRecord(event, { organizationId, field, ids });
+  return eventRecord({ ...event, projectId }, { organizationId, field, ids });
 }

@@ -7,6 +7,7 @@ import type { Transact } from "./changes.ts";
 import { checkAll } from "./check-all.ts";
 import type { Dependencies } from "./dependencies.ts";
 import type { Organizations } from "./organizations.ts";
+import { ownProjects } from "./projects.ts";
 import { disabledActivation, initialActivation } from "./webhook-activation.ts";
 import {
   checkSigningSecret,
@@ -39,7 +40,8 @@ export function createCreateWebhook(
   { secretBox, targetPolicy, ids }: Dependencies,
   { organizations, transact, wakeVerification }: CreateWebhookParts,
 ): CreateWebhook {
-  return async (principal, { organizationId: requested, signingSecret: given, disabledReason, ...fields }) => {
+  return async (principal, { organizationId: requested, signingSecret: given, disabledReason, ...asked }) => {
+    const fields = { ...asked, projectIds: ownProjects(principal, asked.projectIds) };
     const organizationId = requiredOrganizationOf(principal, requested, "webhook.organization_id");
     await organizations.require(organizationId);
     await organizations.requireProjects(organizationId, fields.projectIds);

@@ -1,28 +1,32 @@
-import { hash } from "node:crypto";
-import { LRUCache } from "lru-cache";
 import { type IdSource, newUuid, publicId } from "../domain/ids.ts";
-import { allScopes } from "../domain/scope.ts";
+import { type Scope, scopes as scopesInOrder } from "../domain/scope.ts";
 import { invalidFields, TellwireError } from "../errors.ts";
 import type { Database } from "../store/database.ts";
 import { type ApiKey, ApiKeyEntity } from "../store/entities/api-key.ts";
-import { type Principal, requiredOrganizationOf } from "./access.ts";
-import { type Authenticator, keyInvalid } from "./authenticate.ts";
+import { transactionSql } from "../store/transaction-sql.ts";
+import { type Principal, projectOf, requiredOrganizationOf } from "./access.ts";
+import type { AccessChannel } from "./access-channel.ts";
+import type { ApiKeyAuthenticator } from "./api-key-authenticator.ts";
+import { apiKeyHash, newApiKeyText, shownPrefix } from "./api-key-text.ts";
+import type { Transact } from "./changes.ts";
 import type { Organizations } from "./organizations.ts";
 import { type Page, type PageRequest, pageById, pageSizeOf } from "./page.ts";
 import { decodePageToken } from "./page-token.ts";
+import { ownProjects } from "./projects.ts";
 
 /** A key of an organization as it may be shown: without the key. */
 export type ApiKeyRecord = Omit<ApiKey, "hash">;
 
-/** The keys of organizations. */
+/** The keys of organizations. For a caller that is kept to a project there are only the keys of that project. */
 export interface Keys {
-  /** Who a key belongs to; undefined where it is not known here. Throws KEY_INVALID for one that has expired or was revoked. */
-  identify: Authenticator;
-  /** Creates a key; `key` is its text, shown this once. */
+  /**
+   * Creates a key; `key` is its text, shown this once. Throws SCOPE_MISSING for a scope that the caller does not have, PROJECT_NOT_FOUND, and
+   * INVALID_FIELDS for an end that has passed.
+   */
   create(principal: Principal, input: NewApiKey): Promise<{ apiKey: ApiKeyRecord; key: string }>;
   /** An organization's keys, newest first, the revoked ones too. */
   list(principal: Principal, organizationId: string, request: PageRequest): Promise<Page<ApiKeyRecord>>;
-  /** From now on the key opens nothing: at once in this process, within five seconds in others. Throws API_KEY_NOT_FOUND. */
+  /** From now on the key opens nothing, in any process. Throws API_KEY_NOT_FOUND. */
   revoke(principal: Principal, target: { organizationId: string; id: string }): Promise<void>;
 }
 
@@ -30,121 +34,103 @@ export interface NewApiKey {
   organizationId: string;
   name: string;
   expiresAt: Date | null;
+  /** Empty: those of the caller. */
+  scopes: readonly Scope[];
+  /** What the key is kept to; empty: what the caller is kept to. */
+  projectId: string;
 }
 
 export interface KeysDependencies {
   database: Database;
   organizations: Organizations;
   ids: IdSource;
+  transact: Transact;
+  accessChannel: Pick<AccessChannel, "publish">;
+  authenticator: Pick<ApiKeyAuthenticator, "forget">;
 }
 
-/** Keys are stored as their SHA-256: they hold 256 random bits, which nobody guesses from a hash. */
-export function createKeys({ database, organizations, ids }: KeysDependencies): Keys {
-  const cache = new LRUCache<string, CachedKey>({ max: 10_000 });
-  let revocations = 0;
+export function createKeys(dependencies: KeysDependencies): Keys {
+  const { database, organizations, ids, transact, accessChannel, authenticator } = dependencies;
 
-  async function find(keyHash: Buffer): Promise<CachedKey | undefined> {
-    const cacheKey = keyHash.toString("base64");
-    const cached = cache.get(cacheKey);
-    if (cached !== undefined && ids.now() - cached.readAtMs < cacheMs) return cached;
-    const revocationsBefore = revocations;
-    const row = await database.em().findOne(ApiKeyEntity, { hash: keyHash });
-    if (row === null) return undefined;
-    const { id, organizationId, expiresAt, revokedAt } = row;
-    const found = {
-      keyId: id,
-      organizationId,
-      expiresAt: expiresAt ?? null,
-      revokedAt: revokedAt ?? null,
-      readAtMs: ids.now(),
-    };
-    // A key that was revoked while it was read must not come back by the cache.
-    if (revocations === revocationsBefore) cache.set(cacheKey, found);
-    return found;
+  async function organizationIdOf(principal: Principal, requested: string): Promise<string> {
+    const organizationId = requiredOrganizationOf(principal, requested, "organization_id");
+    await organizations.require(organizationId);
+    return organizationId;
   }
 
   return {
-    async identify({ keyText, origin }) {
-      if (keyText === undefined || !keyText.startsWith(keyPrefix)) return undefined;
-      const found = await find(sha256(keyText));
-      if (found === undefined) return undefined;
-      if (found.revokedAt !== null) throw keyInvalid("was revoked: use another one");
-      if (found.expiresAt !== null && found.expiresAt.getTime() <= ids.now()) {
-        throw keyInvalid(`expired at ${found.expiresAt.toISOString()}: create another one`);
-      }
-      const { organizationId } = found;
-      const actor = { kind: "API_KEY", id: publicId("apiKey", found.keyId) } as const;
-      return { kind: "organization", organizationId, projectId: undefined, actor, origin, scopes: allScopes };
-    },
-
-    async create(principal, { organizationId: requested, name, expiresAt }) {
-      const organizationId = requiredOrganizationOf(principal, requested, "organization_id");
-      await organizations.require(organizationId);
-      if (expiresAt !== null && expiresAt.getTime() <= ids.now()) {
-        throw invalidFields({
-          field: "api_key.expire_time",
-          description: "must be in the future, or left out for a key that does not expire",
-        });
-      }
-      const key = keyPrefix + Buffer.from(ids.randomBytes(32)).toString("base64url");
+    async create(principal, { organizationId: requested, name, expiresAt, scopes, projectId }) {
+      const organizationId = await organizationIdOf(principal, requested);
+      const [project = null] = ownProjects(principal, projectId === "" ? [] : [projectId]);
+      if (project !== null) await organizations.requireProjects(organizationId, [project]);
+      checkEnd(expiresAt, ids.now());
+      const key = newApiKeyText(ids.randomBytes);
       const apiKey = {
         id: newUuid(ids),
         organizationId,
+        projectId: project,
         name,
-        prefix: key.slice(0, shownLength),
+        prefix: shownPrefix(key),
+        scopes: grantedScopes(principal, scopes),
         createdAt: new Date(ids.now()),
         expiresAt,
         revokedAt: null,
+        lastUsedAt: null,
       };
-      await database.em().insert(ApiKeyEntity, { ...apiKey, hash: sha256(key) });
+      await database.em().insert(ApiKeyEntity, { ...apiKey, hash: apiKeyHash(key) });
       return { apiKey, key };
     },
 
     async list(principal, requested, request) {
-      const organizationId = requiredOrganizationOf(principal, requested, "organization_id");
-      await organizations.require(organizationId);
-      const filters = { list: "api_key", organizationId };
+      const organizationId = await organizationIdOf(principal, requested);
+      const filters = { list: "api_key", organizationId, ...projectCondition(principal) };
       const after = decodePageToken(filters, request.pageToken);
+      const where = {
+        organizationId,
+        ...projectCondition(principal),
+        ...(after === undefined ? {} : { id: { $lt: after.id } }),
+      };
       const rows = await database
         .em()
-        .find(
-          ApiKeyEntity,
-          { organizationId, ...(after === undefined ? {} : { id: { $lt: after.id } }) },
-          { orderBy: { id: "desc" }, limit: pageSizeOf(request) + 1 },
-        );
+        .find(ApiKeyEntity, where, { orderBy: { id: "desc" }, limit: pageSizeOf(request) + 1 });
       return pageById(rows, { request, filters, toItem: (row) => row });
     },
 
     async revoke(principal, { organizationId: requested, id }) {
-      const organizationId = requiredOrganizationOf(principal, requested, "organization_id");
-      await organizations.require(organizationId);
-      const em = database.em();
-      const row = await em.findOne(ApiKeyEntity, { id, organizationId });
-      if (row === null) throw apiKeyNotFound(id);
-      row.revokedAt ??= new Date(ids.now());
-      await em.flush();
-      revocations += 1;
-      cache.delete(row.hash.toString("base64"));
+      const organizationId = await organizationIdOf(principal, requested);
+      await transact(async (em) => {
+        const row = await em.findOne(ApiKeyEntity, { id, organizationId, ...projectCondition(principal) });
+        if (row === null) throw apiKeyNotFound(id);
+        row.revokedAt ??= new Date(ids.now());
+        await em.flush();
+        await accessChannel.publish("key-revoked", id, transactionSql(em));
+      });
+      // Others hear of it; here it holds before the call is answered.
+      authenticator.forget(id);
     },
   };
 }
 
-interface CachedKey {
-  keyId: string;
-  organizationId: string;
-  expiresAt: Date | null;
-  revokedAt: Date | null;
-  readAtMs: number;
+function projectCondition(principal: Principal): { projectId?: string } {
+  const projectId = projectOf(principal);
+  return projectId === undefined ? {} : { projectId };
 }
 
-const keyPrefix = "twk_";
-/** The prefix and eight characters: enough to tell keys apart, and 48 of 256 bits. */
-const shownLength = 12;
-/** How long a key that another process revoked may still work here. */
-const cacheMs = 5_000;
+function checkEnd(expiresAt: Date | null, now: number): void {
+  if (expiresAt === null || expiresAt.getTime() > now) return;
+  const description = "must be in the future, or left out for a key that does not expire";
+  throw invalidFields({ field: "api_key.expire_time", description });
+}
 
-function sha256(text: string): Buffer {
-  return hash("sha256", text, "buffer");
+/** Nobody gives away what they do not have. */
+function grantedScopes(principal: Principal, asked: readonly Scope[]): Scope[] {
+  const missing = asked.find((scope) => !principal.scopes.has(scope));
+  if (missing !== undefined) {
+    const message = `api_key.scopes: a key can have only scopes that its creator has, and ${missing} is none of them`;
+    throw new TellwireError("SCOPE_MISSING", message, { metadata: { scope: missing } });
+  }
+  const granted = asked.length === 0 ? principal.scopes : new Set(asked);
+  return scopesInOrder.filter((scope) => granted.has(scope));
 }
 
 function apiKeyNotFound(id: string): TellwireError {

@@ -4,6 +4,7 @@ import { WebhookEntity } from "../store/entities/webhook.ts";
 import { organizationOf, type Principal } from "./access.ts";
 import type { Dependencies } from "./dependencies.ts";
 import type { Organizations } from "./organizations.ts";
+import { visibleWebhooks } from "./projects.ts";
 import { type WebhookRecord, webhookRecords } from "./webhook-record.ts";
 
 /**
@@ -41,7 +42,7 @@ export function createListWebhooksByOffset(
         ...(organizationId === undefined ? {} : { organizationId }),
         format: { $in: [...formats] },
         ...(statuses.length === 0 ? {} : { status: { $in: [...statuses] } }),
-        ...(projectId === "" ? {} : { projectIds: { $contains: [projectId] } }),
+        ...visibleWebhooks(principal, projectId),
       },
       { orderBy: { id: "desc" }, offset, limit },
     );

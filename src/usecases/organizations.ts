@@ -4,9 +4,10 @@ import { type IdSource, newUuid, publicId } from "../domain/ids.ts";
 import { TellwireError } from "../errors.ts";
 import type { Database } from "../store/database.ts";
 import { type Organization, OrganizationEntity } from "../store/entities/organization.ts";
-import { organizationNotFound, organizationOf, type Principal, requireOperator } from "./access.ts";
+import { organizationNotFound, organizationOf, type Principal, projectOf, requireOperator } from "./access.ts";
 import { type Page, type PageRequest, pageById, pageSizeOf } from "./page.ts";
 import { decodePageToken } from "./page-token.ts";
+import { projectNotFound } from "./projects.ts";
 
 /** An organization as it is stored. */
 export type OrganizationRecord = Organization;
@@ -59,7 +60,7 @@ export function createOrganizations({ database, ids }: { database: Database; ids
 
     async get(principal, id) {
       organizationOf(principal, id);
-      return await find(id);
+      return asSeenBy(principal, await find(id));
     },
 
     async list(principal, request) {
@@ -71,7 +72,7 @@ export function createOrganizations({ database, ids }: { database: Database; ids
         orderBy: { id: "desc" },
         limit: pageSizeOf(request) + 1,
       });
-      return pageById(rows, { request, filters, toItem: (row) => row });
+      return pageById(rows, { request, filters, toItem: (row) => asSeenBy(principal, row) });
     },
 
     async update(principal, { id, name, projectIds }) {
@@ -100,16 +101,18 @@ export function createOrganizations({ database, ids }: { database: Database; ids
   };
 }
 
+/** A caller that is kept to a project is not told of the others. */
+function asSeenBy(principal: Principal, organization: OrganizationRecord): OrganizationRecord {
+  const own = projectOf(principal);
+  if (own === undefined) return organization;
+  const { id, name, projectIds, createdAt, updatedAt } = organization;
+  return { id, name, projectIds: projectIds.filter((projectId) => projectId === own), createdAt, updatedAt };
+}
+
 function organizationExists(organizationId: string, cause: unknown): TellwireError {
   const id = publicId("organization", organizationId);
   return new TellwireError("ORGANIZATION_EXISTS", `there is an organization ${id} already`, {
     metadata: { organization_id: id },
     cause,
-  });
-}
-
-function projectNotFound(projectId: string): TellwireError {
-  return new TellwireError("PROJECT_NOT_FOUND", `the organization has no project ${JSON.stringify(projectId)}`, {
-    metadata: { project_id: projectId },
   });
 }

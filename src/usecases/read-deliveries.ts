@@ -10,6 +10,7 @@ import type { Dependencies } from "./dependencies.ts";
 import type { Organizations } from "./organizations.ts";
 import { type Page, type PageRequest, pageById, pageSizeOf } from "./page.ts";
 import { decodePageToken } from "./page-token.ts";
+import { visibleWebhookIds } from "./projects.ts";
 import { resolveEventId } from "./read-events.ts";
 
 export interface DeliveryFilters {
@@ -50,8 +51,9 @@ export function createReadDeliveries({ database }: Dependencies, organizations: 
       const organizationId = organizationOf(principal, requested.organizationId);
       if (organizationId !== undefined) await organizations.require(organizationId);
       const filters = { ...requested, organizationId };
+      const webhookIds = await visibleWebhookIds(database.em(), principal);
       return await pageOfDeliveries(database.sql, {
-        filters: { ...filters, eventType: "", events: await eventsOf(database.sql, principal, filters) },
+        filters: { ...filters, webhookIds, eventType: "", events: await eventsOf(database.sql, principal, filters) },
         scope: { list: "delivery", ...filters },
         request,
       });

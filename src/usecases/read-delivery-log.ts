@@ -47,6 +47,7 @@ export function createReadDeliveryLog({ database }: Dependencies): ReadDeliveryL
 
 const everything = {
   organizationId: undefined,
+  webhookIds: undefined,
   events: undefined,
   createdAfter: undefined,
   createdBefore: undefined,

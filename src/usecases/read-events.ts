@@ -1,7 +1,7 @@
 import { eventIdOfExternalId, parseId } from "../domain/ids.ts";
 import { TellwireError } from "../errors.ts";
 import { type Event, EventEntity } from "../store/entities/event.ts";
-import { organizationOf, type Principal, requiredOrganizationOf } from "./access.ts";
+import { organizationOf, type Principal, projectOf, requiredOrganizationOf } from "./access.ts";
 import type { Dependencies } from "./dependencies.ts";
 import type { Organizations } from "./organizations.ts";
 import { type Condition, type Page, type PageRequest, pageByTime } from "./page.ts";
@@ -39,11 +39,12 @@ export function createReadEvents({ database }: Dependencies, organizations: Orga
   return {
     async get(principal, target) {
       const { eventId, organizationId } = resolveEventId(principal, target, "id");
+      const projectId = projectOf(principal);
       const found = await database
         .em()
         .find(
           EventEntity,
-          { id: eventId, ...(organizationId === undefined ? {} : { organizationId }) },
+          { id: eventId, ...(organizationId === undefined ? {} : { organizationId }), ...(projectId && { projectId }) },
           { orderBy: { receivedAt: "desc" }, limit: 10 },
         );
       // Publishers choose ids: two organizations may have chosen the same one.
@@ -60,6 +61,8 @@ export function createReadEvents({ database }: Dependencies, organizations: Orga
       if (organizationId !== undefined) await organizations.require(organizationId);
       const conditions: Condition[] = [];
       if (organizationId !== undefined) conditions.push(["organization_id = ?", organizationId]);
+      const projectId = projectOf(principal);
+      if (projectId !== undefined) conditions.push(["project_id = ?", projectId]);
       if (type !== "") conditions.push(["type = ?", type]);
       if (receivedAfter !== undefined) conditions.push(["received_at >= ?", receivedAfter]);
       if (receivedBefore !== undefined) conditions.push(["received_at < ?", receivedBefore]);
@@ -68,7 +71,7 @@ export function createReadEvents({ database }: Dependencies, organizations: Orga
         table: "event",
         timeColumn: "received_at",
         conditions,
-        filters: { list: "event", organizationId, type, receivedAfter, receivedBefore },
+        filters: { list: "event", organizationId, projectId, type, receivedAfter, receivedBefore },
         request,
         toItem: (row) => em.map(EventEntity, row),
       });

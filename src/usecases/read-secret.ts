@@ -4,22 +4,26 @@ import { TellwireError } from "../errors.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 import type { Principal } from "./access.ts";
 import type { Dependencies } from "./dependencies.ts";
+import { isOwnWebhook } from "./projects.ts";
 import { findWebhook, type WebhookTarget } from "./webhook-record.ts";
 
 /**
- * The secret that a webhook signs with now, for callers of systems that show it again. Throws WEBHOOK_NOT_FOUND, and SECRET_NOT_SHOWN for
- * webhooks of every other format: their secrets are shown once.
+ * The secret that a webhook signs with now, for callers of systems that show it again. Undefined for a caller who could not replace it: it
+ * needs the scope secrets:rotate, and a webhook that it may change. Throws WEBHOOK_NOT_FOUND, and SECRET_NOT_SHOWN for webhooks of every
+ * other format: their secrets are shown once.
  */
-export type ReadSecret = (principal: Principal, target: WebhookTarget) => Promise<string>;
+export type ReadSecret = (principal: Principal, target: WebhookTarget) => Promise<string | undefined>;
 
 export function createReadSecret({ database, secretBox }: Dependencies): ReadSecret {
   return async (principal, target) => {
     const em = database.em();
-    const { id, format } = await findWebhook(em, principal, target, { lock: false });
+    const webhook = await findWebhook(em, principal, target, { lock: false });
+    const { id, format } = webhook;
     if (!formatOf(format).showsSecret) {
       const message = `the secret of a ${format} webhook is shown only when it is made: rotate it to get a new one`;
       throw new TellwireError("SECRET_NOT_SHOWN", message, { metadata: { webhook_id: publicId("webhook", id) } });
     }
+    if (!principal.scopes.has("secrets:rotate") || !isOwnWebhook(principal, webhook)) return undefined;
     const { sealed } = await em.findOneOrFail(
       WebhookSecretEntity,
       { webhookId: id, expiresAt: null },

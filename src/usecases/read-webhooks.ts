@@ -6,6 +6,7 @@ import type { Dependencies } from "./dependencies.ts";
 import type { Organizations } from "./organizations.ts";
 import { type Page, type PageRequest, pageById, pageSizeOf } from "./page.ts";
 import { decodePageToken } from "./page-token.ts";
+import { visibleWebhooks } from "./projects.ts";
 import {
   findWebhook,
   type WebhookRecord,
@@ -51,7 +52,7 @@ export function createReadWebhooks({ database }: Dependencies, organizations: Or
           ...(after === undefined ? {} : { id: { $lt: after.id } }),
           ...(statuses.length === 0 ? {} : { status: { $in: [...statuses] } }),
           ...(formats.length === 0 ? {} : { format: { $in: [...formats] } }),
-          ...(projectId === "" ? {} : { projectIds: { $contains: [projectId] } }),
+          ...visibleWebhooks(principal, projectId),
         },
         { orderBy: { id: "desc" }, limit: pageSizeOf(request) + 1 },
       );

@@ -4,12 +4,15 @@ import { newUuid, publicId } from "../domain/ids.ts";
 import type { RecoveryScope, RecoveryStatus } from "../domain/recovery.ts";
 import { invalidFields, TellwireError } from "../errors.ts";
 import { type Recovery, RecoveryEntity } from "../store/entities/recovery.ts";
+import type { Sql } from "../store/sql.ts";
+import { transactionSql } from "../store/transaction-sql.ts";
 import { organizationOf, type Principal } from "./access.ts";
 import type { Transact } from "./changes.ts";
 import type { Dependencies } from "./dependencies.ts";
 import type { Organizations } from "./organizations.ts";
 import { type Page, type PageRequest, pageById, pageSizeOf } from "./page.ts";
 import { decodePageToken } from "./page-token.ts";
+import { requireForShared, standingOf, visibleWebhookIds } from "./projects.ts";
 import { requireActive } from "./require-active.ts";
 import { findWebhook, type WebhookTarget } from "./webhook-record.ts";
 
@@ -89,18 +92,27 @@ export function createRecoveries({ database, ids }: Dependencies, parts: Recover
       return started;
     },
 
-    get: (principal, target) => findRecovery(database.em(), principal, target, {}),
+    async get(principal, target) {
+      const recovery = await findRecovery(database.em(), principal, target, {});
+      await requireVisible(database.sql, principal, recovery);
+      return recovery;
+    },
 
     async list(principal, { organizationId: requested, webhookId, statuses }, request) {
       const organizationId = organizationOf(principal, requested);
       if (organizationId !== undefined) await organizations.require(organizationId);
       const filters = { list: "recovery", organizationId, webhookId, statuses };
       const after = decodePageToken(filters, request.pageToken);
-      const rows = await database.em().find(
+      const em = database.em();
+      const visible = await visibleWebhookIds(em, principal);
+      const rows = await em.find(
         RecoveryEntity,
         {
           ...(organizationId === undefined ? {} : { organizationId }),
-          ...(webhookId === undefined ? {} : { webhookId }),
+          $and: [
+            webhookId === undefined ? {} : { webhookId },
+            visible === undefined ? {} : { webhookId: { $in: visible } },
+          ],
           ...(statuses.length === 0 ? {} : { status: { $in: [...statuses] } }),
           ...(after === undefined ? {} : { id: { $lt: after.id } }),
         },
@@ -113,6 +125,8 @@ export function createRecoveries({ database, ids }: Dependencies, parts: Recover
       transact(async (em) => {
         // A step holds the row while it is made.
         const recovery = await findRecovery(em, principal, target, { lockMode: LockMode.PESSIMISTIC_WRITE });
+        const standing = await requireVisible(transactionSql(em), principal, recovery);
+        if (standing !== "own") requireForShared(principal, recovery.webhookId);
         if (recovery.status === "CANCELLED") return recovery;
         if (recovery.status !== "RUNNING") throw notRunning(recovery);
         const now = new Date(ids.now());
@@ -144,9 +158,20 @@ async function findRecovery(
   const organizationId = organizationOf(principal, requested);
   const where = { id, ...(organizationId === undefined ? {} : { organizationId }) };
   const recovery = await em.findOne(RecoveryEntity, where, options);
-  if (recovery !== null) return recovery;
+  if (recovery === null) throw recoveryNotFound(id);
+  return recovery;
+}
+
+/** Throws RECOVERY_NOT_FOUND for one of other projects than the caller's. */
+async function requireVisible(sql: Pick<Sql, "query">, principal: Principal, { id, webhookId }: Recovery) {
+  const standing = await standingOf(sql, principal, webhookId);
+  if (standing === "foreign") throw recoveryNotFound(id);
+  return standing;
+}
+
+function recoveryNotFound(id: string): TellwireError {
   const recoveryId = publicId("recovery", id);
-  throw new TellwireError("RECOVERY_NOT_FOUND", `there is no recovery ${recoveryId}`, {
+  return new TellwireError("RECOVERY_NOT_FOUND", `there is no recovery ${recoveryId}`, {
     metadata: { recovery_id: recoveryId },
   });
 }

@@ -6,12 +6,13 @@ import { type Event, EventEntity } from "../store/entities/event.ts";
 import { ScheduledDeliveryEntity } from "../store/entities/scheduled-delivery.ts";
 import type { Webhook } from "../store/entities/webhook.ts";
 import { transactionSql } from "../store/transaction-sql.ts";
-import type { Principal } from "./access.ts";
+import { type Principal, projectOf } from "./access.ts";
 import type { ChangeMarks, Transact } from "./changes.ts";
 import { type DeliveryTarget, findDelivery } from "./delivery-record.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { makeLaneDue } from "./make-lane-due.ts";
 import { checkPayload } from "./new-event.ts";
+import { requireOwnWebhook } from "./projects.ts";
 import { payloadExpired } from "./retry-delivery.ts";
 import { findWebhook, type WebhookTarget } from "./webhook-record.ts";
 
@@ -48,8 +49,10 @@ export function createSendToWebhook(
       checkPayload(dataJson, { field: "data", maxPayloadBytes });
       return await transact(async (em, marks) => {
         const webhook = await findWebhook(em, principal, target, { lock: false });
+        requireOwnWebhook(principal, webhook);
         const now = new Date(ids.now());
-        const event = { ...blankEvent, type: eventType, dataJson, occurredAt: now };
+        const projectId = projectOf(principal) ?? null;
+        const event = { ...blankEvent, projectId, type: eventType, dataJson, occurredAt: now };
         return await schedule(em, marks, { webhook, event: { ...event, id: newUuid(ids) }, now });
       });
     },
@@ -59,6 +62,7 @@ export function createSendToWebhook(
         const found = await findDelivery(transactionSql(em), principal, original);
         const { id, webhookId, eventId, organizationId, createdAt } = found;
         const webhook = await findWebhook(em, principal, { id: webhookId, organizationId }, { lock: false });
+        requireOwnWebhook(principal, webhook);
         const sent = await em.findOne(EventEntity, { id: eventId, organizationId, receivedAt: createdAt });
         if (sent === null) throw payloadExpired(eventId);
         const { type, dataJson, source, subject, projectId, orderingKey, traceparent, occurredAt } = sent;
@@ -76,7 +80,6 @@ const blankEvent = {
   externalId: null,
   source: null,
   subject: null,
-  projectId: null,
   orderingKey: null,
   traceparent: null,
   replayOf: null,

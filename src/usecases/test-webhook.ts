@@ -5,9 +5,10 @@ import { type Attempt, AttemptEntity } from "../store/entities/attempt.ts";
 import { DeliveryEntity } from "../store/entities/delivery.ts";
 import { EventEntity } from "../store/entities/event.ts";
 import type { Webhook } from "../store/entities/webhook.ts";
-import type { Principal } from "./access.ts";
+import { type Principal, projectOf } from "./access.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { checkPayload } from "./new-event.ts";
+import { requireOwnWebhook } from "./projects.ts";
 import { owesProof, webhookUnverified } from "./resume-webhook.ts";
 import { signingKeysOf } from "./signing-keys.ts";
 import { findWebhook, type WebhookTarget } from "./webhook-record.ts";
@@ -40,11 +41,19 @@ export function createTestWebhook(dependencies: Dependencies): TestWebhook {
   return async (principal, { eventType, dataJson = greeting, ...target }) => {
     const em = database.em();
     const webhook = await findWebhook(em, principal, target, { lock: false });
+    requireOwnWebhook(principal, webhook);
     if (owesProof(webhook)) throw webhookUnverified(webhook.id, "tested");
     checkPayload(dataJson, { field: "data", maxPayloadBytes });
 
     const now = new Date(ids.now());
-    const event = testEvent(webhook, { id: newUuid(ids), type: eventType || "webhook.test", dataJson, now });
+    const type = eventType || "webhook.test";
+    const event = testEvent(webhook, {
+      id: newUuid(ids),
+      type,
+      dataJson,
+      projectId: projectOf(principal) ?? null,
+      now,
+    });
     const outgoing = outgoingEvent(event);
     const deliveryId = deliveryIdOf(event.id, now.getTime(), webhook.id);
     const { format, url, headers, verificationMethod, config } = webhook;
@@ -88,7 +97,7 @@ export function createTestWebhook(dependencies: Dependencies): TestWebhook {
 
 const greeting = '{"message":"This is a test event. Your webhook works."}';
 
-function testEvent(webhook: Webhook, { id, type, dataJson, now }: TestEventInput) {
+function testEvent(webhook: Webhook, { id, type, dataJson, projectId, now }: TestEventInput) {
   return {
     id,
     organizationId: webhook.organizationId,
@@ -97,7 +106,7 @@ function testEvent(webhook: Webhook, { id, type, dataJson, now }: TestEventInput
     dataJson,
     source: null,
     subject: null,
-    projectId: null,
+    projectId,
     orderingKey: null,
     traceparent: null,
     replayOf: null,
@@ -111,6 +120,8 @@ interface TestEventInput {
   id: string;
   type: string;
   dataJson: string;
+  /** The project that the caller is kept to, so that it sees its event. */
+  projectId: string | null;
   now: Date;
 }
 

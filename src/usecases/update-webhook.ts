@@ -9,6 +9,7 @@ import type { Transact } from "./changes.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { endOrdering } from "./end-ordering.ts";
 import type { Organizations } from "./organizations.ts";
+import { ownProjects } from "./projects.ts";
 import { dropWaiting, initialActivation, wakeLane } from "./webhook-activation.ts";
 import {
   checkVerificationMethod,
@@ -37,7 +38,9 @@ export function createUpdateWebhook(
   { targetPolicy, secretBox, ids }: Dependencies,
   { organizations, transact, wakeVerification }: UpdateWebhookParts,
 ): UpdateWebhook {
-  return async (principal, { patch, etag, ...target }) => {
+  return async (principal, { patch: asked, etag, ...target }) => {
+    const patch =
+      asked.projectIds === undefined ? asked : { ...asked, projectIds: ownProjects(principal, asked.projectIds) };
     try {
       const record = await transact(async (em, marks) => {
         const webhook = await findWebhook(em, principal, target, { lock: true });

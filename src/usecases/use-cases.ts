@@ -1,5 +1,6 @@
 import { type AccessChannel, createAccessChannel } from "./access-channel.ts";
 import { type ActivateWebhook, createActivateWebhook } from "./activate-webhook.ts";
+import { createApiKeyAuthenticator } from "./api-key-authenticator.ts";
 import { type Authenticate, createAuthenticate } from "./authenticate.ts";
 import { type CancelDelivery, createCancelDelivery } from "./cancel-delivery.ts";
 import { createTransact } from "./changes.ts";
@@ -11,6 +12,7 @@ import { createFailingWebhookWorker, type FailingWebhookWorker } from "./failing
 import { createRunIdempotently, type RunIdempotently } from "./idempotency.ts";
 import { createIdempotencyCleaner, type IdempotencyCleaner } from "./idempotency-cleaner.ts";
 import { createImportWebhook, type ImportWebhook } from "./import-webhook.ts";
+import { createKeyUsage, type KeyUsage } from "./key-usage.ts";
 import { createKeys, type Keys } from "./keys.ts";
 import { createListWebhooksByOffset, type ListWebhooksByOffset } from "./list-webhooks-by-offset.ts";
 import { createOperationalEventRelay, type OperationalEventRelay } from "./operational-event-relay.ts";
@@ -41,6 +43,8 @@ export interface UseCases {
   authenticate: Authenticate;
   /** Whoever runs the process starts it before anything else, and stops it last. */
   accessChannel: AccessChannel;
+  /** Whoever runs the process starts and stops it. */
+  keyUsage: KeyUsage;
   keys: Keys;
   organizations: Organizations;
   webhooks: ReadWebhooks & {
@@ -94,11 +98,13 @@ export function createUseCases(dependencies: Dependencies): UseCases {
   const recoveryWorker = createRecoveryWorker(dependencies);
   const publishing = { ...dependencies, organizations };
   const sendToWebhook = createSendToWebhook(dependencies, { transact });
-  const keys = createKeys({ database, organizations, ids });
+  const keyUsage = createKeyUsage(dependencies);
+  const authenticator = createApiKeyAuthenticator({ database, ids, accessChannel, usage: keyUsage });
   return {
-    authenticate: createAuthenticate([createOperatorKeys(operatorKeys), keys.identify]),
+    authenticate: createAuthenticate([createOperatorKeys(operatorKeys), authenticator.identify]),
     accessChannel,
-    keys,
+    keyUsage,
+    keys: createKeys({ database, organizations, ids, transact, accessChannel, authenticator }),
     organizations,
     webhooks: {
       ...createReadWebhooks(dependencies, organizations),

@@ -6,6 +6,7 @@ import { type Webhook, WebhookEntity } from "../store/entities/webhook.ts";
 import { type Principal, requireOperator } from "./access.ts";
 import type { Transact } from "./changes.ts";
 import type { Dependencies } from "./dependencies.ts";
+import { requireOwnWebhook } from "./projects.ts";
 import { verifiedActivation, wakeLane } from "./webhook-activation.ts";
 import {
   findWebhook,
@@ -66,6 +67,7 @@ export function createVerifyWebhook(dependencies: Dependencies, { transact }: { 
   return {
     async verify(principal, target) {
       const webhook = await findWebhook(database.em(), principal, target, { lock: false });
+      requireOwnWebhook(principal, webhook);
       const { id, url, format, verificationMethod: method } = webhook;
       if (method === "VOUCHED") requireOperator(principal, "vouching for a receiver again");
       const asked = { id, url, method, format };

@@ -5,6 +5,7 @@ import { TellwireError } from "../errors.ts";
 import { type Webhook, WebhookEntity } from "../store/entities/webhook.ts";
 import { type WebhookHealth, WebhookHealthEntity } from "../store/entities/webhook-health.ts";
 import { organizationOf, type Principal } from "./access.ts";
+import { requireOwnWebhook, visibleWebhooks } from "./projects.ts";
 
 /** A webhook as callers see it: without its secrets, with how its deliveries went. */
 export interface WebhookRecord {
@@ -24,8 +25,9 @@ export interface WebhookTarget {
 }
 
 /**
- * Finds a webhook that the caller may see. Throws WEBHOOK_NOT_FOUND for one that does not exist, and for one of another organization. `lock`
- * keeps others from changing it until the transaction ends.
+ * Finds a webhook that the caller may see. Throws WEBHOOK_NOT_FOUND for one that does not exist, for one of another organization, and for
+ * one of other projects than the caller's. `lock` is for a change: it keeps others from changing the webhook until the transaction ends, and
+ * throws WHOLE_ORGANIZATION_REQUIRED where the caller sees the webhook and may not change it.
  */
 export async function findWebhook(
   em: SqlEntityManager,
@@ -36,10 +38,11 @@ export async function findWebhook(
   const organizationId = organizationOf(principal, requested);
   const webhook = await em.findOne(
     WebhookEntity,
-    { id, ...(organizationId === undefined ? {} : { organizationId }) },
+    { id, ...(organizationId === undefined ? {} : { organizationId }), ...visibleWebhooks(principal) },
     lock ? { lockMode: LockMode.PESSIMISTIC_WRITE } : {},
   );
   if (webhook === null) throw webhookNotFound(id);
+  if (lock) requireOwnWebhook(principal, webhook);
   return webhook;
 }
 

@@ -155,6 +155,7 @@ function filters(given: Partial<DeliveryPageFilters>): DeliveryPageFilters {
   return {
     organizationId: undefined,
     webhookId: undefined,
+  webhookIds: undefined,
     eventType: "",
     events: undefined,
     createdAfter: undefined,

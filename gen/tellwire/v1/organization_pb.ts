@@ -8,13 +8,15 @@ import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/vali
 import { file_google_api_field_behavior } from "../../google/api/field_behavior_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Scope } from "./access_pb.ts";
+import { file_tellwire_v1_access } from "./access_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file tellwire/v1/organization.proto.
  */
 export const file_tellwire_v1_organization: GenFile = /*@__PURE__*/
-  fileDesc("Ch50ZWxsd2lyZS92MS9vcmdhbml6YXRpb24ucHJvdG8SC3RlbGx3aXJlLnYxIsADCgxPcmdhbml6YXRpb24S6AEKAmlkGAEgASgJQtsB4EEFukjUAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcp2AEBEh4KBG5hbWUYAiABKAlCEOBBArpICtgBAXIFEAEYgAESNAoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSNAoLdXBkYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSOQoLcHJvamVjdF9pZHMYBSADKAlCJLpIIZIBHhDoBxgBIhdyFRABGIABMg5eW1x4MjEtXHg3ZV0qJCKBAgoGQXBpS2V5Eg8KAmlkGAEgASgJQgPgQQMSHAoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgPgQQMSFgoEbmFtZRgDIAEoCUIIukgFcgMYgAESEwoGcHJlZml4GAQgASgJQgPgQQMSNAoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKC3Jldm9rZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDYgZwcm90bzM", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_timestamp]);
+  fileDesc("Ch50ZWxsd2lyZS92MS9vcmdhbml6YXRpb24ucHJvdG8SC3RlbGx3aXJlLnYxIsADCgxPcmdhbml6YXRpb24S6AEKAmlkGAEgASgJQtsB4EEFukjUAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcp2AEBEh4KBG5hbWUYAiABKAlCEOBBArpICtgBAXIFEAEYgAESNAoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSNAoLdXBkYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSOQoLcHJvamVjdF9pZHMYBSADKAlCJLpIIZIBHhDoBxgBIhdyFRABGIABMg5eW1x4MjEtXHg3ZV0qJCKhAwoGQXBpS2V5Eg8KAmlkGAEgASgJQgPgQQMSHAoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgPgQQMSFgoEbmFtZRgDIAEoCUIIukgFcgMYgAESEwoGcHJlZml4GAQgASgJQgPgQQMSNAoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKC3Jldm9rZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEjUKBnNjb3BlcxgIIAMoDjISLnRlbGx3aXJlLnYxLlNjb3BlQhG6SA6SAQsYASIHggEEEAEgABIvCgpwcm9qZWN0X2lkGAkgASgJQhu6SBjYAQFyExiAATIOXltceDIxLVx4N2VdKiQSNgoNbGFzdF91c2VfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBA2IGcHJvdG8z", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_timestamp, file_tellwire_v1_access]);
 
 /**
  * A tenant: it owns webhooks, events, deliveries and keys.
@@ -119,6 +121,28 @@ export type ApiKey = Message<"tellwire.v1.ApiKey"> & {
    * @generated from field: google.protobuf.Timestamp revoke_time = 7;
    */
   revokeTime?: Timestamp | undefined;
+
+  /**
+   * What it may be used for: only what the key that creates it may be used for itself. Left out: all of that.
+   *
+   * @generated from field: repeated tellwire.v1.Scope scopes = 8;
+   */
+  scopes: Scope[];
+
+  /**
+   * The project that it is kept to: it sees and changes only what belongs to that. Left out: what the key that creates it is kept to, if
+   * anything.
+   *
+   * @generated from field: string project_id = 9;
+   */
+  projectId: string;
+
+  /**
+   * When it was last used, as known a minute ago. Left out: never.
+   *
+   * @generated from field: google.protobuf.Timestamp last_use_time = 10;
+   */
+  lastUseTime?: Timestamp | undefined;
 };
 
 /**

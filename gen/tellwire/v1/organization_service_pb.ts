@@ -223,7 +223,7 @@ export type CreateApiKeyRequest = Message<"tellwire.v1.CreateApiKeyRequest"> & {
   organizationId: string;
 
   /**
-   * The key to create: its name, and when it expires.
+   * The key to create: its name, its scopes, its project, and when it expires.
    *
    * @generated from field: tellwire.v1.ApiKey api_key = 2;
    */
@@ -439,7 +439,7 @@ export const OrganizationService: GenService<{
     output: typeof ListApiKeysResponseSchema;
   },
   /**
-   * Revokes a key: from now on it opens nothing.
+   * Revokes a key: from now on it opens nothing, wherever it is used.
    *
    * @generated from rpc tellwire.v1.OrganizationService.RevokeApiKey
    */

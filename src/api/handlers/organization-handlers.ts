@@ -5,6 +5,7 @@ import { invalidFields } from "../../errors.ts";
 import type { UseCases } from "../../usecases/use-cases.ts";
 import { principalOf } from "../interceptors/auth-interceptor.ts";
 import { apiKeyMessage, organizationMessage } from "../messages/organization-message.ts";
+import { scopeOf } from "../messages/scope-message.ts";
 import { dateOf, optionalUuidOf, uuidOf } from "../messages/wire-values.ts";
 
 /** OrganizationService on the use cases. */
@@ -42,6 +43,8 @@ export function createOrganizationHandlers({ organizations, keys }: UseCases): S
         organizationId: uuidOf("organization", organizationId, "organization_id"),
         name: given?.name ?? "",
         expiresAt: dateOf(given?.expireTime, "api_key.expire_time") ?? null,
+        scopes: (given?.scopes ?? []).flatMap((scope) => scopeOf(scope) ?? []),
+        projectId: given?.projectId ?? "",
       });
       return { apiKey: apiKeyMessage(apiKey), key };
     },

@@ -8,6 +8,7 @@ import {
 import { publicId } from "../../domain/ids.ts";
 import type { ApiKeyRecord } from "../../usecases/keys.ts";
 import type { OrganizationRecord } from "../../usecases/organizations.ts";
+import { scopeMessage } from "./scope-message.ts";
 import { timestampOf } from "./wire-values.ts";
 
 /** An organization as answers show it. */
@@ -31,5 +32,8 @@ export function apiKeyMessage(apiKey: ApiKeyRecord): ApiKey {
     createTime: timestampOf(apiKey.createdAt),
     expireTime: timestampOf(apiKey.expiresAt),
     revokeTime: timestampOf(apiKey.revokedAt),
+    scopes: apiKey.scopes.map(scopeMessage),
+    projectId: apiKey.projectId ?? "",
+    lastUseTime: timestampOf(apiKey.lastUsedAt),
   });
 }

@@ -1,6 +1,7 @@
 import type { UseCases } from "../../usecases/use-cases.ts";
 import type { WebhookRecord } from "../../usecases/webhook-record.ts";
 import type { Dialect, DialectRequest, HeaderReader } from "../dialect.ts";
+import { scopeOfSecret } from "../scope-of-secret.ts";
 import { readLayerAccept } from "./layer-accept.ts";
 import { describeLayerFailure } from "./layer-errors.ts";
 import { layerWebhook } from "./layer-webhook.ts";
@@ -63,6 +64,7 @@ export function createLayerDialect(useCases: UseCases, options: LayerDialectOpti
         method: "PATCH",
         path: one,
         scope: "webhooks:write",
+        scopeOfBody: scopeOfSecret,
         handle: async (request) => answer(request, 200, await webhooks.update(request)),
       },
       {

@@ -1,6 +1,7 @@
 import type { RetryPolicy } from "../../domain/retry.ts";
 import type { UseCases } from "../../usecases/use-cases.ts";
 import type { Dialect } from "../dialect.ts";
+import { scopeOfSecret } from "../scope-of-secret.ts";
 import { describeVerifikFailure } from "./verifik-failures.ts";
 import { createVerifikHandlers } from "./verifik-handlers.ts";
 
@@ -19,7 +20,7 @@ export function createVerifikDialect(useCases: UseCases, { defaultPolicy }: Veri
       { method: "POST", path: collection, scope: "webhooks:write", handle: handlers.create },
       { method: "GET", path: collection, scope: "webhooks:read", handle: handlers.list },
       { method: "GET", path: member, scope: "webhooks:read", handle: handlers.get },
-      { method: "PUT", path: member, scope: "webhooks:write", handle: handlers.update },
+      { method: "PUT", path: member, scope: "webhooks:write", scopeOfBody: scopeOfSecret, handle: handlers.update },
       { method: "DELETE", path: member, scope: "webhooks:write", handle: handlers.delete },
     ],
     keyOf: (header) => /^Bearer +(\S+)$/i.exec(header("authorization")?.trim() ?? "")?.[1],

@@ -26,7 +26,7 @@ export const verifikWebhook = z.object({
   url: z.url(),
   description: z.string(),
   events: z.array(z.string()).describe('`["*"]`: every event.'),
-  secret: z.string().optional().describe("Not in lists."),
+  secret: z.string().optional().describe("Not in lists, and only for keys that may replace it."),
   retryPolicy: z.object({ maxRetries: z.int(), retryDelay: milliseconds, timeout: milliseconds }),
   headers: z
     .record(z.string(), z.string())
@@ -41,7 +41,7 @@ export type VerifikWebhook = z.output<typeof verifikWebhook>;
 /** Writes a webhook, in the order of the system's documents. `defaultPolicy` is the server's, for webhooks that were given none. */
 export function toVerifikWebhook(
   { webhook, health }: WebhookRecord,
-  { secret, defaultPolicy }: { secret?: string; defaultPolicy: RetryPolicy },
+  { secret, defaultPolicy }: { secret?: string | undefined; defaultPolicy: RetryPolicy },
 ): VerifikWebhook {
   return {
     _id: webhook.id,

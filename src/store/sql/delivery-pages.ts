@@ -14,6 +14,8 @@ export interface DeliveryPageFilters {
   /** Undefined: of any organization. */
   organizationId: string | undefined;
   webhookId: string | undefined;
+  /** Of these webhooks alone; undefined: of any. */
+  webhookIds: readonly string[] | undefined;
   /** Empty: all. */
   eventType: string;
   /** The deliveries of these events alone, each in its range of ids. Undefined: of any event. */
@@ -54,7 +56,7 @@ export async function readDeliveryPage(
  * The statement behind a page; undefined where there can be no row. It reads both tables at one time, so that a delivery which moves from one to
  * the other is on the page once. Cost: `limit` entries of one index for each table (delivery_webhook, delivery_organization, their
  * counterparts for what is not delivered, or the primary key), from the newest partition on and no further than needed. Filters by event
- * type, and by DELIVERED alone, are applied to the entries that are read.
+ * type, by several webhooks, and by DELIVERED alone, are applied to the entries that are read.
  */
 export function deliveryPageStatement(
   filters: DeliveryPageFilters,
@@ -114,7 +116,7 @@ interface CommonConditions {
 }
 
 function commonConditions({ filters, event, before }: CommonConditions, parameter: Parameter): string[] {
-  const { organizationId, webhookId, eventType, createdAfter, createdBefore } = filters;
+  const { organizationId, webhookId, webhookIds, eventType, createdAfter, createdBefore } = filters;
   const conditions: string[] = [];
   if (webhookId !== undefined) conditions.push(`webhook_id = ${parameter(webhookId)}::uuid`);
   if (organizationId !== undefined) {
@@ -123,6 +125,7 @@ function commonConditions({ filters, event, before }: CommonConditions, paramete
     const operator = webhookId === undefined ? "=" : "is not distinct from";
     conditions.push(`organization_id ${operator} ${parameter(organizationId)}::uuid`);
   }
+  if (webhookIds !== undefined) conditions.push(`webhook_id = any(${parameter(webhookIds)}::uuid[])`);
   if (event !== undefined) {
     conditions.push(`event_id = ${parameter(event.eventId)}::uuid`);
     conditions.push(`id between ${parameter(event.first)}::uuid and ${parameter(event.last)}::uuid`);

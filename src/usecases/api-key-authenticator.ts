@@ -1,0 +1,94 @@
+import { LRUCache } from "lru-cache";
+import { publicId } from "../domain/ids.ts";
+import type { Scope } from "../domain/scope.ts";
+import { type ApiKey, ApiKeyEntity } from "../store/entities/api-key.ts";
+import type { AccessChannel } from "./access-channel.ts";
+import { apiKeyHash, isApiKeyText } from "./api-key-text.ts";
+import { type Authenticator, keyInvalid } from "./authenticate.ts";
+import type { Dependencies } from "./dependencies.ts";
+import type { KeyUsage } from "./key-usage.ts";
+
+/** Knows whose a key is, from memory where it was used lately. */
+export interface ApiKeyAuthenticator {
+  /** Undefined where the text is no key that is known here. Throws KEY_INVALID for one that has expired or was revoked. */
+  identify: Authenticator;
+  /** From now on the key is revoked, whatever memory says. A UUID. */
+  forget(keyId: string): void;
+}
+
+/**
+ * A revocation reaches every process by the access channel at once: a key is answered from memory only while this process listens, and all of
+ * them are read again after a gap. A key is also read again when it was read some seconds ago, for the case that the network holds
+ * messages back without a word.
+ */
+export function createApiKeyAuthenticator({ database, ids, accessChannel, usage }: Parts): ApiKeyAuthenticator {
+  const known = new LRUCache<string, KnownKey>({ max: 10_000 });
+  // A key that is revoked while it is read must not come back by what was read.
+  const revoked = new LRUCache<string, true>({ max: 10_000 });
+  let gaps = 0;
+
+  const forget = (keyId: string): void => void revoked.set(keyId, true);
+  accessChannel.subscribe("key-revoked", forget, () => {
+    gaps += 1;
+    known.clear();
+  });
+
+  async function find(keyHash: Buffer): Promise<KnownKey | undefined> {
+    const name = keyHash.toString("base64");
+    const isListening = accessChannel.isListening();
+    const cached = isListening ? known.get(name) : undefined;
+    if (cached !== undefined && ids.now() - cached.readAtMs < maxAgeMs) return cached;
+    const gapsBefore = gaps;
+    const row = await database.em().findOne(ApiKeyEntity, { hash: keyHash });
+    if (row === null) return undefined;
+    const read = knownKey(row, ids.now());
+    if (isListening && accessChannel.isListening() && gaps === gapsBefore) known.set(name, read);
+    return read;
+  }
+
+  return {
+    async identify({ keyText, origin }) {
+      if (keyText === undefined || !isApiKeyText(keyText)) return undefined;
+      const key = await find(apiKeyHash(keyText));
+      if (key === undefined) return undefined;
+      const { id, organizationId, projectId, scopes, expiresAt } = key;
+      if (key.isRevoked || revoked.has(id)) throw keyInvalid("was revoked: use another one");
+      if (expiresAt !== null && expiresAt.getTime() <= ids.now()) {
+        throw keyInvalid(`expired at ${expiresAt.toISOString()}: create another one`);
+      }
+      usage.note(id);
+      const actor = { kind: "API_KEY", id: publicId("apiKey", id) } as const;
+      return { kind: "organization", organizationId, projectId, actor, origin, scopes };
+    },
+    forget,
+  };
+}
+
+interface Parts extends Pick<Dependencies, "database" | "ids"> {
+  accessChannel: AccessChannel;
+  usage: Pick<KeyUsage, "note">;
+}
+
+interface KnownKey {
+  id: string;
+  organizationId: string;
+  projectId: string | undefined;
+  scopes: ReadonlySet<Scope>;
+  expiresAt: Date | null;
+  isRevoked: boolean;
+  readAtMs: number;
+}
+
+function knownKey({ id, organizationId, projectId, scopes, expiresAt, revokedAt }: ApiKey, readAtMs: number): KnownKey {
+  return {
+    id,
+    organizationId,
+    projectId: projectId ?? undefined,
+    scopes: new Set(scopes),
+    expiresAt: expiresAt ?? null,
+    isRevoked: revokedAt != null,
+    readAtMs,
+  };
+}
+
+const maxAgeMs = 5_000;
