@@ -1,0 +1,132 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { parseId } from "../../src/domain/ids.ts";
+import { createUseCases, type UseCases } from "../../src/usecases/use-cases.ts";
+import { startApi, type TestApi } from "../api/start-api.ts";
+import { operator, peer } from "../support/principals.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+let api: TestApi;
+/** The use cases of two processes, on one database. */
+let here: UseCases;
+let there: UseCases;
+beforeAll(async () => {
+  api = await startApi();
+  here = api.useCases;
+  there = createUseCases(api.dependencies);
+  await here.accessChannel.start();
+  await there.accessChannel.start();
+});
+afterAll(async () => {
+  await here.accessChannel.stop();
+  await there.accessChannel.stop();
+  await api.close();
+});
+
+async function newKey() {
+  const { id } = await here.organizations.create(operator, { name: "Acme" });
+  const input = { organizationId: id, name: "", expiresAt: null, scopes: [], projectId: "" };
+  const { apiKey, key } = await here.keys.create(operator, input);
+  const isOpen = async (): Promise<boolean> =>
+    await there.authenticate({ ...peer, keyText: key }).then(
+      () => true,
+      (error: { reason: string }) => {
+        expect(error.reason).toBe("KEY_INVALID");
+        return false;
+      },
+    );
+  return {
+    key,
+    keyId: apiKey.id,
+    isOpen,
+    revoke: () => here.keys.revoke(operator, { organizationId: id, id: apiKey.id }),
+  };
+}
+
+it("a key that is revoked in one process opens nothing in another one, whose clock has not moved", async () => {
+  const { isOpen, revoke } = await newKey();
+  expect(await isOpen()).toBe(true);
+  await revoke();
+  await waitFor(async () => !(await isOpen()), { what: "the other process to hear of it" });
+});
+
+it("a key is answered from memory while the process listens: the database is not asked again", async () => {
+  const { isOpen, keyId } = await newKey();
+  expect(await isOpen()).toBe(true);
+  // Nobody revokes it this way: it shows who is asked.
+  await revokeSilently(keyId);
+  expect(await isOpen()).toBe(true);
+});
+
+it("while the process does not listen, a key is read from the database each time", async () => {
+  const { isOpen, keyId } = await newKey();
+  const deaf = createUseCases(api.dependencies);
+  const { key } = await newKey();
+  await deaf.authenticate({ ...peer, keyText: key });
+  await revokeSilently((await deaf.authenticate({ ...peer, keyText: key })).actor.id);
+  await expect(deaf.authenticate({ ...peer, keyText: key })).rejects.toMatchObject({ reason: "KEY_INVALID" });
+  expect([await isOpen(), keyId]).toEqual([true, keyId]);
+});
+
+it("what was revoked while the connection that listens was lost is not let in when it is back", async () => {
+  const { isOpen, keyId } = await newKey();
+  expect(await isOpen()).toBe(true);
+  const text = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'listen tellwire_access%'";
+  await api.database.sql.query({ name: "", text }, []);
+  await revokeSilently(keyId);
+  await waitFor(() => !there.accessChannel.isListening(), { what: "the loss of the connection" });
+  expect(await isOpen()).toBe(false);
+  await waitFor(() => there.accessChannel.isListening(), { what: "the connection to be back" });
+  expect(await isOpen()).toBe(false);
+});
+
+it("a key is read again after some seconds, should the network hold messages back", async () => {
+  const { isOpen, keyId } = await newKey();
+  expect(await isOpen()).toBe(true);
+  await revokeSilently(keyId);
+  api.advance(5_000);
+  expect(await isOpen()).toBe(false);
+});
+
+it("when a key was last used is written down in the background, once a minute at most", async () => {
+  const { key, keyId } = await newKey();
+  const lastUse = async () => {
+    const [row] = await api.database.sql.query<{ at: string | null }>(
+      { name: "", text: "select last_used_at::text as at from api_key where id = $1" },
+      [keyId],
+    );
+    return row?.at;
+  };
+  await here.authenticate({ ...peer, keyText: key });
+  expect(await lastUse()).toBeNull();
+  await here.keyUsage.write();
+  const first = await lastUse();
+  expect(first).not.toBeNull();
+  api.advance(59_000);
+  await here.authenticate({ ...peer, keyText: key });
+  await there.authenticate({ ...peer, keyText: key });
+  await Promise.all([here.keyUsage.write(), there.keyUsage.write()]);
+  expect(await lastUse()).toBe(first);
+  api.advance(2_000);
+  await there.authenticate({ ...peer, keyText: key });
+  there.keyUsage.start();
+  await there.keyUsage.stop();
+  expect(await lastUse()).not.toBe(first);
+});
+
+it("there may be several operator's keys, and each is known by a short fingerprint", async () => {
+  const keys = ["the-old-key-of-the-operator", "the-new-key-of-the-operator"];
+  const { authenticate } = createUseCases({ ...api.dependencies, operatorKeys: keys });
+  const [old, next] = await Promise.all(keys.map((keyText) => authenticate({ ...peer, keyText })));
+  expect(old).toMatchObject({
+    kind: "operator",
+    actor: { kind: "OPERATOR_KEY", id: expect.stringMatching(/^[0-9a-f]{12}$/) },
+  });
+  expect(next?.kind).toBe("operator");
+  expect(next?.actor.id).not.toBe(old?.actor.id);
+});
+
+/** Without a word to anybody. A UUID, or `key_…`. */
+async function revokeSilently(keyId: string): Promise<void> {
+  const text = "update api_key set revoked_at = now() where id = $1::uuid";
+  await api.database.sql.query({ name: "", text }, [parseId("apiKey", keyId)]);
+}
