@@ -155,7 +155,7 @@ function filters(given: Partial<DeliveryPageFilters>): DeliveryPageFilters {
   return {
     organizationId: undefined,
     webhookId: undefined,
-  webhookIds: undefined,
+    webhookIds: undefined,
     eventType: "",
     events: undefined,
     createdAfter: undefined,
