@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createValidator } from "@bufbuild/protovalidate";
+import { AuditService } from "../gen/tellwire/v1/audit_service_pb.ts";
 import { DeliveryService } from "../gen/tellwire/v1/delivery_service_pb.ts";
 import { EventService } from "../gen/tellwire/v1/event_service_pb.ts";
 import { OrganizationService } from "../gen/tellwire/v1/organization_service_pb.ts";
@@ -79,7 +80,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
 }
 
 /** Which services the contract has, for the REST gateway; the Connect and gRPC doors know them from the routes. */
-const services = [WebhookService, EventService, DeliveryService, OrganizationService];
+const services = [WebhookService, EventService, DeliveryService, OrganizationService, AuditService];
 
 /** How long one verification may take in all. */
 const verificationTimeoutMs = 10_000;
@@ -154,6 +155,7 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
     now: ids.now,
     payloadRetentionMs: config.payloadRetentionMs,
     recordRetentionMs: config.recordRetentionMs,
+    auditRetentionMs: config.auditRetentionMs,
     onDropped: (partitions) => log.info(partitions, "dropped the days that are past their retention"),
     onFailure: (error) =>
       log.error({ err: error }, "looking after the partitions failed, and is tried again in an hour"),
@@ -236,6 +238,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
     newRequestId,
     onServerError,
     onRequest: (entry) => log.debug(entry, "call"),
+    onDenied: (denial) => log.info(denial, "a call was denied"),
     now: () => performance.now(),
   });
   const gateway = createGateway({

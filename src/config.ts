@@ -43,6 +43,8 @@ export interface Config {
   readonly payloadRetentionMs: number;
   /** How long deliveries with their attempts are kept. Not shorter than the payloads. */
   readonly recordRetentionMs: number;
+  /** How long entries of the audit log are kept. */
+  readonly auditRetentionMs: number;
   /** How many processes serve and deliver. */
   readonly processes: number;
   readonly shutdownGraceMs: number;
@@ -121,6 +123,7 @@ export function describeConfig(config: Config): Record<VariableName, string> {
     TELLWIRE_DISABLE_AFTER: `${config.disableAfterMs / 1000}s`,
     TELLWIRE_PAYLOAD_RETENTION: `${config.payloadRetentionMs / 1000}s`,
     TELLWIRE_RECORD_RETENTION: `${config.recordRetentionMs / 1000}s`,
+    TELLWIRE_AUDIT_RETENTION: `${config.auditRetentionMs / 1000}s`,
     TELLWIRE_PROCESSES: text(config.processes),
     TELLWIRE_SHUTDOWN_GRACE_MS: text(config.shutdownGraceMs),
     TELLWIRE_LOG_LEVEL: config.logLevel,
@@ -218,6 +221,7 @@ function toConfig(command: Command, values: z.infer<typeof schema>): Config {
     disableAfterMs: values.TELLWIRE_DISABLE_AFTER,
     payloadRetentionMs: values.TELLWIRE_PAYLOAD_RETENTION,
     recordRetentionMs: values.TELLWIRE_RECORD_RETENTION,
+    auditRetentionMs: values.TELLWIRE_AUDIT_RETENTION,
     processes: values.TELLWIRE_PROCESSES,
     shutdownGraceMs: values.TELLWIRE_SHUTDOWN_GRACE_MS,
     logLevel: values.TELLWIRE_LOG_LEVEL,

@@ -1,11 +1,13 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Validator } from "@bufbuild/protovalidate";
 import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
+import { AuditService } from "../../gen/tellwire/v1/audit_service_pb.ts";
 import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
 import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
 import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
 import type { UseCases } from "../usecases/use-cases.ts";
+import { createAuditHandlers } from "./handlers/audit-handlers.ts";
 import { createDeliveryHandlers } from "./handlers/delivery-handlers.ts";
 import { createEventHandlers } from "./handlers/event-handlers.ts";
 import { withIdempotencyKeys } from "./handlers/idempotency-keys.ts";
@@ -23,6 +25,7 @@ export function createRoutes(useCases: UseCases, options: RouteOptions): (router
     register(EventService, createEventHandlers(useCases, options));
     register(DeliveryService, createDeliveryHandlers(useCases));
     register(OrganizationService, createOrganizationHandlers(useCases));
+    register(AuditService, createAuditHandlers(useCases));
   };
 }
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { TellwireError } from "../errors.ts";
-import { requireScope } from "../usecases/access.ts";
+import { type Actor, requireScope } from "../usecases/access.ts";
 import type { Authenticate, Peer } from "../usecases/authenticate.ts";
 import { isDatabaseUnavailable } from "../usecases/database-failure.ts";
 import type { RunIdempotently } from "../usecases/idempotency.ts";
@@ -42,6 +42,9 @@ export interface DialectRefusal {
   status: number;
   /** What kind of failure it was, or the reason from the catalogue. */
   reason: string;
+  /** Undefined: nobody knows. Never the key itself. */
+  actor: Actor | undefined;
+  address: string | undefined;
 }
 
 /** Serves a dialect. Returns false, and leaves the request alone, where the path is not the dialect's. */
@@ -60,6 +63,7 @@ export function createDialectHandler(
     }
     const header = headerReader(request);
     const principal = await options.authenticate({ keyText: dialect.keyOf(header) || undefined, ...peer });
+    target.actor = principal.actor;
     requireScope(principal, match.route.scope);
     const asked = { principal, method, path, params: match.params, query, header, body: undefined, requestId };
     const failure = dialect.precondition?.(asked);
@@ -84,7 +88,7 @@ export function createDialectHandler(
     const peer = options.readPeer(request);
     const requestId = peer.origin.requestId ?? options.newRequestId();
     const method = request.method ?? "GET";
-    const target = { method, path, query: new URLSearchParams(query), requestId, peer };
+    const target: Target = { method, path, query: new URLSearchParams(query), requestId, peer, actor: undefined };
     let answer: DialectAnswer;
     let isCutOff = false;
     try {
@@ -97,7 +101,8 @@ export function createDialectHandler(
       }
       answer = dialect.describe(failure, target);
       const reason = failure.kind === "refused" ? failure.error.reason : failure.kind;
-      options.onRefusal?.({ requestId, method: `${dialect.name} ${method} ${path}`, status: answer.status, reason });
+      const refusal = { requestId, method: `${dialect.name} ${method} ${path}`, status: answer.status, reason };
+      options.onRefusal?.({ ...refusal, actor: target.actor, address: peer.origin.address });
     }
     send(request, response, { answer, isCutOff });
     return true;
@@ -110,6 +115,8 @@ interface Target {
   query: URLSearchParams;
   requestId: string;
   peer: Peer;
+  /** Set when it is known. */
+  actor: Actor | undefined;
 }
 
 function splitTarget(url: string): { path: string; query: string } {

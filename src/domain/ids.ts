@@ -11,6 +11,7 @@ export const idPrefixes = {
   organization: "org",
   apiKey: "key",
   recovery: "rcv",
+  auditEntry: "aud",
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;
@@ -24,6 +25,24 @@ export interface IdSource {
 /** A new UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then random bits. */
 export function newUuid({ now, randomBytes }: IdSource): string {
   return formatUuid(timeHex(now()) + Buffer.from(randomBytes(10)).toString("hex"), 7);
+}
+
+/**
+ * UUIDv7 in the order in which they are made, also those of one millisecond: a counter stands before the random bits (RFC 9562, section 6.2, method
+ * 1). For the ids of one process, and up to 4,096 in a millisecond.
+ */
+export function createOrderedUuids({ now, randomBytes }: IdSource): () => string {
+  let lastMs = 0;
+  let count = 0;
+  return () => {
+    const nowMs = Math.floor(now());
+    count = nowMs === lastMs ? Math.min(count + 1, 0xfff) : 0;
+    lastMs = nowMs;
+    return formatUuid(
+      timeHex(nowMs) + count.toString(16).padStart(4, "0") + Buffer.from(randomBytes(8)).toString("hex"),
+      7,
+    );
+  };
 }
 
 /** The public form of a stored id: `wh_01h…`. */
@@ -44,6 +63,12 @@ export function parseId(kind: IdKind, text: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The same for an id of any kind. */
+export function parseAnyId(text: string): string | undefined {
+  const kinds = Object.keys(idPrefixes) as IdKind[];
+  return kinds.map((kind) => parseId(kind, text)).find((uuid) => uuid !== undefined);
 }
 
 /**
@@ -68,6 +93,14 @@ export function eventIdOfMessage(place: string, publishedAtMs: number): string {
  */
 export function operationalEventId(subject: string, occurredAtMs: number): string {
   return formatUuid(timeHex(occurredAtMs) + digest(`operational\n${subject}`).slice(12), 8);
+}
+
+/**
+ * The id of an audit entry about a change that Tellwire made itself (UUIDv8): from what it tells, such as `webhook.disable`, the webhook and its
+ * version, so that what is written down twice is one entry. Ordered by the time in milliseconds since the epoch, like those of other entries.
+ */
+export function auditEntryIdOf(subject: string, occurredAtMs: number): string {
+  return formatUuid(timeHex(occurredAtMs) + digest(`audit\n${subject}`).slice(12), 8);
 }
 
 /**

@@ -20,6 +20,7 @@ import { ScheduledDeliveryEntity } from "./entities/scheduled-delivery.ts";
 import { WebhookEntity } from "./entities/webhook.ts";
 import { WebhookHealthEntity } from "./entities/webhook-health.ts";
 import { WebhookSecretEntity } from "./entities/webhook-secret.ts";
+import { AuditLog } from "./migrations/audit-log.ts";
 import { Initial } from "./migrations/initial.ts";
 import { KeyAccess } from "./migrations/key-access.ts";
 import { ensurePartitions, partitionsAtHand } from "./partitions.ts";
@@ -155,6 +156,7 @@ const ormOptions = {
     migrationsList: [
       { name: "2026-11-22-initial", class: Initial },
       { name: "2026-11-22b-key-access", class: KeyAccess },
+      { name: "2026-11-22e-audit-log", class: AuditLog },
     ],
   },
   forceUtcTimezone: true,

@@ -1,10 +1,12 @@
 import type { Database } from "./database.ts";
 import { type DroppedPartitions, dropExpired, type Retention } from "./drop-expired.ts";
 import { ensurePartitions, partitionsAtHand } from "./partitions.ts";
+import { removeOldAuditEntries } from "./sql/remove-old-audit-entries.ts";
 import { removeOldRecoveries } from "./sql/remove-old-recoveries.ts";
+import type { Sql } from "./sql.ts";
 
 /** Makes the partitions of the days to come, and drops those that are past their retention, and with them
- * the recovery jobs that ended as long ago: at the start, and then every hour. */
+ * the recovery jobs that ended as long ago and the audit entries that are past theirs: at the start, and then every hour. */
 export interface RetentionWorker {
   start(): void;
   /**
@@ -18,6 +20,8 @@ export interface RetentionWorker {
 
 export interface RetentionWorkerOptions extends Retention {
   database: Pick<Database, "sql" | "exclusively">;
+  /** How long entries of the audit log are kept. */
+  auditRetentionMs: number;
   /** Milliseconds since the epoch. */
   now: () => number;
   /** How long after the end of one run the next one starts. Undefined: an hour. */
@@ -29,7 +33,7 @@ export interface RetentionWorkerOptions extends Retention {
 }
 
 export function createRetentionWorker(options: RetentionWorkerOptions): RetentionWorker {
-  const { database, now, intervalMs = hourMs, onDropped, onFailure, ...retention } = options;
+  const { database, now, intervalMs = hourMs, onDropped, onFailure, auditRetentionMs, ...retention } = options;
   let stopping = false;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> = Promise.resolve();
@@ -38,9 +42,19 @@ export function createRetentionWorker(options: RetentionWorkerOptions): Retentio
     await ensurePartitions(database.sql, { now: now(), ...partitionsAtHand });
     const partitions = await database.exclusively(retentionLock, async (session) => {
       await removeOldRecoveries(session, now() - retention.recordRetentionMs);
+      await removeAuditEntries(session);
       return await dropExpired(session, { now: now(), ...retention });
     });
     if (partitions && partitions.dropped.length + partitions.postponed.length > 0) onDropped(partitions);
+  }
+
+  /** In batches, so that no statement takes long, and a stop waits for one of them at most. */
+  async function removeAuditEntries(session: Sql): Promise<void> {
+    const before = now() - auditRetentionMs;
+    let removed: number;
+    do {
+      removed = await removeOldAuditEntries(session, { before, limit: auditBatch });
+    } while (removed === auditBatch && !stopping);
   }
 
   function start(): void {
@@ -62,5 +76,6 @@ export function createRetentionWorker(options: RetentionWorkerOptions): Retentio
 }
 
 const hourMs = 60 * 60_000;
+const auditBatch = 1_000;
 /** The key of the advisory lock: the letters "twrt" are its only meaning. */
 const retentionLock = 0x74_77_72_74;

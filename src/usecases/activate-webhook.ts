@@ -1,7 +1,8 @@
 import { formatOf } from "../domain/formats/catalogue.ts";
 import type { Webhook } from "../store/entities/webhook.ts";
 import type { Principal } from "./access.ts";
-import type { Transact } from "./changes.ts";
+import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
+import type { ChangeParts } from "./changes.ts";
 import { type Activation, dropWaiting, initialActivation, resetExhausted, wakeLane } from "./webhook-activation.ts";
 import { findWebhook, type WebhookRecord, type WebhookTarget, webhookRecord } from "./webhook-record.ts";
 
@@ -12,16 +13,24 @@ import { findWebhook, type WebhookRecord, type WebhookTarget, webhookRecord } fr
  */
 export type ActivateWebhook = (principal: Principal, target: WebhookTarget) => Promise<WebhookRecord>;
 
-export function createActivateWebhook({ transact, now, wakeVerification }: ActivateWebhookParts): ActivateWebhook {
+export function createActivateWebhook({
+  transact,
+  audit,
+  now,
+  wakeVerification,
+}: ActivateWebhookParts): ActivateWebhook {
   return async (principal, target) => {
     const record = await transact(async (em, marks) => {
       const webhook = await findWebhook(em, principal, target, { lock: true });
       if (webhook.status !== "ACTIVE") {
         const activatedAt = new Date(now());
+        const was = auditedWebhook(webhook);
         if (webhook.status === "DISABLED") await dropWaiting(em, webhook.id, activatedAt);
         const activation = activationOf(webhook, activatedAt);
         Object.assign(webhook, activation, { updatedAt: activatedAt });
         await em.flush();
+        const change = { action: "webhook.activate", before: was, after: auditedWebhook(webhook) } as const;
+        await audit.record(em, principal, { ...aboutWebhook(webhook), ...change });
         if (activation.status === "ACTIVE") {
           await resetExhausted(em, webhook.id, activatedAt);
           await wakeLane(em, webhook.id, marks);
@@ -35,9 +44,7 @@ export function createActivateWebhook({ transact, now, wakeVerification }: Activ
   };
 }
 
-export interface ActivateWebhookParts {
-  transact: Transact;
-  now: () => number;
+export interface ActivateWebhookParts extends ChangeParts {
   /** Starts what is due at once, instead of at the next look. */
   wakeVerification: () => void;
 }

@@ -4,7 +4,8 @@ import { cancelScheduled } from "../store/sql/move-deliveries.ts";
 import { giveTurns } from "../store/sql/turns.ts";
 import { transactionSql } from "../store/transaction-sql.ts";
 import type { Principal } from "./access.ts";
-import type { Transact } from "./changes.ts";
+import { aboutDelivery, auditedDelivery } from "./audited-states.ts";
+import type { ChangeParts } from "./changes.ts";
 import { type DeliveryRecord, type DeliveryTarget, findDelivery, findDeliveryToChange } from "./delivery-record.ts";
 import { makeLaneDue } from "./make-lane-due.ts";
 
@@ -15,7 +16,7 @@ import { makeLaneDue } from "./make-lane-due.ts";
  */
 export type CancelDelivery = (principal: Principal, target: DeliveryTarget) => Promise<DeliveryRecord>;
 
-export function createCancelDelivery({ transact, now }: { transact: Transact; now: () => number }): CancelDelivery {
+export function createCancelDelivery({ transact, audit, now }: ChangeParts): CancelDelivery {
   return (principal, target) =>
     transact(async (em, marks) => {
       const sql = transactionSql(em);
@@ -28,7 +29,10 @@ export function createCancelDelivery({ transact, now }: { transact: Transact; no
           await giveTurns(sql, [{ webhookId, orderingKey }]);
           await makeLaneDue(em, webhookId, marks);
         }
-        return await findDelivery(sql, principal, target);
+        const cancelled = await findDelivery(sql, principal, target);
+        const states = { before: auditedDelivery(delivery), after: auditedDelivery(cancelled) };
+        await audit.record(em, principal, { ...aboutDelivery(delivery), action: "delivery.cancel", ...states });
+        return cancelled;
       }
       if (delivery.status === "CANCELLED") return delivery;
       const { id, status } = delivery;

@@ -1,6 +1,7 @@
 import { DeadlockException } from "@mikro-orm/core";
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import type { Database } from "../store/database.ts";
+import type { AuditTrail } from "./audit-trail.ts";
 
 /** Who hears of changes in this process, after they are committed. Other processes hear of them by NOTIFY. */
 export interface Changes {
@@ -25,6 +26,14 @@ export interface ChangeMarks {
  * it must do nothing outside of the transaction.
  */
 export type Transact = <Result>(work: (em: SqlEntityManager, marks: ChangeMarks) => Promise<Result>) => Promise<Result>;
+
+/** What use cases that change something work with. */
+export interface ChangeParts {
+  transact: Transact;
+  audit: AuditTrail;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}
 
 export function createTransact(database: Database, changes: Changes): Transact {
   return async (work) => {

@@ -3,6 +3,8 @@ import { newUuid } from "../domain/ids.ts";
 import { WebhookEntity } from "../store/entities/webhook.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 import { type Principal, requiredOrganizationOf } from "./access.ts";
+import type { AuditTrail } from "./audit-trail.ts";
+import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
 import type { Transact } from "./changes.ts";
 import { checkAll } from "./check-all.ts";
 import type { Dependencies } from "./dependencies.ts";
@@ -38,7 +40,7 @@ export type CreateWebhook = (
 
 export function createCreateWebhook(
   { secretBox, targetPolicy, ids }: Dependencies,
-  { organizations, transact, wakeVerification }: CreateWebhookParts,
+  { organizations, transact, audit, wakeVerification }: CreateWebhookParts,
 ): CreateWebhook {
   return async (principal, { organizationId: requested, signingSecret: given, disabledReason, ...asked }) => {
     const fields = { ...asked, projectIds: ownProjects(principal, asked.projectIds) };
@@ -75,6 +77,8 @@ export function createCreateWebhook(
           createdAt: now,
           expiresAt: null,
         });
+        const change = { action: "webhook.create", before: null, after: auditedWebhook(webhook) } as const;
+        await audit.record(em, principal, { ...aboutWebhook(webhook), ...change });
         marks.webhookChanged(organizationId);
         return await webhookRecord(em, webhook);
       });
@@ -89,6 +93,7 @@ export function createCreateWebhook(
 export interface CreateWebhookParts {
   organizations: Organizations;
   transact: Transact;
+  audit: AuditTrail;
   /** Starts what is due at once, instead of at the next look. */
   wakeVerification: () => void;
 }

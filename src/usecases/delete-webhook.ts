@@ -1,7 +1,8 @@
 import { cancelWaiting } from "../store/sql/lanes.ts";
 import { transactionSql } from "../store/transaction-sql.ts";
 import type { Principal } from "./access.ts";
-import type { Transact } from "./changes.ts";
+import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
+import type { ChangeParts } from "./changes.ts";
 import { wakeLane } from "./webhook-activation.ts";
 import { findWebhook, requireEtag, type WebhookTarget } from "./webhook-record.ts";
 
@@ -11,7 +12,7 @@ import { findWebhook, requireEtag, type WebhookTarget } from "./webhook-record.t
  */
 export type DeleteWebhook = (principal: Principal, target: WebhookTarget & { etag: string }) => Promise<void>;
 
-export function createDeleteWebhook({ transact, now }: { transact: Transact; now: () => number }): DeleteWebhook {
+export function createDeleteWebhook({ transact, audit, now }: ChangeParts): DeleteWebhook {
   return async (principal, { etag, ...target }) => {
     await transact(async (em, marks) => {
       const webhook = await findWebhook(em, principal, target, { lock: true });
@@ -22,6 +23,8 @@ export function createDeleteWebhook({ transact, now }: { transact: Transact; now
       await cancelWaiting(transactionSql(em), waiting);
       // Not removed: a delivery that is being scheduled at this moment relies on it. Whoever works on it cancels that one too.
       await wakeLane(em, webhook.id, marks);
+      const change = { action: "webhook.delete", before: auditedWebhook(webhook), after: null } as const;
+      await audit.record(em, principal, { ...aboutWebhook(webhook), ...change });
       marks.webhookChanged(webhook.organizationId);
     });
   };

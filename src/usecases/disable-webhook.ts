@@ -1,5 +1,6 @@
 import type { Principal } from "./access.ts";
-import type { Transact } from "./changes.ts";
+import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
+import type { ChangeParts } from "./changes.ts";
 import { dropWaiting, wakeLane } from "./webhook-activation.ts";
 import { findWebhook, type WebhookRecord, type WebhookTarget, webhookRecord } from "./webhook-record.ts";
 
@@ -12,17 +13,20 @@ export type DisableWebhook = (
   target: WebhookTarget & { reason: string },
 ) => Promise<WebhookRecord>;
 
-export function createDisableWebhook({ transact, now }: { transact: Transact; now: () => number }): DisableWebhook {
+export function createDisableWebhook({ transact, audit, now }: ChangeParts): DisableWebhook {
   return (principal, { reason, ...target }) =>
     transact(async (em, marks) => {
       const webhook = await findWebhook(em, principal, target, { lock: true });
       const wasDisabled = webhook.status === "DISABLED";
       if (!wasDisabled || (reason !== "" && reason !== webhook.statusReason)) {
+        const was = auditedWebhook(webhook);
         webhook.status = "DISABLED";
         webhook.statusReason = reason === "" ? "it was switched off by request" : reason;
         webhook.verificationDueAt = null;
         webhook.updatedAt = new Date(now());
         await em.flush();
+        const change = { action: "webhook.disable", before: was, after: auditedWebhook(webhook) } as const;
+        await audit.record(em, principal, { ...aboutWebhook(webhook), ...change });
         marks.webhookChanged(webhook.organizationId);
       }
       if (!wasDisabled) {

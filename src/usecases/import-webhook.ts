@@ -7,6 +7,8 @@ import { TellwireError } from "../errors.ts";
 import { type Webhook, WebhookEntity } from "../store/entities/webhook.ts";
 import { WebhookHealthEntity } from "../store/entities/webhook-health.ts";
 import { type Principal, requireOperator } from "./access.ts";
+import type { AuditTrail } from "./audit-trail.ts";
+import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
 import type { ChangeMarks, Transact } from "./changes.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { endOrdering } from "./end-ordering.ts";
@@ -33,14 +35,18 @@ export type ImportWebhook = (
 
 export function createImportWebhook(dependencies: Dependencies, parts: ImportWebhookParts): ImportWebhook {
   const { targetPolicy } = dependencies;
-  const { organizations, transact, wakeVerification } = parts;
+  const { organizations, transact, audit, wakeVerification } = parts;
   const now = (): Date => new Date(dependencies.ids.now());
 
-  async function importOnce(imported: ImportedWebhook, validateOnly: boolean): Promise<ImportOutcome> {
+  async function importOnce(
+    principal: Principal,
+    imported: ImportedWebhook,
+    validateOnly: boolean,
+  ): Promise<ImportOutcome> {
     try {
       return await transact(async (em, marks) => {
         const existing = await em.findOne(WebhookEntity, { id: imported.id }, { lockMode: LockMode.PESSIMISTIC_WRITE });
-        const context = { em, marks, imported, now: now(), dependencies };
+        const context = { em, marks, imported, now: now(), dependencies, principal, audit };
         const outcome = existing === null ? await insert(context) : await update(context, existing);
         if (validateOnly) throw new RolledBack(outcome);
         return outcome;
@@ -56,9 +62,9 @@ export function createImportWebhook(dependencies: Dependencies, parts: ImportWeb
     checkImportedWebhook(principal, imported, targetPolicy);
     await organizations.require(imported.organizationId);
     await organizations.requireProjects(imported.organizationId, imported.projectIds);
-    const outcome = await importOnce(imported, validateOnly).catch((error: unknown) => {
+    const outcome = await importOnce(principal, imported, validateOnly).catch((error: unknown) => {
       // Another import inserted the same id at the same moment: now it is there.
-      if (error instanceof UniqueConstraintViolationException) return importOnce(imported, validateOnly);
+      if (error instanceof UniqueConstraintViolationException) return importOnce(principal, imported, validateOnly);
       throw error;
     });
     if (imported.status === "UNVERIFIED" && outcome !== "UNCHANGED" && !validateOnly) wakeVerification();
@@ -69,6 +75,7 @@ export function createImportWebhook(dependencies: Dependencies, parts: ImportWeb
 export interface ImportWebhookParts {
   organizations: Organizations;
   transact: Transact;
+  audit: AuditTrail;
   /** Starts what is due at once, instead of at the next look. */
   wakeVerification: () => void;
 }
@@ -79,6 +86,8 @@ interface ImportContext {
   imported: ImportedWebhook;
   now: Date;
   dependencies: Dependencies;
+  principal: Principal;
+  audit: AuditTrail;
 }
 
 /** Ends a transaction that is only to say what it would have done. */
@@ -91,9 +100,10 @@ class RolledBack extends Error {
   }
 }
 
-async function insert({ em, marks, imported, now, dependencies }: ImportContext): Promise<ImportOutcome> {
+async function insert(context: ImportContext): Promise<ImportOutcome> {
+  const { em, marks, imported, now, dependencies, principal, audit } = context;
   const { id, organizationId, health } = imported;
-  em.create(WebhookEntity, {
+  const webhook = em.create(WebhookEntity, {
     id,
     organizationId,
     ...columnsOf(imported, { createdAt: now, updatedAt: now }),
@@ -104,12 +114,14 @@ async function insert({ em, marks, imported, now, dependencies }: ImportContext)
   writeSecrets(em, imported, { now, ...dependencies });
   if (health !== null) em.create(WebhookHealthEntity, { webhookId: id, ...health, exhaustedSince: null });
   await em.flush();
+  const change = { action: "webhook.import", before: null, after: auditedWebhook(webhook) } as const;
+  await audit.record(em, principal, { ...aboutWebhook(webhook), ...change });
   marks.webhookChanged(organizationId);
   return "IMPORTED";
 }
 
 async function update(context: ImportContext, existing: Webhook): Promise<ImportOutcome> {
-  const { em, marks, imported, now, dependencies } = context;
+  const { em, marks, imported, now, dependencies, principal, audit } = context;
   if (existing.organizationId !== imported.organizationId) throw idTaken(imported.id);
   const wanted = columnsOf(imported, existing);
   const keepsSecrets = await hasSecrets(em, imported, { now, ...dependencies });
@@ -119,6 +131,7 @@ async function update(context: ImportContext, existing: Webhook): Promise<Import
     throw changedHere(existing);
   }
   const wasCollecting = collectsEvents(existing.status);
+  const was = auditedWebhook(existing);
   const wasOrdered = existing.ordering === "BY_KEY";
   Object.assign(existing, wanted, activation(imported, now, wasCollecting ? (existing.activeSince ?? null) : null), {
     updatedAt: imported.updatedAt ?? now,
@@ -131,6 +144,8 @@ async function update(context: ImportContext, existing: Webhook): Promise<Import
   // What waits starts, rests or is cancelled, as the status now asks for.
   await wakeLane(em, imported.id, marks);
   if (wasOrdered && existing.ordering === "NONE") await endOrdering(em, imported.id, marks);
+  const after = { ...auditedWebhook(existing), ...(keepsSecrets ? {} : { replacesSecrets: true }) };
+  await audit.record(em, principal, { ...aboutWebhook(existing), action: "webhook.import", before: was, after });
   marks.webhookChanged(imported.organizationId);
   return "UPDATED";
 }

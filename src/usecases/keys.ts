@@ -1,3 +1,4 @@
+import { LockMode } from "@mikro-orm/core";
 import { type IdSource, newUuid, publicId } from "../domain/ids.ts";
 import { type Scope, scopes as scopesInOrder } from "../domain/scope.ts";
 import { invalidFields, TellwireError } from "../errors.ts";
@@ -8,6 +9,8 @@ import { type Principal, projectOf, requiredOrganizationOf } from "./access.ts";
 import type { AccessChannel } from "./access-channel.ts";
 import type { ApiKeyAuthenticator } from "./api-key-authenticator.ts";
 import { apiKeyHash, newApiKeyText, shownPrefix } from "./api-key-text.ts";
+import type { AuditTrail } from "./audit-trail.ts";
+import { aboutApiKey, auditedApiKey } from "./audited-states.ts";
 import type { Transact } from "./changes.ts";
 import type { Organizations } from "./organizations.ts";
 import { type Page, type PageRequest, pageById, pageSizeOf } from "./page.ts";
@@ -45,12 +48,13 @@ export interface KeysDependencies {
   organizations: Organizations;
   ids: IdSource;
   transact: Transact;
+  audit: AuditTrail;
   accessChannel: Pick<AccessChannel, "publish">;
   authenticator: Pick<ApiKeyAuthenticator, "forget">;
 }
 
 export function createKeys(dependencies: KeysDependencies): Keys {
-  const { database, organizations, ids, transact, accessChannel, authenticator } = dependencies;
+  const { database, organizations, ids, transact, audit, accessChannel, authenticator } = dependencies;
 
   async function organizationIdOf(principal: Principal, requested: string): Promise<string> {
     const organizationId = requiredOrganizationOf(principal, requested, "organization_id");
@@ -77,7 +81,11 @@ export function createKeys(dependencies: KeysDependencies): Keys {
         revokedAt: null,
         lastUsedAt: null,
       };
-      await database.em().insert(ApiKeyEntity, { ...apiKey, hash: apiKeyHash(key) });
+      await transact(async (em) => {
+        await em.insert(ApiKeyEntity, { ...apiKey, hash: apiKeyHash(key) });
+        const change = { action: "api_key.create", before: null, after: auditedApiKey(apiKey) } as const;
+        await audit.record(em, principal, { ...aboutApiKey(apiKey), ...change });
+      });
       return { apiKey, key };
     },
 
@@ -99,10 +107,17 @@ export function createKeys(dependencies: KeysDependencies): Keys {
     async revoke(principal, { organizationId: requested, id }) {
       const organizationId = await organizationIdOf(principal, requested);
       await transact(async (em) => {
-        const row = await em.findOne(ApiKeyEntity, { id, organizationId, ...projectCondition(principal) });
+        const where = { id, organizationId, ...projectCondition(principal) };
+        // Locked, so that of two revocations at once one is a change.
+        const row = await em.findOne(ApiKeyEntity, where, { lockMode: LockMode.PESSIMISTIC_WRITE });
         if (row === null) throw apiKeyNotFound(id);
-        row.revokedAt ??= new Date(ids.now());
-        await em.flush();
+        if (!row.revokedAt) {
+          const was = auditedApiKey(row);
+          row.revokedAt = new Date(ids.now());
+          await em.flush();
+          const change = { action: "api_key.revoke", before: was, after: auditedApiKey(row) } as const;
+          await audit.record(em, principal, { ...aboutApiKey(row), ...change });
+        }
         await accessChannel.publish("key-revoked", id, transactionSql(em));
       });
       // Others hear of it; here it holds before the call is answered.

@@ -1,10 +1,12 @@
-import { UniqueConstraintViolationException } from "@mikro-orm/core";
+import { LockMode, UniqueConstraintViolationException } from "@mikro-orm/core";
 import { LRUCache } from "lru-cache";
 import { type IdSource, newUuid, publicId } from "../domain/ids.ts";
 import { TellwireError } from "../errors.ts";
 import type { Database } from "../store/database.ts";
 import { type Organization, OrganizationEntity } from "../store/entities/organization.ts";
 import { organizationNotFound, organizationOf, type Principal, projectOf, requireOperator } from "./access.ts";
+import type { AuditTrail } from "./audit-trail.ts";
+import { aboutOrganization, auditedOrganization } from "./audited-states.ts";
 import { type Page, type PageRequest, pageById, pageSizeOf } from "./page.ts";
 import { decodePageToken } from "./page-token.ts";
 import { projectNotFound } from "./projects.ts";
@@ -34,7 +36,13 @@ export interface Organizations {
   requireProjects(id: string, projectIds: readonly string[]): Promise<void>;
 }
 
-export function createOrganizations({ database, ids }: { database: Database; ids: IdSource }): Organizations {
+export interface OrganizationsDependencies {
+  database: Database;
+  ids: IdSource;
+  audit: AuditTrail;
+}
+
+export function createOrganizations({ database, ids, audit }: OrganizationsDependencies): Organizations {
   // Organizations are never deleted, so what was seen once needs no second look.
   const known = new LRUCache<string, true>({ max: 10_000 });
 
@@ -51,7 +59,15 @@ export function createOrganizations({ database, ids }: { database: Database; ids
       const now = new Date(ids.now());
       const organization = { id, name, projectIds, createdAt: now, updatedAt: now };
       try {
-        await database.em().insert(OrganizationEntity, organization);
+        await database.em().transactional(async (em) => {
+          await em.insert(OrganizationEntity, organization);
+          const change = {
+            action: "organization.create",
+            before: null,
+            after: auditedOrganization(organization),
+          } as const;
+          await audit.record(em, principal, { ...aboutOrganization(organization), ...change });
+        });
       } catch (error) {
         throw error instanceof UniqueConstraintViolationException ? organizationExists(id, error) : error;
       }
@@ -78,14 +94,19 @@ export function createOrganizations({ database, ids }: { database: Database; ids
     async update(principal, { id, name, projectIds }) {
       organizationOf(principal, id);
       requireOperator(principal, "changing an organization");
-      const em = database.em();
-      const row = await em.findOne(OrganizationEntity, { id });
-      if (row === null) throw organizationNotFound(id);
-      if (name !== undefined) row.name = name;
-      if (projectIds !== undefined) row.projectIds = projectIds;
-      row.updatedAt = new Date(ids.now());
-      await em.flush();
-      return row;
+      return await database.em().transactional(async (em) => {
+        // Locked, so that of two changes at once the second tells what the first left.
+        const row = await em.findOne(OrganizationEntity, { id }, { lockMode: LockMode.PESSIMISTIC_WRITE });
+        if (row === null) throw organizationNotFound(id);
+        const was = auditedOrganization(row);
+        if (name !== undefined) row.name = name;
+        if (projectIds !== undefined) row.projectIds = projectIds;
+        row.updatedAt = new Date(ids.now());
+        await em.flush();
+        const change = { action: "organization.update", before: was, after: auditedOrganization(row) } as const;
+        await audit.record(em, principal, { ...aboutOrganization(row), ...change });
+        return row;
+      });
     },
 
     async require(id) {

@@ -3,6 +3,8 @@ import { publicId } from "../domain/ids.ts";
 import { TellwireError } from "../errors.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 import type { Principal } from "./access.ts";
+import type { AuditTrail } from "./audit-trail.ts";
+import { aboutWebhook } from "./audited-states.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { isOwnWebhook } from "./projects.ts";
 import { findWebhook, type WebhookTarget } from "./webhook-record.ts";
@@ -14,7 +16,7 @@ import { findWebhook, type WebhookTarget } from "./webhook-record.ts";
  */
 export type ReadSecret = (principal: Principal, target: WebhookTarget) => Promise<string | undefined>;
 
-export function createReadSecret({ database, secretBox }: Dependencies): ReadSecret {
+export function createReadSecret({ database, secretBox }: Dependencies, { audit }: { audit: AuditTrail }): ReadSecret {
   return async (principal, target) => {
     const em = database.em();
     const webhook = await findWebhook(em, principal, target, { lock: false });
@@ -29,6 +31,12 @@ export function createReadSecret({ database, secretBox }: Dependencies): ReadSec
       { webhookId: id, expiresAt: null },
       { orderBy: { createdAt: "desc", id: "desc" } },
     );
-    return secretBox.open(sealed, id);
+    const secret = secretBox.open(sealed, id);
+    // Whoever has read a secret can sign in our name: that is on record before it is shown.
+    await em.transactional(async (writing) => {
+      const read = { action: "webhook.read_secret", before: null, after: null } as const;
+      await audit.record(writing, principal, { ...aboutWebhook(webhook), ...read });
+    });
+    return secret;
   };
 }

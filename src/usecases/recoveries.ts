@@ -7,6 +7,8 @@ import { type Recovery, RecoveryEntity } from "../store/entities/recovery.ts";
 import type { Sql } from "../store/sql.ts";
 import { transactionSql } from "../store/transaction-sql.ts";
 import { organizationOf, type Principal } from "./access.ts";
+import type { AuditTrail } from "./audit-trail.ts";
+import { aboutRecovery, auditedRecovery } from "./audited-states.ts";
 import type { Transact } from "./changes.ts";
 import type { Dependencies } from "./dependencies.ts";
 import type { Organizations } from "./organizations.ts";
@@ -56,7 +58,7 @@ export interface Recoveries {
 }
 
 export function createRecoveries({ database, ids }: Dependencies, parts: RecoveriesParts): Recoveries {
-  const { organizations, transact, wakeRecovery } = parts;
+  const { organizations, transact, audit, wakeRecovery } = parts;
   return {
     async start(principal, { scope, since, until: given, ...target }) {
       const started = await transact(async (em) => {
@@ -86,6 +88,8 @@ export function createRecoveries({ database, ids }: Dependencies, parts: Recover
           dueAt: now,
         });
         await em.flush();
+        const change = { action: "recovery.start", before: null, after: auditedRecovery(recovery) } as const;
+        await audit.record(em, principal, { ...aboutRecovery(recovery), ...change });
         return recovery;
       });
       wakeRecovery();
@@ -130,6 +134,7 @@ export function createRecoveries({ database, ids }: Dependencies, parts: Recover
         if (recovery.status === "CANCELLED") return recovery;
         if (recovery.status !== "RUNNING") throw notRunning(recovery);
         const now = new Date(ids.now());
+        const was = auditedRecovery(recovery);
         Object.assign(recovery, {
           status: "CANCELLED",
           statusReason: "it was cancelled by request",
@@ -137,6 +142,8 @@ export function createRecoveries({ database, ids }: Dependencies, parts: Recover
           completedAt: now,
         });
         await em.flush();
+        const change = { action: "recovery.cancel", before: was, after: auditedRecovery(recovery) } as const;
+        await audit.record(em, principal, { ...aboutRecovery(recovery), ...change });
         return recovery;
       }),
   };
@@ -145,6 +152,7 @@ export function createRecoveries({ database, ids }: Dependencies, parts: Recover
 export interface RecoveriesParts {
   organizations: Organizations;
   transact: Transact;
+  audit: AuditTrail;
   /** Begins at once, instead of at the worker's next look. */
   wakeRecovery: () => void;
 }

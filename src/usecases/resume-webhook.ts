@@ -2,7 +2,8 @@ import { publicId } from "../domain/ids.ts";
 import { TellwireError } from "../errors.ts";
 import type { Webhook } from "../store/entities/webhook.ts";
 import type { Principal } from "./access.ts";
-import type { Transact } from "./changes.ts";
+import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
+import type { ChangeParts } from "./changes.ts";
 import { dropWaiting, resetExhausted, resetFailing, wakeLane } from "./webhook-activation.ts";
 import { findWebhook, type WebhookRecord, type WebhookTarget, webhookRecord } from "./webhook-record.ts";
 
@@ -12,13 +13,14 @@ import { findWebhook, type WebhookRecord, type WebhookTarget, webhookRecord } fr
  */
 export type ResumeWebhook = (principal: Principal, target: WebhookTarget) => Promise<WebhookRecord>;
 
-export function createResumeWebhook({ transact, now }: { transact: Transact; now: () => number }): ResumeWebhook {
+export function createResumeWebhook({ transact, audit, now }: ChangeParts): ResumeWebhook {
   return (principal, target) =>
     transact(async (em, marks) => {
       const webhook = await findWebhook(em, principal, target, { lock: true });
       if (owesProof(webhook)) throw webhookUnverified(webhook.id, "resumed");
       if (webhook.status !== "ACTIVE") {
         const resumedAt = new Date(now());
+        const was = auditedWebhook(webhook);
         if (webhook.status === "DISABLED") {
           webhook.activeSince = resumedAt;
           await dropWaiting(em, webhook.id, resumedAt);
@@ -30,6 +32,8 @@ export function createResumeWebhook({ transact, now }: { transact: Transact; now
         webhook.statusReason = "";
         webhook.updatedAt = resumedAt;
         await em.flush();
+        const change = { action: "webhook.resume", before: was, after: auditedWebhook(webhook) } as const;
+        await audit.record(em, principal, { ...aboutWebhook(webhook), ...change });
         await wakeLane(em, webhook.id, marks);
         marks.webhookChanged(webhook.organizationId);
       }

@@ -7,7 +7,8 @@ import { hastenScheduled, rescheduleFinished } from "../store/sql/move-deliverie
 import type { Sql } from "../store/sql.ts";
 import { transactionSql } from "../store/transaction-sql.ts";
 import type { Principal } from "./access.ts";
-import type { Transact } from "./changes.ts";
+import { aboutDelivery, auditedDelivery } from "./audited-states.ts";
+import type { ChangeParts } from "./changes.ts";
 import { type DeliveryRecord, type DeliveryTarget, findDelivery, findDeliveryToChange } from "./delivery-record.ts";
 import { makeLaneDue } from "./make-lane-due.ts";
 import { webhookNotFound } from "./webhook-record.ts";
@@ -18,7 +19,7 @@ import { webhookNotFound } from "./webhook-record.ts";
  */
 export type RetryDelivery = (principal: Principal, target: DeliveryTarget) => Promise<DeliveryRecord>;
 
-export function createRetryDelivery({ transact, now }: { transact: Transact; now: () => number }): RetryDelivery {
+export function createRetryDelivery({ transact, audit, now }: ChangeParts): RetryDelivery {
   return (principal, target) =>
     transact(async (em, marks) => {
       const sql = transactionSql(em);
@@ -29,7 +30,10 @@ export function createRetryDelivery({ transact, now }: { transact: Transact; now
       const retry = status === "SCHEDULED" ? hastenScheduled : rescheduleFinished;
       await retry(sql, { id, now: now() });
       await makeLaneDue(em, delivery.webhookId, marks);
-      return await findDelivery(sql, principal, target);
+      const retried = await findDelivery(sql, principal, target);
+      const states = { before: auditedDelivery(delivery), after: auditedDelivery(retried) };
+      await audit.record(em, principal, { ...aboutDelivery(delivery), action: "delivery.retry", ...states });
+      return retried;
     });
 }
 

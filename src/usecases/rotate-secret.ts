@@ -2,6 +2,8 @@ import { formatOf } from "../domain/formats/catalogue.ts";
 import { newUuid } from "../domain/ids.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 import type { Principal } from "./access.ts";
+import type { AuditTrail } from "./audit-trail.ts";
+import { aboutWebhook, secondsText, timeText } from "./audited-states.ts";
 import type { Transact } from "./changes.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { checkSigningSecret } from "./webhook-fields.ts";
@@ -28,7 +30,7 @@ export const defaultOverlapMs = 24 * 60 * 60 * 1000;
 
 export function createRotateSecret(
   { secretBox, ids }: Dependencies,
-  { transact }: { transact: Transact },
+  { transact, audit }: { transact: Transact; audit: AuditTrail },
 ): RotateSecret {
   return async (principal, { overlapMs, signingSecret: given, ...target }) => {
     return await transact(async (em, marks) => {
@@ -58,7 +60,18 @@ export function createRotateSecret(
       webhook.updatedAt = now;
       marks.webhookChanged(webhook.organizationId);
       await em.flush();
-      return { signingSecret, previousExpiresAt: overlapMs <= 0 ? null : end };
+      const previousExpiresAt = overlapMs <= 0 ? null : end;
+      await audit.record(em, principal, {
+        ...aboutWebhook(webhook),
+        action: "webhook.rotate_secret",
+        before: null,
+        after: {
+          isGenerated: given === "",
+          overlap: secondsText(overlapMs),
+          previousSecretExpireTime: timeText(previousExpiresAt),
+        },
+      });
+      return { signingSecret, previousExpiresAt };
     });
   };
 }

@@ -7,6 +7,8 @@ import { ScheduledDeliveryEntity } from "../store/entities/scheduled-delivery.ts
 import type { Webhook } from "../store/entities/webhook.ts";
 import { transactionSql } from "../store/transaction-sql.ts";
 import { type Principal, projectOf } from "./access.ts";
+import type { AuditTrail } from "./audit-trail.ts";
+import { aboutDelivery, aboutWebhook } from "./audited-states.ts";
 import type { ChangeMarks, Transact } from "./changes.ts";
 import { type DeliveryTarget, findDelivery } from "./delivery-record.ts";
 import type { Dependencies } from "./dependencies.ts";
@@ -42,7 +44,7 @@ export interface SentToWebhook {
 
 export function createSendToWebhook(
   { ids, maxPayloadBytes }: Dependencies,
-  { transact }: { transact: Transact },
+  { transact, audit }: { transact: Transact; audit: AuditTrail },
 ): SendToWebhook {
   return {
     async send(principal, { eventType, dataJson, ...target }) {
@@ -53,7 +55,10 @@ export function createSendToWebhook(
         const now = new Date(ids.now());
         const projectId = projectOf(principal) ?? null;
         const event = { ...blankEvent, projectId, type: eventType, dataJson, occurredAt: now };
-        return await schedule(em, marks, { webhook, event: { ...event, id: newUuid(ids) }, now });
+        const sent = await schedule(em, marks, { webhook, event: { ...event, id: newUuid(ids) }, now });
+        const change = { action: "webhook.send", before: null, after: { eventType, ...sentIds(sent) } } as const;
+        await audit.record(em, principal, { ...aboutWebhook(webhook), ...change });
+        return sent;
       });
     },
 
@@ -68,7 +73,10 @@ export function createSendToWebhook(
         const { type, dataJson, source, subject, projectId, orderingKey, traceparent, occurredAt } = sent;
         const event = { type, dataJson, source, subject, projectId, orderingKey, traceparent, occurredAt };
         const replay = { ...event, externalId: null, replayOf: id, audience: "WEBHOOK" as const, id: newUuid(ids) };
-        return await schedule(em, marks, { webhook, event: replay, now: new Date(ids.now()) });
+        const replayed = await schedule(em, marks, { webhook, event: replay, now: new Date(ids.now()) });
+        const change = { action: "delivery.replay", before: null, after: sentIds(replayed) } as const;
+        await audit.record(em, principal, { ...aboutDelivery(found), ...change });
+        return replayed;
       });
     },
   };
@@ -113,6 +121,11 @@ async function schedule(
   });
   await makeLaneDue(em, webhookId, marks);
   return { eventId: event.id, deliveryId, scheduledAt: now };
+}
+
+/** What the audit log keeps of something that was sent: never its data. */
+function sentIds({ eventId, deliveryId }: SentToWebhook) {
+  return { eventId: publicId("event", eventId), deliveryId: publicId("delivery", deliveryId) };
 }
 
 function notCollecting({ id, status }: Webhook): TellwireError {

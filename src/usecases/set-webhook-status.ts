@@ -1,5 +1,6 @@
 import type { Principal } from "./access.ts";
-import type { Transact } from "./changes.ts";
+import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
+import type { ChangeParts } from "./changes.ts";
 import { webhookUnverified } from "./resume-webhook.ts";
 import { dropWaiting, resetExhausted, wakeLane } from "./webhook-activation.ts";
 import { findWebhook, type WebhookRecord, type WebhookTarget, webhookRecord } from "./webhook-record.ts";
@@ -15,13 +16,14 @@ export type SetWebhookStatus = (
 
 type WrittenStatus = "ACTIVE" | "PAUSED";
 
-export function createSetWebhookStatus({ transact, now }: { transact: Transact; now: () => number }): SetWebhookStatus {
+export function createSetWebhookStatus({ transact, audit, now }: ChangeParts): SetWebhookStatus {
   return (principal, { status, ...target }) =>
     transact(async (em, marks) => {
       const webhook = await findWebhook(em, principal, target, { lock: true });
       const before = webhook.status;
       if (before === "UNVERIFIED") throw webhookUnverified(webhook.id, participles[status]);
       const changedAt = new Date(now());
+      const was = auditedWebhook(webhook);
       if (before !== status) {
         Object.assign(webhook, { status, statusReason: reasons[status], updatedAt: changedAt });
         // What was received while it was disabled is not for it.
@@ -36,9 +38,15 @@ export function createSetWebhookStatus({ transact, now }: { transact: Transact; 
         await resetExhausted(em, webhook.id, changedAt);
         await wakeLane(em, webhook.id, marks);
       }
+      // Making an ACTIVE webhook ACTIVE sets its count of failures back, which is a change too.
+      if (before !== status || status === "ACTIVE") {
+        const change = { action: actions[status], before: was, after: auditedWebhook(webhook) } as const;
+        await audit.record(em, principal, { ...aboutWebhook(webhook), ...change });
+      }
       return await webhookRecord(em, webhook);
     });
 }
 
+const actions = { ACTIVE: "webhook.resume", PAUSED: "webhook.pause" } as const;
 const participles: Readonly<Record<WrittenStatus, string>> = { ACTIVE: "resumed", PAUSED: "paused" };
 const reasons: Readonly<Record<WrittenStatus, string>> = { ACTIVE: "", PAUSED: "it was paused by request" };

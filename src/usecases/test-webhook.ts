@@ -1,4 +1,4 @@
-import { deliveryIdOf, newUuid } from "../domain/ids.ts";
+import { deliveryIdOf, newUuid, publicId } from "../domain/ids.ts";
 import { outgoingEvent } from "../domain/outgoing-event.ts";
 import { type AttemptOutcome, attempt } from "../outbound/attempt.ts";
 import { type Attempt, AttemptEntity } from "../store/entities/attempt.ts";
@@ -6,6 +6,8 @@ import { DeliveryEntity } from "../store/entities/delivery.ts";
 import { EventEntity } from "../store/entities/event.ts";
 import type { Webhook } from "../store/entities/webhook.ts";
 import { type Principal, projectOf } from "./access.ts";
+import type { AuditTrail } from "./audit-trail.ts";
+import { aboutWebhook } from "./audited-states.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { checkPayload } from "./new-event.ts";
 import { requireOwnWebhook } from "./projects.ts";
@@ -35,7 +37,7 @@ export interface TestedWebhook {
  */
 export type TestWebhook = (principal: Principal, test: WebhookTest) => Promise<TestedWebhook>;
 
-export function createTestWebhook(dependencies: Dependencies): TestWebhook {
+export function createTestWebhook(dependencies: Dependencies, { audit }: { audit: AuditTrail }): TestWebhook {
   const { database, secretBox, httpClient, ids, requestOrigin, defaultTimeoutMs, maxPayloadBytes } = dependencies;
 
   return async (principal, { eventType, dataJson = greeting, ...target }) => {
@@ -90,6 +92,17 @@ export function createTestWebhook(dependencies: Dependencies): TestWebhook {
         completedAt: new Date(ids.now()),
       });
       await writing.insert(AttemptEntity, made);
+      await audit.record(writing, principal, {
+        ...aboutWebhook(webhook),
+        action: "webhook.test",
+        before: null,
+        after: {
+          eventType: event.type,
+          eventId: publicId("event", event.id),
+          deliveryId: publicId("delivery", deliveryId),
+          success: outcome.verdict === "delivered",
+        },
+      });
     });
     return { success: outcome.verdict === "delivered", deliveryId, eventId: event.id, attempt: made };
   };

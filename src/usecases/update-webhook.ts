@@ -5,6 +5,8 @@ import { invalidFields } from "../errors.ts";
 import type { Webhook } from "../store/entities/webhook.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 import { type Principal, requireOperator } from "./access.ts";
+import type { AuditTrail } from "./audit-trail.ts";
+import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
 import type { Transact } from "./changes.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { endOrdering } from "./end-ordering.ts";
@@ -36,7 +38,7 @@ export type UpdateWebhook = (principal: Principal, change: WebhookChange) => Pro
 
 export function createUpdateWebhook(
   { targetPolicy, secretBox, ids }: Dependencies,
-  { organizations, transact, wakeVerification }: UpdateWebhookParts,
+  { organizations, transact, audit, wakeVerification }: UpdateWebhookParts,
 ): UpdateWebhook {
   return async (principal, { patch: asked, etag, ...target }) => {
     const patch =
@@ -55,6 +57,7 @@ export function createUpdateWebhook(
           await checkSecretsFit(em, secretBox, { id: webhook.id, format: fields.format });
         }
         const now = new Date(ids.now());
+        const was = auditedWebhook(webhook);
         const isNewTarget = fields.url !== before.url || fields.verificationMethod !== before.verificationMethod;
         if (isNewTarget && fields.verificationMethod === "VOUCHED") {
           // Else a customer could point a webhook that an operator vouched for at a receiver that agreed to nothing.
@@ -65,6 +68,8 @@ export function createUpdateWebhook(
         await em.flush();
         if (isNewTarget && webhook.status === "ACTIVE") await wakeLane(em, webhook.id, marks);
         if (endsOrdering(before, fields)) await endOrdering(em, webhook.id, marks);
+        const change = { action: "webhook.update", before: was, after: auditedWebhook(webhook) } as const;
+        await audit.record(em, principal, { ...aboutWebhook(webhook), ...change });
         marks.webhookChanged(webhook.organizationId);
         return await webhookRecord(em, webhook);
       });
@@ -79,6 +84,7 @@ export function createUpdateWebhook(
 export interface UpdateWebhookParts {
   organizations: Organizations;
   transact: Transact;
+  audit: AuditTrail;
   /** Starts what is due at once, instead of at the next look. */
   wakeVerification: () => void;
 }

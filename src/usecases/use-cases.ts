@@ -1,6 +1,7 @@
 import { type AccessChannel, createAccessChannel } from "./access-channel.ts";
 import { type ActivateWebhook, createActivateWebhook } from "./activate-webhook.ts";
 import { createApiKeyAuthenticator } from "./api-key-authenticator.ts";
+import { createAuditTrail } from "./audit-trail.ts";
 import { type Authenticate, createAuthenticate } from "./authenticate.ts";
 import { type CancelDelivery, createCancelDelivery } from "./cancel-delivery.ts";
 import { createTransact } from "./changes.ts";
@@ -21,6 +22,7 @@ import { createOrganizations, type Organizations } from "./organizations.ts";
 import { createPauseWebhook, type PauseWebhook } from "./pause-webhook.ts";
 import { createPublishEvents, type PublishEvents } from "./publish-events.ts";
 import { createPublishInOrder, type PublishInOrder } from "./publish-in-order.ts";
+import { createReadAudit, type ReadAudit } from "./read-audit.ts";
 import { createReadDeliveries, type ReadDeliveries } from "./read-deliveries.ts";
 import { createReadDeliveryLog, type ReadDeliveryLog } from "./read-delivery-log.ts";
 import { createReadEvents, type ReadEvents } from "./read-events.ts";
@@ -72,6 +74,7 @@ export interface UseCases {
     log: ReadDeliveryLog;
   };
   recoveries: Recoveries;
+  audit: ReadAudit;
   /** What front doors run the work of a call with an idempotency key in. */
   runIdempotently: RunIdempotently;
   /** Whoever runs the process starts and stops it. */
@@ -90,37 +93,38 @@ export function createUseCases(dependencies: Dependencies): UseCases {
   const { database, changes, ids, operatorKeys } = dependencies;
   const accessChannel = createAccessChannel(database.sql);
   const transact = createTransact(database, changes);
-  const inTransaction = { transact, now: ids.now };
-  const organizations = createOrganizations({ database, ids });
-  const verifyWebhook = createVerifyWebhook(dependencies, { transact });
+  const audit = createAuditTrail(ids);
+  const inTransaction = { transact, audit, now: ids.now };
+  const organizations = createOrganizations({ database, ids, audit });
+  const verifyWebhook = createVerifyWebhook(dependencies, { transact, audit });
   const verificationWorker = createVerificationWorker(dependencies, verifyWebhook);
   const wakeVerification = verificationWorker.wake;
   const recoveryWorker = createRecoveryWorker(dependencies);
   const publishing = { ...dependencies, organizations };
-  const sendToWebhook = createSendToWebhook(dependencies, { transact });
+  const sendToWebhook = createSendToWebhook(dependencies, { transact, audit });
   const keyUsage = createKeyUsage(dependencies);
   const authenticator = createApiKeyAuthenticator({ database, ids, accessChannel, usage: keyUsage });
   return {
     authenticate: createAuthenticate([createOperatorKeys(operatorKeys), authenticator.identify]),
     accessChannel,
     keyUsage,
-    keys: createKeys({ database, organizations, ids, transact, accessChannel, authenticator }),
+    keys: createKeys({ database, organizations, ids, transact, audit, accessChannel, authenticator }),
     organizations,
     webhooks: {
       ...createReadWebhooks(dependencies, organizations),
-      create: createCreateWebhook(dependencies, { organizations, transact, wakeVerification }),
-      update: createUpdateWebhook(dependencies, { organizations, transact, wakeVerification }),
+      create: createCreateWebhook(dependencies, { organizations, transact, audit, wakeVerification }),
+      update: createUpdateWebhook(dependencies, { organizations, transact, audit, wakeVerification }),
       delete: createDeleteWebhook(inTransaction),
-      rotateSecret: createRotateSecret(dependencies, { transact }),
-      readSecret: createReadSecret(dependencies),
+      rotateSecret: createRotateSecret(dependencies, { transact, audit }),
+      readSecret: createReadSecret(dependencies, { audit }),
       listByOffset: createListWebhooksByOffset(dependencies, organizations),
-      test: createTestWebhook(dependencies),
+      test: createTestWebhook(dependencies, { audit }),
       verify: verifyWebhook.verify,
       pause: createPauseWebhook(inTransaction),
       resume: createResumeWebhook(inTransaction),
       disable: createDisableWebhook(inTransaction),
       activate: createActivateWebhook({ ...inTransaction, wakeVerification }),
-      import: createImportWebhook(dependencies, { organizations, transact, wakeVerification }),
+      import: createImportWebhook(dependencies, { organizations, transact, audit, wakeVerification }),
       setStatus: createSetWebhookStatus(inTransaction),
       send: sendToWebhook.send,
     },
@@ -136,7 +140,8 @@ export function createUseCases(dependencies: Dependencies): UseCases {
       replay: sendToWebhook.replay,
       log: createReadDeliveryLog(dependencies),
     },
-    recoveries: createRecoveries(dependencies, { organizations, transact, wakeRecovery: recoveryWorker.wake }),
+    recoveries: createRecoveries(dependencies, { organizations, transact, audit, wakeRecovery: recoveryWorker.wake }),
+    audit: createReadAudit(dependencies, organizations),
     runIdempotently: createRunIdempotently(dependencies),
     idempotencyCleaner: createIdempotencyCleaner(dependencies),
     verificationWorker,

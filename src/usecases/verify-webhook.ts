@@ -4,6 +4,8 @@ import type { VerificationMethod } from "../domain/webhook.ts";
 import { type VerificationOutcome, verifyByChallenge, verifyByCloudEvents } from "../outbound/verification.ts";
 import { type Webhook, WebhookEntity } from "../store/entities/webhook.ts";
 import { type Principal, requireOperator } from "./access.ts";
+import { type AuditedCaller, type AuditTrail, systemCaller } from "./audit-trail.ts";
+import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
 import type { Transact } from "./changes.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { requireOwnWebhook } from "./projects.ts";
@@ -42,11 +44,18 @@ export interface VerificationTarget {
   format: WebhookFormat;
 }
 
-export function createVerifyWebhook(dependencies: Dependencies, { transact }: { transact: Transact }): VerifyWebhook {
+export function createVerifyWebhook(
+  dependencies: Dependencies,
+  { transact, audit }: { transact: Transact; audit: AuditTrail },
+): VerifyWebhook {
   const { database, ids } = dependencies;
 
   /** Resolves to undefined where the webhook is gone. */
-  function record(target: VerificationTarget, outcome: VerificationOutcome): Promise<Verified | undefined> {
+  function record(
+    by: AuditedCaller,
+    target: VerificationTarget,
+    outcome: VerificationOutcome,
+  ): Promise<Verified | undefined> {
     return transact(async (em, marks) => {
       const webhook = await em.findOne(WebhookEntity, { id: target.id }, { lockMode: LockMode.PESSIMISTIC_WRITE });
       if (webhook === null) return undefined;
@@ -54,12 +63,15 @@ export function createVerifyWebhook(dependencies: Dependencies, { transact }: { 
         return { verified: false, failure: changedMeanwhile, record: await webhookRecord(em, webhook) };
       }
       const wasUnverified = webhook.status === "UNVERIFIED";
+      const was = auditedWebhook(webhook);
       applyOutcome(webhook, outcome, new Date(ids.now()));
       await em.flush();
       // What waits from before is sent; where the failure switched the webhook off, it is cancelled.
       if (wasUnverified && webhook.status !== "UNVERIFIED") await wakeLane(em, webhook.id, marks);
       marks.webhookChanged(webhook.organizationId);
       const failure = outcome.verified ? "" : outcome.failure;
+      const after = { ...auditedWebhook(webhook), ...(outcome.verified ? {} : { failure }) };
+      await audit.record(em, by, { ...aboutWebhook(webhook), action: "webhook.verify", before: was, after });
       return { verified: outcome.verified, failure, record: await webhookRecord(em, webhook) };
     });
   }
@@ -71,13 +83,13 @@ export function createVerifyWebhook(dependencies: Dependencies, { transact }: { 
       const { id, url, format, verificationMethod: method } = webhook;
       if (method === "VOUCHED") requireOperator(principal, "vouching for a receiver again");
       const asked = { id, url, method, format };
-      const verified = await record(asked, await askReceiver(dependencies, asked));
+      const verified = await record(principal, asked, await askReceiver(dependencies, asked));
       if (verified === undefined) throw webhookNotFound(id);
       return verified;
     },
 
     async verifyClaimed(claim, signal) {
-      await record(claim, await askReceiver(dependencies, claim, signal));
+      await record(systemCaller("verification-worker"), claim, await askReceiver(dependencies, claim, signal));
     },
   };
 }

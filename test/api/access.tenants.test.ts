@@ -2,6 +2,7 @@ import { type DescMethod, type DescService, fromJson } from "@bufbuild/protobuf"
 import { timestampFromDate, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { Code, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { AuditService } from "../../gen/tellwire/v1/audit_service_pb.ts";
 import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
 import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
@@ -32,6 +33,7 @@ beforeAll(async () => {
   });
   const { deliveryId, eventId } = await clients.webhooks.testWebhook({ id: webhook!.id });
   const { apiKeys } = await clients.organizations.listApiKeys({ organizationId: organization });
+  const { auditEntries } = await clients.audit.listAuditEntries({});
   const request = { webhookId: webhook!.id, scope: RecoveryScope.FAILED, sinceTime };
   const { recovery } = await clients.deliveries.recoverDeliveries(request);
   theirs = {
@@ -41,6 +43,7 @@ beforeAll(async () => {
     event: eventId,
     key: apiKeys[0]!.id,
     recovery: recovery!.id,
+    auditEntry: auditEntries[0]!.id,
   };
   stranger = (await api.addOrganization()).clients;
   const missing = () => newUuid(api.dependencies.ids);
@@ -51,6 +54,7 @@ beforeAll(async () => {
     event: publicId("event", missing()),
     key: publicId("apiKey", missing()),
     recovery: publicId("recovery", missing()),
+    auditEntry: publicId("auditEntry", missing()),
   };
 });
 afterAll(async () => {
@@ -65,6 +69,7 @@ interface Ids {
   event: string;
   key: string;
   recovery: string;
+  auditEntry: string;
 }
 
 const data = fromJson(ValueSchema, {});
@@ -99,6 +104,8 @@ const questions: Record<string, Record<string, (clients: Clients, ids: Ids) => P
   ListRecoveries: { organization: (c, i) => c.deliveries.listRecoveries(org(i)) },
   CancelRecovery: byIdAndOrganization("recovery", (c, request) => c.deliveries.cancelRecovery(request)),
   GetOrganization: { organization: (c, i) => c.organizations.getOrganization({ id: i.organization }) },
+  GetAuditEntry: byIdAndOrganization("auditEntry", (c, request) => c.audit.getAuditEntry(request)),
+  ListAuditEntries: { organization: (c, i) => c.audit.listAuditEntries(org(i)) },
   CreateApiKey: { organization: (c, i) => c.organizations.createApiKey(org(i)) },
   ListApiKeys: { organization: (c, i) => c.organizations.listApiKeys(org(i)) },
   RevokeApiKey: {
@@ -119,7 +126,7 @@ const withoutQuestion = [
   "UpdateOrganization",
 ];
 
-const services: DescService[] = [WebhookService, EventService, DeliveryService, OrganizationService];
+const services: DescService[] = [WebhookService, EventService, DeliveryService, OrganizationService, AuditService];
 const methods = services.flatMap((service) =>
   service.methods.map((method): [DescService, DescMethod] => [service, method]),
 );
@@ -170,6 +177,8 @@ it("lists show a key its own organization's things alone", async () => {
   expect((await api.operator.deliveries.listDeliveries({ eventId: theirs.event })).deliveries).toHaveLength(1);
   expect((await stranger.deliveries.listRecoveries({ webhookId: theirs.webhook })).recoveries).toEqual([]);
   expect((await api.operator.deliveries.listRecoveries({ webhookId: theirs.webhook })).recoveries).toHaveLength(1);
+  expect((await stranger.audit.listAuditEntries({ resourceId: theirs.webhook })).auditEntries).toEqual([]);
+  expect((await api.operator.audit.listAuditEntries({ resourceId: theirs.webhook })).auditEntries).toHaveLength(2);
   expect((await api.operator.organizations.listOrganizations({})).organizations.length).toBeGreaterThan(1);
 });
 
@@ -230,7 +239,7 @@ function questionsById() {
 
 /** An error without the ids, which are the only thing that may differ. */
 function anonymous(error: object): unknown {
-  return JSON.parse(JSON.stringify(error).replaceAll(/\b(org|wh|evt|dlv|key|rcv)_[0-9a-z]{26}/g, "$1_…"));
+  return JSON.parse(JSON.stringify(error).replaceAll(/\b(org|wh|evt|dlv|key|rcv|aud)_[0-9a-z]{26}/g, "$1_…"));
 }
 
 async function callEmpty(service: DescService, method: DescMethod, headers: Record<string, string>): Promise<unknown> {

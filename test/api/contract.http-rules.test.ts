@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { AuditService } from "../../gen/tellwire/v1/audit_service_pb.ts";
 import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
 import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
@@ -42,10 +43,12 @@ const rules = [
   ["OrganizationService/CreateApiKey", "POST /v1/organizations/{organization_id}/api-keys", "api_key", ""],
   ["OrganizationService/ListApiKeys", "GET /v1/organizations/{organization_id}/api-keys", "", ""],
   ["OrganizationService/RevokeApiKey", "DELETE /v1/organizations/{organization_id}/api-keys/{id}", "", ""],
+  ["AuditService/ListAuditEntries", "GET /v1/audit-entries", "", ""],
+  ["AuditService/GetAuditEntry", "GET /v1/audit-entries/{id}", "", "audit_entry"],
 ];
 
 test("the routes of the contract, with what is their body and their answer, are those that clients know", () => {
-  const services = [WebhookService, EventService, DeliveryService, OrganizationService];
+  const services = [WebhookService, EventService, DeliveryService, OrganizationService, AuditService];
   expect(services.flatMap((service) => readHttpBindings(service).map(ruleOf))).toEqual(rules);
 });
 

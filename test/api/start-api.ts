@@ -3,6 +3,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
 import { type Client, ConnectError, createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { AuditService } from "../../gen/tellwire/v1/audit_service_pb.ts";
 import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
 import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
@@ -51,6 +52,7 @@ export interface Clients {
   events: Client<typeof EventService>;
   deliveries: Client<typeof DeliveryService>;
   organizations: Client<typeof OrganizationService>;
+  audit: Client<typeof AuditService>;
 }
 
 export const operatorKey = "operator-key-of-the-tests-0123456789";
@@ -189,6 +191,7 @@ function clientsOn(transport: Transport): Clients {
     events: createClient(EventService, transport),
     deliveries: createClient(DeliveryService, transport),
     organizations: createClient(OrganizationService, transport),
+    audit: createClient(AuditService, transport),
   };
 }
 

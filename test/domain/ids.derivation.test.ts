@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  createOrderedUuids,
   deliveryIdOf,
   deliveryIdRange,
   deliveryIds,
@@ -50,6 +51,20 @@ describe("ids", () => {
     expect(early).toMatch(uuid);
     expect(early < late).toBe(true);
     expect(Number.parseInt(early.replaceAll("-", "").slice(0, 12), 16)).toBe(1_700_000_000_000);
+  });
+
+  test("ids that are made one after the other in one millisecond stand in that order", () => {
+    let now = 1_700_000_000_000;
+    const newId = createOrderedUuids({ now: () => now, randomBytes });
+    const ids = Array.from({ length: 4_096 }, newId);
+    now += 1;
+    ids.push(newId());
+    expect(ids.toSorted()).toEqual(ids);
+    expect(new Set(ids).size).toBe(4_097);
+    for (const id of [ids[0]!, ids[4_095]!]) {
+      expect(id).toMatch(uuid);
+      expect(timeOfId(id)).toBe(1_700_000_000_000);
+    }
   });
 
   test("a publisher's own id always means the same event, and another organization's means another", () => {

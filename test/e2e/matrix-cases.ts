@@ -30,6 +30,7 @@ const unknown = {
   event: { request: { id: `evt_${nobody}` }, reason: "EVENT_NOT_FOUND" },
   delivery: { request: { id: `dlv_${nobody}` }, reason: "DELIVERY_NOT_FOUND" },
   recovery: { request: { id: `rcv_${nobody}` }, reason: "RECOVERY_NOT_FOUND" },
+  auditEntry: { request: { id: `aud_${nobody}` }, reason: "AUDIT_ENTRY_NOT_FOUND" },
   organization: { request: { id: `org_${nobody}` }, reason: "ORGANIZATION_NOT_FOUND" },
 };
 const invalidId = { request: { id: "7" }, fields: ["id"] };
@@ -315,5 +316,28 @@ export const cases: Readonly<Record<string, RpcCase>> = {
       reason: "ORGANIZATION_NOT_FOUND",
     }),
     unknown: { request: { organizationId: `org_${nobody}`, id: `key_${nobody}` }, reason: "ORGANIZATION_NOT_FOUND" },
+  },
+  "AuditService/ListAuditEntries": {
+    success: async ({ webhook }) => ({
+      resourceId: await webhook(),
+      action: "webhook.create",
+      createdAfter: timestampFromDate(new Date(0)),
+      pageSize: 3,
+    }),
+    invalid: {
+      request: { action: "Webhook", resourceId: "7", pageSize: 201 },
+      fields: ["page_size", "action", "resource_id"],
+    },
+    foreign: listOfOther,
+    unknown: listOfNobody,
+  },
+  "AuditService/GetAuditEntry": {
+    success: async ({ auditEntry }) => ({ id: await auditEntry() }),
+    invalid: invalidId,
+    foreign: async ({ auditEntry, other }) => ({
+      request: { id: await auditEntry(other) },
+      reason: "AUDIT_ENTRY_NOT_FOUND",
+    }),
+    unknown: unknown.auditEntry,
   },
 };

@@ -1,6 +1,7 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Client, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
+import { AuditService } from "../../gen/tellwire/v1/audit_service_pb.ts";
 import { DeliveryStatus } from "../../gen/tellwire/v1/delivery_pb.ts";
 import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
@@ -32,6 +33,10 @@ export interface World {
   /** A recovery of a new webhook that has ended, or one that was cancelled. */
   recovery(tenant?: Tenant): Promise<string>;
   cancelledRecovery(): Promise<string>;
+  /** A recovery that waits, and can be cancelled. */
+  runningRecovery(): Promise<string>;
+  /** The audit entry of the creation of a new webhook. */
+  auditEntry(tenant?: Tenant): Promise<string>;
   organization(): Promise<string>;
   apiKey(organizationId: string): Promise<string>;
   /** A word that nothing else has: a project or an event type for lists of one. */
@@ -74,6 +79,9 @@ export async function createWorld(tellwire: TellwireProcess, receiverUrl: string
     await clients.webhooks.pauseWebhook({ id });
     return id;
   };
+  // It is about the events of this moment, and waits for them to be on record: there is time to cancel it, before it has looked at any.
+  const runningRecovery = async (): Promise<string> =>
+    await recover(clients, await webhook(), RecoveryScope.NEVER_SENT, Date.now() - 5);
   return {
     operatorKey: tellwire.operatorKey,
     own,
@@ -110,11 +118,15 @@ export async function createWorld(tellwire: TellwireProcess, receiverUrl: string
       );
       return id;
     },
-    // It is about the events of this moment, and waits for them to be on record: there is time to cancel it, before it has looked at any.
+    runningRecovery,
     async cancelledRecovery() {
-      const id = await recover(clients, await webhook(), RecoveryScope.NEVER_SENT, Date.now() - 5);
+      const id = await runningRecovery();
       await clients.deliveries.cancelRecovery({ id });
       return id;
+    },
+    async auditEntry(of = own) {
+      const resourceId = await webhook(of);
+      return (await clients.audit.listAuditEntries({ resourceId })).auditEntries[0]?.id ?? "";
     },
     async organization() {
       const { organization } = await organizations.createOrganization({ organization: { name: "Another" } });
@@ -151,6 +163,7 @@ function openClients({ httpUrl, operatorKey }: TellwireProcess, onCall: OnCall) 
     events: createClient(EventService, transport),
     deliveries: createClient(DeliveryService, transport),
     organizations: createClient(OrganizationService, transport),
+    audit: createClient(AuditService, transport),
   };
 }
 

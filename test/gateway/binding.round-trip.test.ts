@@ -1,6 +1,7 @@
 import { type DescMessage, equals, fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { AuditService } from "../../gen/tellwire/v1/audit_service_pb.ts";
 import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
 import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
@@ -15,7 +16,7 @@ import { createBinder } from "./bind-without-server.ts";
 import { fixtureService } from "./fixture.ts";
 import { type Json, toRestRequest } from "./rest-client.ts";
 
-const services = [WebhookService, EventService, DeliveryService, OrganizationService];
+const services = [WebhookService, EventService, DeliveryService, OrganizationService, AuditService];
 
 describe("any request goes through its REST binding and comes back equal", () => {
   check([fixtureService], readHttpBindings(fixtureService));

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { AuditService } from "../../gen/tellwire/v1/audit_service_pb.ts";
 import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
 import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
@@ -81,7 +82,7 @@ test("every rule of the fixture is read, and a method without one is not served"
 });
 
 describe("the project's own contract", () => {
-  const services = [WebhookService, EventService, DeliveryService, OrganizationService];
+  const services = [WebhookService, EventService, DeliveryService, OrganizationService, AuditService];
   const bindings = services.flatMap(readHttpBindings);
   const routes = createGatewayRoutes(services, createServiceRegistry(services));
 

@@ -198,6 +198,15 @@ describe("every operation, from the document alone", () => {
     expect(cancelled.status).toBe("RECOVERY_STATUS_CANCELLED");
   });
 
+  test("the audit log", async () => {
+    type Listed = { auditEntries: { id: string; action: string; resourceId: string }[] };
+    const list = "AuditService_ListAuditEntries";
+    const { auditEntries } = await call<Listed>(customer, list, { resourceId: ids.webhook, pageSize: 5 });
+    const [newest] = auditEntries;
+    expect(newest).toMatchObject({ resourceId: ids.webhook });
+    expect(await call(customer, "AuditService_GetAuditEntry", { id: newest!.id })).toEqual(newest);
+  });
+
   test("what fails is answered as documented", async () => {
     const unknown = { id: "wh_01k8djrfaefx88mtvwhpf0y6hb" };
     expect(await call(customer, "WebhookService_GetWebhook", unknown, undefined, 404)).toMatchObject({

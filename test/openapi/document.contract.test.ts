@@ -1,6 +1,7 @@
 import { create, fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
 import { describe, expect, test } from "vitest";
+import { AuditService } from "../../gen/tellwire/v1/audit_service_pb.ts";
 import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
 import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
@@ -15,7 +16,7 @@ import { compileSchemas, operationsOf, pointer, readDocument } from "./document-
 const document = readDocument();
 const operations = operationsOf(document);
 const schemas = compileSchemas(document);
-const services = [WebhookService, EventService, DeliveryService, OrganizationService];
+const services = [WebhookService, EventService, DeliveryService, OrganizationService, AuditService];
 const bindings = services.flatMap(readHttpBindings);
 const registry = createServiceRegistry(services);
 const validator = createValidator();

@@ -22,7 +22,7 @@ it("a database from before the first release is refused, with what to do", async
 
 it("an empty database lacks the first migration, a migrated one none, and one of a version that this one does not know is refused", async () => {
   const database = await openEmbedded(undefined);
-  expect(await database.pendingMigrations()).toEqual(["2026-11-22-initial"]);
+  expect(await database.pendingMigrations()).toContain("2026-11-22-initial");
   await database.migrate();
   expect(await database.pendingMigrations()).toEqual([]);
   expect(await database.migrate()).toEqual([]);

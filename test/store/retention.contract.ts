@@ -1,4 +1,6 @@
+import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { newUuid } from "../../src/domain/ids.ts";
 import type { Database } from "../../src/store/database.ts";
 import { type DroppedPartitions, dropExpired } from "../../src/store/drop-expired.ts";
 import { ensurePartitions } from "../../src/store/partitions.ts";
@@ -91,6 +93,7 @@ export function itKeepsWhatIsWanted(open: () => Promise<{ database: Database; cl
       database,
       now: () => now,
       ...retention,
+      auditRetentionMs: 400 * dayMs,
       intervalMs: 1,
       onDropped: ({ dropped }) => {
         reported.push(...dropped);
@@ -110,5 +113,28 @@ export function itKeepsWhatIsWanted(open: () => Promise<{ database: Database; cl
     expect(reported).toContain("attempt_20240117");
     expect(await partitionsOf(database.sql, "20240217")).toHaveLength(3);
     expect(await partitionsOf(database.sql, "20240117")).toEqual([]);
+  });
+
+  it("audit entries stay for as long as is said, and are removed after it, however many they are", async () => {
+    const now = Date.UTC(2025, 0, 10);
+    const auditRetentionMs = 400 * dayMs;
+    const at = (ms: number) => newUuid({ now: () => ms, randomBytes: (size) => randomBytes(size) });
+    const old = Array.from({ length: 2_500 }, (_, index) => at(now - auditRetentionMs - 1 - index));
+    const kept = [at(now - auditRetentionMs), at(now)];
+    const ids = [...old, ...kept];
+    const insert = `insert into audit_entry (id, actor_kind, actor_id, action, resource_type, changed_fields)
+      select id, 'SYSTEM', 'x', 'webhook.verify', 'webhook', '{}' from unnest($1::uuid[]) as e (id)`;
+    await database.sql.query({ name: "", text: insert }, [ids]);
+    const worker = createRetentionWorker({
+      database,
+      now: () => now,
+      ...retention,
+      auditRetentionMs,
+      onDropped: () => {},
+      onFailure: () => {},
+    });
+    await worker.run();
+    const left = await database.sql.query({ name: "", text: "select id from audit_entry order by id" }, []);
+    expect(left).toEqual(kept.map((id) => ({ id })));
   });
 }

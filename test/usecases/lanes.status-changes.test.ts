@@ -3,6 +3,7 @@ import { newUuid, parseId } from "../../src/domain/ids.ts";
 import { claimLanes, releaseLane } from "../../src/store/sql/lanes.ts";
 import { recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
 import type { DeliveryRecord } from "../../src/store/sql/write-deliveries.ts";
+import { createAuditTrail } from "../../src/usecases/audit-trail.ts";
 import { createTransact } from "../../src/usecases/changes.ts";
 import { createResumeWebhook } from "../../src/usecases/resume-webhook.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
@@ -42,6 +43,7 @@ it("a delivery that is scheduled as the first while its webhook is being resumed
   const transact = createTransact(api.database, api.dependencies.changes);
   const resume = createResumeWebhook({
     now: Date.now,
+    audit: createAuditTrail(api.dependencies.ids),
     transact: (work) =>
       transact(async (em, marks) => {
         const resumed = await work(em, marks);

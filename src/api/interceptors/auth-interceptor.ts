@@ -16,10 +16,12 @@ export function createAuthInterceptor({ authenticate, openServices }: AuthInterc
     if (openServices.has(request.service.typeName)) return await next(request);
     const admit = async (): Promise<Principal> => {
       const principal = await authenticate({ keyText: keyOf(request.header), ...peerOf(request) });
+      // Before what it may do is asked: the log of denied calls tells who it was.
+      request.contextValues.set(principalKey, principal);
       requireScope(principal, ruleOf(request.method));
       return principal;
     };
-    request.contextValues.set(principalKey, await admit());
+    await admit();
     return await next(request.stream ? { ...request, message: admittedEach(request.message, admit) } : request);
   };
 }
@@ -28,6 +30,11 @@ export interface AuthInterceptorOptions {
   authenticate: Authenticate;
   /** Full names, such as `grpc.health.v1.Health`. */
   openServices: ReadonlySet<string>;
+}
+
+/** Who calls, as far as that is known: undefined for a call that did not get past authentication. */
+export function findPrincipal({ contextValues }: { contextValues: ContextValues }): Principal | undefined {
+  return contextValues.get(principalKey);
 }
 
 /** Who calls, in a handler behind the interceptor. */

@@ -48,6 +48,7 @@ const descriptions: Readonly<Record<Reason | GatewayReason, Described | undefine
   ORGANIZATION_NOT_FOUND: { description: "there is no such organization, or the key belongs to another one" },
   API_KEY_NOT_FOUND: { description: "the organization has no such key" },
   RECOVERY_NOT_FOUND: { description: "there is no such recovery, or it belongs to another organization" },
+  AUDIT_ENTRY_NOT_FOUND: { description: "there is no such audit entry, or it belongs to another organization" },
   PROJECT_NOT_FOUND: { description: "the organization lists its projects, and this is none of them", only: "change" },
   NOT_ACCEPTABLE: { description: "the Accept header leaves out what the answer is" },
   WEBHOOK_NAME_TAKEN: { description: "another webhook of the organization has the name", only: "change" },

@@ -102,6 +102,8 @@ export function examples(): Readonly<Record<string, Example>> {
     },
     OrganizationService_ListApiKeys: { response: { apiKeys: [apiKey] } },
     OrganizationService_RevokeApiKey: { response: {} },
+    AuditService_ListAuditEntries: { response: { auditEntries: [auditEntry] } },
+    AuditService_GetAuditEntry: { response: auditEntry },
   };
 }
 
@@ -201,6 +203,20 @@ const halfway: JsonObject = {
   resentCount: "1500",
   progressPercent: 52,
   updateTime: "2025-11-22T09:00:01Z",
+};
+
+const auditEntry: JsonObject = {
+  id: "aud_01k8djrfaefx88mtvwhpf0y6hb",
+  createTime: "2025-11-22T09:12:04.310Z",
+  organizationId: ids.organization,
+  actor: { kind: "AUDIT_ACTOR_KIND_API_KEY", id: "key_01k8djrfaefx88mtvwhpf0y6hb" },
+  action: "webhook.update",
+  resourceType: "webhook",
+  resourceId: ids.webhook,
+  origin: { address: "192.0.2.10", userAgent: "shop-admin/3.1", requestId: "req_5d0c4a7be2f19a63c8d1f0aa" },
+  changedFields: ["eventTypes", "headers.x-shop"],
+  before: { eventTypes: ["order.*"], headers: { "x-shop": "***" } },
+  after: { eventTypes: ["order.*", "invoice.paid"], headers: { "x-shop": "***" } },
 };
 
 const scheduled: JsonObject = {

@@ -42,6 +42,7 @@ const services = [
   { typeName: "tellwire.v1.EventService", tag: "Events" },
   { typeName: "tellwire.v1.DeliveryService", tag: "Deliveries" },
   { typeName: "tellwire.v1.OrganizationService", tag: "Organizations" },
+  { typeName: "tellwire.v1.AuditService", tag: "Audit log" },
 ];
 
 function missing(typeName: string): never {

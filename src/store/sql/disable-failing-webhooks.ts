@@ -1,5 +1,7 @@
+import { webhookDisabledEntry } from "../../domain/audit-entry.ts";
 import { webhookDisabled } from "../../domain/operational-event.ts";
 import type { Sql } from "../sql.ts";
+import { insertAuditEntries } from "./insert-audit-entries.ts";
 import { insertOperationalEvents } from "./insert-operational-events.ts";
 
 /** A webhook whose attempts have done nothing but fail. Times in milliseconds since the epoch. */
@@ -37,8 +39,9 @@ async function disableOne(
   const reason = `every attempt has failed since ${isoTime(failingSince)}, for ${durationText(afterMs)} or longer${why}`;
   const [row] = await transaction.query<{ version: number }>(disable, [id, reason, isoTime(now), organizationId]);
   if (row === undefined) return;
-  const told = webhookDisabled({ webhookId: id, organizationId, reason, version: row.version, at: now });
-  await insertOperationalEvents(transaction, [told]);
+  const disabled = { webhookId: id, organizationId, reason, version: row.version, at: now };
+  await insertOperationalEvents(transaction, [webhookDisabled(disabled)]);
+  await insertAuditEntries(transaction, [webhookDisabledEntry(disabled, "failing-webhook-worker")]);
 }
 
 function isoTime(ms: number): string {

@@ -1,8 +1,10 @@
 import type { AttemptError, AttemptTrigger } from "../../domain/attempt.ts";
+import { webhookDisabledEntry } from "../../domain/audit-entry.ts";
 import { deliveryExhausted, isOperationalEventType, webhookDisabled } from "../../domain/operational-event.ts";
 import { byteaArray, float8Array, int4Array, textArray, timestamptzArray, uuidArray } from "../binary-arrays.ts";
 import type { Sql } from "../sql.ts";
 import { type Disabling, disableWebhook } from "./disable-webhook.ts";
+import { insertAuditEntries } from "./insert-audit-entries.ts";
 import { insertOperationalEvents } from "./insert-operational-events.ts";
 import { giveTurns, type OrderedKey } from "./turns.ts";
 import { type DeliveryRecord, type WrittenDeliveries, writeDeliveries } from "./write-deliveries.ts";
@@ -32,7 +34,7 @@ export interface OutcomeBatch {
 
 /**
  * Writes a batch of outcomes in one transaction: deliveries, attempts, the lanes of what is still due, what an attempt disables, and the
- * operational events that tell of it. A batch that is written a second time, because nobody knows of its commit, changes nothing.
+ * operational events and audit entries that tell of it. A batch that is written a second time, because nobody knows of its commit, changes nothing.
  */
 export async function recordOutcomes(sql: Sql, batch: OutcomeBatch): Promise<void> {
   await sql.transaction(async (transaction) => {
@@ -101,6 +103,7 @@ async function disableWebhooks(
       continue;
     }
     disabledNow.push(disabled.webhookId);
+    await insertAuditEntries(sql, [webhookDisabledEntry(disabled, "delivery-engine")]);
     if (causes.some(({ eventType }) => !isOperationalEventType(eventType))) {
       await insertOperationalEvents(sql, [webhookDisabled(disabled)]);
     }
