@@ -9,6 +9,7 @@ import { createPostgreSqlTypeParsers, type SqlEntityManager } from "@mikro-orm/s
 import pg from "pg";
 import array from "postgres-array";
 import { TellwireError } from "../errors.ts";
+import { boundedClient } from "./bounded-client.ts";
 import { lockDataDir } from "./data-dir-lock.ts";
 import { ApiKeyEntity } from "./entities/api-key.ts";
 import { AttemptEntity } from "./entities/attempt.ts";
@@ -65,7 +66,12 @@ export async function openPostgres(url: string, options: { maxConnections: numbe
     pool: { min: 0, max: options.maxConnections },
     // A pool that never gives up on a connection attempt would hang readiness with it.
     // Nor may one that fell silent: the statements of a running service are short.
-    driverOptions: { connectionTimeoutMillis: 5_000, query_timeout: 30_000, keepAlive: true, options: planEachTime },
+    driverOptions: {
+      Client: boundedClient(30_000),
+      connectionTimeoutMillis: 5_000,
+      keepAlive: true,
+      options: planEachTime,
+    },
   });
   const pool = await (orm.em.getConnection() as unknown as PostgreSqlConnection).getNativeClient();
   await requireConnection(pool, url).catch(async (error) => {
