@@ -2,10 +2,13 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { withScopes } from "../src/dialects/document-scopes.ts";
 import { layerDocument } from "../src/dialects/layer/openapi.ts";
 import { layersDocument } from "../src/dialects/layers/openapi.ts";
 import { verifikDocument } from "../src/dialects/verifik/openapi.ts";
 import { tellwireDocument } from "../src/openapi/content/tellwire-document.ts";
+import { createServedDialects } from "../src/served-dialects.ts";
+import type { UseCases } from "../src/usecases/use-cases.ts";
 import { version } from "../src/version.ts";
 
 const [folder = "gen"] = process.argv.slice(2);
@@ -16,12 +19,19 @@ const image = execFileSync("buf", ["build", "--output", "-#format=binpb"], {
 });
 const documents = {
   "openapi.json": tellwireDocument(image, version),
-  "openapi/layer.json": layerDocument(version),
-  "openapi/verifik.json": verifikDocument(version),
-  "openapi/layers.json": layersDocument(version),
+  "openapi/layer.json": dialectDocument("layer", layerDocument(version)),
+  "openapi/verifik.json": dialectDocument("verifik", verifikDocument(version)),
+  "openapi/layers.json": dialectDocument("layers", layersDocument(version)),
 };
 for (const [name, document] of Object.entries(documents)) {
   const path = join(folder, name);
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, `${JSON.stringify(document, undefined, 2)}\n`);
+}
+
+/** Of the dialect its table of routes alone is read: nothing is called. */
+function dialectDocument(name: string, document: Record<string, unknown>): Record<string, unknown> {
+  const defaultPolicy = { delaysMs: [], maxAttempts: 1, timeoutMs: 1_000 };
+  const dialects = createServedDialects({} as UseCases, { publicUrl: undefined, tls: undefined, defaultPolicy });
+  return withScopes(document, dialects.find((dialect) => dialect.name === name)?.routes ?? []);
 }

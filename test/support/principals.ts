@@ -3,7 +3,7 @@ import type { OperatorPrincipal, OrganizationPrincipal, Origin } from "../../src
 import type { Peer } from "../../src/usecases/authenticate.ts";
 
 /** From nowhere in particular. */
-export const origin: Origin = { address: undefined, userAgent: undefined, requestId: undefined };
+const origin: Origin = { address: undefined, userAgent: undefined, requestId: undefined };
 
 /** A peer that shows nothing but its key. */
 export const peer: Peer = { origin, clientCertificate: undefined };
