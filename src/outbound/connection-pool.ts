@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { Client, type Dispatcher } from "undici";
 import type { Connector } from "./connector.ts";
+import { ExchangeFailure } from "./exchange-failure.ts";
 
 /** One connection to an origin, used by one exchange at a time. */
 export interface Connection {
@@ -8,7 +9,9 @@ export interface Connection {
   dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void;
   /** Whether the socket has served an exchange before, so that its receiver may have closed it meanwhile. */
   isReused(): boolean;
-  /** Gives the connection back for other exchanges. */
+  /** Milliseconds since it was opened. */
+  ageMs(): number;
+  /** Gives the connection back for other exchanges. It is closed instead where its receiver answered without taking the request. */
   release(): void;
   /** Closes it at once, whatever it is doing: looking up a name, connecting, exchanging. */
   destroy(): void;
@@ -32,6 +35,8 @@ export interface ConnectionPoolOptions {
   maxIdle: number;
   /** How long a connection may wait for work. A receiver's own `keep-alive: timeout=` counts instead, up to a minute. */
   idleTimeoutMs: number;
+  /** How long after it was opened a connection may begin an exchange: then the name is looked up, and its addresses checked, anew. */
+  maxAgeMs: number;
 }
 
 /**
@@ -39,7 +44,7 @@ export interface ConnectionPoolOptions {
  * exchanges run at a time is the caller's to bound.
  */
 export function createConnectionPool(options: ConnectionPoolOptions): ConnectionPool {
-  const { connector, maxIdlePerOrigin, maxIdle, idleTimeoutMs } = options;
+  const { connector, maxIdlePerOrigin, maxIdle, idleTimeoutMs, maxAgeMs } = options;
   /** Waiting connections by origin, the one used last at the end: it is taken first, so that surplus ones go idle and close. */
   const idleByOrigin = new Map<string, Connection[]>();
   /** All waiting connections, the one that has waited longest first. */
@@ -73,15 +78,23 @@ export function createConnectionPool(options: ConnectionPoolOptions): Connection
     }
   }
 
+  function takeIdle(origin: string): Connection | undefined {
+    const siblings = idleByOrigin.get(origin);
+    const connection = siblings?.pop();
+    if (siblings?.length === 0) idleByOrigin.delete(origin);
+    if (connection) idle.delete(connection);
+    return connection;
+  }
+
   return {
     open,
     acquire(origin) {
-      const siblings = idleByOrigin.get(origin);
-      const connection = siblings?.pop();
-      if (connection === undefined) return open(origin);
-      if (siblings?.length === 0) idleByOrigin.delete(origin);
-      idle.delete(connection);
-      return connection;
+      for (;;) {
+        const connection = takeIdle(origin);
+        if (connection === undefined) return open(origin);
+        if (connection.ageMs() < maxAgeMs) return connection;
+        connection.destroy();
+      }
     },
     close() {
       isClosed = true;
@@ -93,6 +106,12 @@ export function createConnectionPool(options: ConnectionPoolOptions): Connection
 /** The head of a response may take 16 KiB; undici fails the exchange beyond that. */
 const MAX_RESPONSE_HEAD_BYTES = 16 * 1024;
 
+/**
+ * All that one exchange reads, which is far more than head and body may take: it bounds what is thrown away, such as informational responses,
+ * chunk extensions and reason phrases, which a receiver could send for as long as the deadline lets it.
+ */
+const MAX_EXCHANGE_BYTES = 1024 * 1024;
+
 interface ConnectionEvents {
   connector: Connector;
   idleTimeoutMs: number;
@@ -103,7 +122,9 @@ interface ConnectionEvents {
 function openConnection(origin: string, events: ConnectionEvents): Connection {
   const url = new URL(origin);
   let socket: Socket | undefined;
+  let openedMs = performance.now();
   let releases = 0;
+  let bytesBefore = 0;
   let isDestroyed = false;
   const client = new Client(url, {
     allowH2: false,
@@ -116,30 +137,47 @@ function openConnection(origin: string, events: ConnectionEvents): Connection {
     keepAliveMaxTimeout: 60_000,
     connect(_options, callback) {
       releases = 0;
+      bytesBefore = 0;
+      openedMs = performance.now();
       socket = events.connector(url, (failure, ready) => {
-        if (ready) callback(null, ready);
-        else callback(failure ?? new Error("a connector answered with nothing"), null);
+        if (!ready) return callback(failure ?? new Error("a connector answered with nothing"), null);
+        callback(null, ready);
+        ready.on("readable", boundBytes);
       });
     },
   });
   client.on("disconnect", events.onDisconnect);
 
   return {
-    dispatch: (options, handler) => void client.dispatch(options, handler),
+    dispatch(options, handler) {
+      bytesBefore = socket?.bytesRead ?? 0;
+      client.dispatch(options, handler);
+    },
     isReused: () => releases > 0,
+    ageMs: () => performance.now() - openedMs,
     release() {
       releases += 1;
-      events.onRelease();
+      // What the receiver has not taken would wait here, and the next request behind it.
+      if (socket && socket.writableLength > 0) destroy();
+      else events.onRelease();
     },
-    destroy() {
-      if (isDestroyed) return;
-      isDestroyed = true;
-      events.onDisconnect();
-      // A socket that is still being opened is not known to undici yet.
-      socket?.destroy();
-      client.destroy().catch(() => {});
-    },
+    destroy,
   };
+
+  function boundBytes(this: Socket): void {
+    if (this.bytesRead - bytesBefore > MAX_EXCHANGE_BYTES) {
+      this.destroy(new ExchangeFailure("PROTOCOL", "the response is longer than 1 MiB"));
+    }
+  }
+
+  function destroy(): void {
+    if (isDestroyed) return;
+    isDestroyed = true;
+    events.onDisconnect();
+    // A socket that is still being opened is not known to undici yet.
+    socket?.destroy();
+    client.destroy().catch(() => {});
+  }
 }
 
 function first<T>(set: ReadonlySet<T>): T | undefined {
