@@ -1,12 +1,14 @@
 import type { Socket } from "node:net";
 import { Client, type Dispatcher } from "undici";
 import type { Connector } from "./connector.ts";
-import { ExchangeFailure } from "./exchange-failure.ts";
+import { ExchangeFailure, headTooLarge } from "./exchange-failure.ts";
 
 /** One connection to an origin, used by one exchange at a time. */
 export interface Connection {
   /** Starts an exchange (see undici's Dispatcher). The connection is opened if it is not open. */
   dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void;
+  /** The head of a response is complete, or a part of its body came. What comes in between is bounded. */
+  noteProgress(): void;
   /** Whether the socket has served an exchange before, so that its receiver may have closed it meanwhile. */
   isReused(): boolean;
   /** Milliseconds since it was opened. */
@@ -103,14 +105,14 @@ export function createConnectionPool(options: ConnectionPoolOptions): Connection
   };
 }
 
-/** The head of a response may take 16 KiB; undici fails the exchange beyond that. */
-const MAX_RESPONSE_HEAD_BYTES = 16 * 1024;
-
 /**
- * All that one exchange reads, which is far more than head and body may take: it bounds what is thrown away, such as informational responses,
- * chunk extensions and reason phrases, which a receiver could send for as long as the deadline lets it.
+ * What may be read while neither the head of a response is complete nor a byte of its body comes: the head itself, and what is thrown away,
+ * such as chunk extensions and trailers. One read of the socket may exceed it before it is seen.
  */
-const MAX_EXCHANGE_BYTES = 1024 * 1024;
+const MAX_BYTES_WITHOUT_PROGRESS = 16 * 1024;
+
+/** All that one exchange may read, informational responses too. Head and body are far less, even where each byte is a chunk. */
+const MAX_EXCHANGE_BYTES = 256 * 1024;
 
 interface ConnectionEvents {
   connector: Connector;
@@ -125,11 +127,14 @@ function openConnection(origin: string, events: ConnectionEvents): Connection {
   let openedMs = performance.now();
   let releases = 0;
   let bytesBefore = 0;
+  let bytesAtProgress = 0;
   let isDestroyed = false;
   const client = new Client(url, {
     allowH2: false,
     pipelining: 1,
-    maxHeaderSize: MAX_RESPONSE_HEAD_BYTES,
+    // Never reached, for `boundBytes` comes before it. Beyond its own limit undici makes an error for each further header of the same read:
+    // a receiver could have our event loop for a tenth of a second a response.
+    maxHeaderSize: MAX_EXCHANGE_BYTES,
     // The exchange's own deadline covers all of these.
     headersTimeout: 0,
     bodyTimeout: 0,
@@ -137,7 +142,7 @@ function openConnection(origin: string, events: ConnectionEvents): Connection {
     keepAliveMaxTimeout: 60_000,
     connect(_options, callback) {
       releases = 0;
-      bytesBefore = 0;
+      bytesBefore = bytesAtProgress = 0;
       openedMs = performance.now();
       socket = events.connector(url, (failure, ready) => {
         if (!ready) return callback(failure ?? new Error("a connector answered with nothing"), null);
@@ -150,8 +155,11 @@ function openConnection(origin: string, events: ConnectionEvents): Connection {
 
   return {
     dispatch(options, handler) {
-      bytesBefore = socket?.bytesRead ?? 0;
+      bytesBefore = bytesAtProgress = socket?.bytesRead ?? 0;
       client.dispatch(options, handler);
+    },
+    noteProgress() {
+      bytesAtProgress = socket?.bytesRead ?? 0;
     },
     isReused: () => releases > 0,
     ageMs: () => performance.now() - openedMs,
@@ -165,8 +173,11 @@ function openConnection(origin: string, events: ConnectionEvents): Connection {
   };
 
   function boundBytes(this: Socket): void {
-    if (this.bytesRead - bytesBefore > MAX_EXCHANGE_BYTES) {
-      this.destroy(new ExchangeFailure("PROTOCOL", "the response is longer than 1 MiB"));
+    if (this.bytesRead - bytesAtProgress > MAX_BYTES_WITHOUT_PROGRESS) this.destroy(headTooLarge());
+    else if (this.bytesRead - bytesBefore > MAX_EXCHANGE_BYTES) {
+      this.destroy(
+        new ExchangeFailure("PROTOCOL", "the response takes more than 256 KiB for the first 16 KiB of its body"),
+      );
     }
   }
 
