@@ -87,11 +87,14 @@ describe("the habits of the code", () => {
     const servers = [
       "createServer",
       "createSecureServer",
+      "createSecureContext",
       "STATUS_CODES",
       "constants",
       "ServerResponse",
       "Http2ServerResponse",
       "isIP",
+      "isIPv4",
+      "isIPv6",
     ];
     const network =
       /^import\s+(?!type\b)(?:\{([^}]*)\}|[^"]*?)\s*from\s*"(?:undici|axios|(?:node:)?(?:https?|http2|net|tls|dgram|dns)(?:\/promises)?)"/gm;
