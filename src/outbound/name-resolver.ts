@@ -16,7 +16,8 @@ export interface NameResolverOptions {
 
 /**
  * Makes a resolver that asks DNS for A and AAAA at once, and keeps nothing: each call asks anew. It does not use the system's `getaddrinfo`,
- * which takes one of a few threads for as long as a name's servers are silent: two names of a hostile owner would hold up every other name.
+ * which takes one of a few threads for as long as a name's servers are silent: two names of a hostile owner would hold up every other name
+ * (docs/decisions/0008-names-are-asked-of-dns.md).
  *
  * A family whose servers fail is left out where the other one has addresses. IPv4 comes first, because many machines have no route for IPv6.
  * `localhost` and the names below it are the loopback addresses, and nobody is asked (RFC 6761, 6.3).
