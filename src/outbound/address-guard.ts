@@ -58,7 +58,7 @@ export function createAddressGuard({ allow, deny, resolve }: AddressGuardOptions
       ask(hostname, (error, addresses) => {
         const failure = checkAnswers(error, addresses, isAllowed);
         if (failure) return callback(failure, []);
-        const usable = ofFamily(addresses, options.family).slice(0, MAX_ADDRESSES_TRIED);
+        const usable = firstOfEachFamily(ofFamily(addresses, options.family));
         const [first] = usable;
         if (first === undefined) return callback(new ExchangeFailure("DNS", NOT_FOUND), []);
         if (options.all) return callback(null, usable);
@@ -71,7 +71,11 @@ export function createAddressGuard({ allow, deny, resolve }: AddressGuardOptions
 const NOT_FOUND = "the host name has no address";
 
 /** A name with thousands of addresses must not make one request knock at thousands of doors. */
-const MAX_ADDRESSES_TRIED = 8;
+const MAX_TRIED_OF_FAMILY = 4;
+
+function firstOfEachFamily(addresses: readonly LookupAddress[]): LookupAddress[] {
+  return [4, 6].flatMap((family) => addresses.filter((each) => each.family === family).slice(0, MAX_TRIED_OF_FAMILY));
+}
 
 function checkAnswers(
   error: Error | null,
