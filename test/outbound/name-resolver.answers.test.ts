@@ -56,17 +56,17 @@ test("a name without addresses has none, and a server that fails is an error", a
 test("names whose servers are silent hold up no other name, however many they are", async () => {
   const { addressesOf, dns } = await startResolver(({ name }) => (name.startsWith("silent") ? "silence" : ["8.8.8.8"]));
   let silenced = 0;
-  const silent = Array.from({ length: 200 }, (_, i) =>
+  const silent = Array.from({ length: 100 }, (_, i) =>
     addressesOf(`silent-${i}.example`).catch(() => {
       silenced += 1;
     }),
   );
-  await waitFor(() => dns.questions.length >= 300, { what: "the questions about silent names" });
-  const served = await Promise.all(Array.from({ length: 50 }, (_, i) => addressesOf(`well-${i}.example`)));
-  expect(served.every(([address]) => address === "8.8.8.8")).toBe(true);
+  await waitFor(() => dns.questions.length >= 100, { what: "the questions about silent names" });
+  // Many more than there are threads, while not one of the others has come to its end.
+  for (let i = 0; i < 10; i += 1) expect(await addressesOf(`well-${i}.example`)).toEqual(["8.8.8.8"]);
   expect(silenced).toBe(0);
   await Promise.all(silent);
-  expect(silenced).toBe(200);
+  expect(silenced).toBe(100);
 });
 
 test("localhost and the names below it are this machine, and nobody is asked", async () => {
