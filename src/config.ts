@@ -70,7 +70,11 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export function readConfig(command: Command, environment: Environment = process.env): Config {
   const given = Object.fromEntries(Object.entries(environment).filter(([name, text]) => isOurs(name) && text?.trim()));
   const values = schema.safeParse({ ...configDefaults, ...commandDefaults[command], ...given });
-  const violations = [...valueViolations(values.error), ...combinationViolations(command, given)];
+  const violations = [
+    ...valueViolations(values.error),
+    ...combinationViolations(command, given),
+    ...tlsViolations(environment),
+  ];
   if (values.success && values.data.TELLWIRE_MAX_BODY_BYTES < values.data.TELLWIRE_MAX_PAYLOAD_BYTES) {
     violations.push({
       field: "TELLWIRE_MAX_BODY_BYTES",
@@ -191,6 +195,14 @@ function combinationViolations(command: Command, given: Environment): FieldViola
     });
   }
   return violations;
+}
+
+/** Deliveries are verified in any case; this would switch it off for the database, the broker and whatever else the process connects to. */
+function tlsViolations({ NODE_TLS_REJECT_UNAUTHORIZED: text }: Environment): FieldViolation[] {
+  if (text !== "0") return [];
+  const description =
+    "must not be 0: certificates are always verified. Name an authority of your own with NODE_EXTRA_CA_CERTS instead";
+  return [{ field: "NODE_TLS_REJECT_UNAUTHORIZED", description }];
 }
 
 function toConfig(command: Command, values: z.infer<typeof schema>): Config {
