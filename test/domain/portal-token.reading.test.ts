@@ -92,7 +92,7 @@ describe("what is no token of this server is refused, and not repeated", async (
   const jwt = good.slice(4);
   const [header = "", payload = "", signature = ""] = jwt.split(".");
   const claims = decodeJwt(jwt);
-  const { kid } = decodeProtectedHeader(jwt);
+  const { kid = "" } = decodeProtectedHeader(jwt);
   const signingKey = createSecretKey(
     Buffer.from(hkdfSync("sha256", secretsKey, "", "tellwire portal token HS256", 32)),
   );

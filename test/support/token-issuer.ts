@@ -17,7 +17,7 @@ export interface TokenIssuer {
   /** Publishes these, whatever they are. */
   publish(keys: readonly object[]): void;
   /** A good token of the issuer's first key, with these claims besides or in place of its own. */
-  token(claims?: JWTPayload, options?: { key?: SigningKey; header?: object }): Promise<string>;
+  token(claims?: Record<string, unknown>, options?: { key?: SigningKey; header?: object }): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -105,6 +105,6 @@ export function tampered(token: string, claims: object): string {
 }
 
 /** Claims that are left out. */
-function withoutUndefined(claims: JWTPayload): JWTPayload {
+function withoutUndefined(claims: Record<string, unknown>): JWTPayload {
   return Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== undefined));
 }

@@ -1,47 +1,32 @@
 import type { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
-import { type ContextValues, createContextKey } from "@connectrpc/connect";
 import type { ClientCertificate } from "../../usecases/authenticate.ts";
-import type { NodeRequest } from "./node-server.ts";
 
-/** The certificate that a request's connection has shown; undefined where it has shown none, or was not asked for one. */
-export function readClientCertificate(request: NodeRequest): ClientCertificate | undefined {
-  const socket = tlsSocketOf(request);
-  if (socket === undefined) return undefined;
-  const known = certificates.get(socket);
+/** What is read of a connection. One without TLS has none of it. */
+export type CertifiedConnection = Partial<
+  Pick<TLSSocket, "authorized" | "authorizationError" | "getPeerX509Certificate">
+>;
+
+/** The certificate that a connection has shown; undefined where it has shown none, or was not asked for one. */
+export function readClientCertificate(connection: CertifiedConnection): ClientCertificate | undefined {
+  const known = certificates.get(connection);
   if (known !== undefined) return known.certificate;
-  const shown = socket.getPeerX509Certificate();
-  const certificate = shown === undefined ? undefined : describe(shown, socket);
-  certificates.set(socket, { certificate });
+  const shown = connection.getPeerX509Certificate?.();
+  const certificate = shown === undefined ? undefined : describe(shown, connection);
+  certificates.set(connection, { certificate });
   return certificate;
 }
 
-/** The certificate of a call's connection, as whoever serves the port has put it there. */
-export function clientCertificateOf(values: ContextValues): ClientCertificate | undefined {
-  return values.get(clientCertificateKey);
-}
-
-/** Puts it there. */
-export function setClientCertificate(values: ContextValues, certificate: ClientCertificate | undefined): void {
-  values.set(clientCertificateKey, certificate);
-}
-
-const clientCertificateKey = createContextKey<ClientCertificate | undefined>(undefined, {
-  description: "client certificate",
-});
-
 /** A connection shows one certificate for all its calls, so it is read once. */
-const certificates = new WeakMap<object, { certificate: ClientCertificate | undefined }>();
+const certificates = new WeakMap<CertifiedConnection, { certificate: ClientCertificate | undefined }>();
 
-function tlsSocketOf(request: NodeRequest): TLSSocket | undefined {
-  const socket = "stream" in request ? request.stream.session?.socket : request.socket;
-  return socket !== undefined && "getPeerX509Certificate" in socket ? (socket as TLSSocket) : undefined;
-}
-
-function describe({ subjectAltName, validToDate }: X509Certificate, socket: TLSSocket): ClientCertificate {
+function describe(
+  { subjectAltName, validToDate }: X509Certificate,
+  { authorized, authorizationError }: CertifiedConnection,
+): ClientCertificate {
   return {
     names: alternativeNames(subjectAltName ?? ""),
-    problem: socket.authorized ? undefined : String(socket.authorizationError ?? "not verified"),
+    problem: authorized === true ? undefined : String(authorizationError ?? "not verified"),
     expiresAtMs: validToDate.getTime(),
   };
 }
@@ -66,5 +51,5 @@ export function alternativeNames(text: string): string[] {
   return names;
 }
 
-/** One name with what separates it from the next: its kind, and a plain value or a quoted one. */
+/** One name with what separates it from the next: its kind, and a quoted value or a plain one. */
 const entry = /([A-Za-z][A-Za-z0-9 .]*):(?:"(?:[^"\\]|\\.)*"|([^,"]*))(?:, |$)/y;

@@ -38,7 +38,10 @@ const descriptions: Readonly<Record<Reason | GatewayReason, Described | undefine
   PAYLOAD_EXPIRED: { description: "the event's data is no longer kept", only: "change" },
   KEY_MISSING: { description: "send a key, as the header X-Api-Key: <key> or Authorization: Bearer <key>" },
   KEY_INVALID: { description: "the key or token is not known, was revoked, or has expired" },
-  API_KEY_REQUIRED: { description: "a caller with a token of another issuer cannot make portal tokens", only: "change" },
+  API_KEY_REQUIRED: {
+    description: "a caller with a token of another issuer cannot make portal tokens",
+    only: "change",
+  },
   SCOPE_MISSING: { description: "the key does not have the scope that the operation needs" },
   WHOLE_ORGANIZATION_REQUIRED: { description: "the caller is kept to one project, and this is about more than that" },
   OPERATOR_REQUIRED: { description: "only an operator's key may do this" },
