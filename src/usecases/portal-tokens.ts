@@ -5,6 +5,7 @@ import { invalidFields, TellwireError } from "../errors.ts";
 import { type Principal, requiredOrganizationOf } from "./access.ts";
 import type { Authenticator } from "./authenticate.ts";
 import type { Organizations } from "./organizations.ts";
+import { ownProjects } from "./projects.ts";
 
 /** Short-lived tokens for one organization: for a page that its customers see, or whatever else should not have a key. */
 export interface PortalTokens {
@@ -14,8 +15,8 @@ export interface PortalTokens {
    */
   identify: Authenticator;
   /**
-   * Makes a token; `text` is the token, shown this once. Throws INVALID_FIELDS, SCOPE_MISSING where the caller lacks a scope that it asks for, and
-   * API_KEY_REQUIRED for a caller that nothing could end the token with.
+   * Makes a token; `text` is the token, shown this once. Throws INVALID_FIELDS, PROJECT_NOT_FOUND, SCOPE_MISSING where the caller lacks a scope that
+   * it asks for, and API_KEY_REQUIRED for a caller that nothing could end the token with.
    */
   create(principal: Principal, input: NewPortalToken): Promise<CreatedPortalToken>;
 }
@@ -71,7 +72,7 @@ export function createPortalTokens({ codec, organizations, findMaker, ids }: Por
       const organizationId = requiredOrganizationOf(principal, input.organizationId, "organization_id");
       await organizations.require(organizationId);
       const maker = makerOf(principal);
-      const projectId = projectOf(principal, input.projectId);
+      const [projectId] = ownProjects(principal, input.projectId === undefined ? [] : [input.projectId]);
       if (projectId !== undefined) await organizations.requireProjects(organizationId, [projectId]);
       const scopes = scopesOf(principal, input.access);
       const lifetimeMs = lifetimeOf(input.lifetimeMs);
@@ -104,14 +105,6 @@ function makerOf({ actor: { kind, id } }: Principal): PortalTokenMaker {
     "API_KEY_REQUIRED",
     "a portal token is made with an API key, an operator's key or a client certificate, because it ends with what it was made with",
   );
-}
-
-function projectOf(principal: Principal, requested: string | undefined): string | undefined {
-  const own = principal.kind === "organization" ? principal.projectId : undefined;
-  if (own === undefined || requested === undefined || own === requested) return requested ?? own;
-  throw new TellwireError("PROJECT_NOT_FOUND", `the organization has no project ${JSON.stringify(requested)}`, {
-    metadata: { project_id: requested },
-  });
 }
 
 function scopesOf({ scopes: own }: Principal, access: PortalAccess): Scope[] {
