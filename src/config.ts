@@ -4,6 +4,7 @@ import { nearestName } from "./config/nearest-name.ts";
 import type { SocketAddress } from "./config/value-formats.ts";
 import { configDefaults, type VariableName, variables } from "./config/variables.ts";
 import type { ClientGrant, ClientIdentity } from "./domain/client-identity.ts";
+import type { ExternalIssuer } from "./domain/external-issuer.ts";
 import { publicId } from "./domain/ids.ts";
 import { type FieldViolation, TellwireError } from "./errors.ts";
 
@@ -18,16 +19,7 @@ export interface Config {
     | { readonly caPath: string; readonly isRequired: boolean; readonly identities: readonly ClientIdentity[] }
     | undefined;
   /** Who issues tokens that open this service besides its own; undefined: nobody. */
-  readonly externalTokens:
-    | {
-        readonly issuer: string;
-        readonly jwksUrl: string;
-        readonly audience: string;
-        readonly organizationClaim: string;
-        readonly scopeClaim: string;
-        readonly operatorClaim: { readonly claim: string; readonly value: string } | undefined;
-      }
-    | undefined;
+  readonly externalTokens: (ExternalIssuer & { readonly jwksUrl: string }) | undefined;
   /** `postgres://…`, a secret. Undefined: the embedded database in `dataDir`. */
   readonly databaseUrl: string | undefined;
   readonly databaseMaxConnections: number;

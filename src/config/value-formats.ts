@@ -159,6 +159,10 @@ export const clientIdentities = list((text): ClientIdentity => {
   throw new Refusal(
     `must be names and what they stand for, joined by commas, such as spiffe://example.com/billing=operator; ${quote(text)} is not ${identity.problem}`,
   );
+}).transform((identities, context): ClientIdentity[] => {
+  const names = identities.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) < index);
+  return twice === undefined ? identities : refuse(context, `must list each name once; ${twice} is listed twice`);
 });
 
 const claimPattern = /^\S{1,255}$/;

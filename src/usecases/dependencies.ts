@@ -1,13 +1,13 @@
 import type { JSONWebKeySet } from "jose";
 import type { Broker } from "../broker/broker.ts";
 import type { ClientIdentity } from "../domain/client-identity.ts";
+import type { ExternalIssuer } from "../domain/external-issuer.ts";
 import type { IdSource } from "../domain/ids.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
 import type { HttpClient } from "../outbound/http-client.ts";
 import type { TargetPolicy } from "../outbound/target-url.ts";
 import type { Database } from "../store/database.ts";
 import type { Changes } from "./changes.ts";
-import type { ExternalIssuer } from "./external-tokens.ts";
 
 /** What the use cases work with. */
 export interface Dependencies {

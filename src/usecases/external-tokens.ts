@@ -1,4 +1,5 @@
 import { errors, type JWTPayload, jwtVerify } from "jose";
+import type { ExternalIssuer } from "../domain/external-issuer.ts";
 import { parseId, publicId } from "../domain/ids.ts";
 import { allScopes, isScope, type Scope } from "../domain/scope.ts";
 import { TellwireError } from "../errors.ts";
@@ -6,20 +7,6 @@ import type { Authenticator } from "./authenticate.ts";
 import { claimAt, claimTexts } from "./claims.ts";
 import type { FindIssuerKey } from "./issuer-keys.ts";
 import type { Organizations } from "./organizations.ts";
-
-/** What the operator has said about the issuer of tokens that this service did not make. */
-export interface ExternalIssuer {
-  /** The value of `iss`. */
-  readonly issuer: string;
-  /** The value of `aud`, or one of them. */
-  readonly audience: string;
-  /** Where a token names the organization. */
-  readonly organizationClaim: string;
-  /** Where a token names its scopes. */
-  readonly scopeClaim: string;
-  /** The claim, and the value in it, that make an operator; undefined: no token makes one. */
-  readonly operatorClaim: { claim: string; value: string } | undefined;
-}
 
 export interface ExternalTokensDependencies {
   external: ExternalIssuer;

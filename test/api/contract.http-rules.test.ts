@@ -45,6 +45,7 @@ const rules = [
   ["OrganizationService/RevokeApiKey", "DELETE /v1/organizations/{organization_id}/api-keys/{id}", "", ""],
   ["AuditService/ListAuditEntries", "GET /v1/audit-entries", "", ""],
   ["AuditService/GetAuditEntry", "GET /v1/audit-entries/{id}", "", "audit_entry"],
+  ["OrganizationService/CreatePortalToken", "POST /v1/organizations/{organization_id}/portal-tokens", "*", ""],
 ];
 
 test("the routes of the contract, with what is their body and their answer, are those that clients know", () => {

@@ -104,6 +104,7 @@ export function normalize(value: unknown, key = ""): unknown {
   if (changing.has(key) && value !== "") return `some ${key}`;
   return value
     .replaceAll(/\b(wh|evt|dlv|att|org|key|rcv|aud)_[0-9a-z]{26}\b/g, "$1_…")
+    .replaceAll(/\b(wh|evt|dlv|att|org|key|rcv|ptk)_[0-9a-z]{26}\b/g, "$1_…")
     .replaceAll(/\bword\d+\b/g, "a word")
     .replaceAll(/\b\d{4}-\d\d-\d\dT[\d:.]+Z/g, "a time");
 }
@@ -116,4 +117,8 @@ const changing: ReadonlySet<string> = new Set([
   "latency",
   "nextPageToken",
   "requestId",
+  "token",
+  "prefix",
+  "latency",
+  "nextPageToken",
 ]);

@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { CompactSign, type CryptoKey as CryptoKeyOfJose, exportSPKI, FlattenedSign, importJWK } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { ExternalIssuer } from "../../src/domain/external-issuer.ts";
 import { publicId } from "../../src/domain/ids.ts";
 import { createPortalTokenCodec } from "../../src/domain/portal-token.ts";
 import { allScopes } from "../../src/domain/scope.ts";
@@ -10,7 +11,7 @@ import { createSecretBox } from "../../src/domain/secret-box.ts";
 import { createJsonWebKeysReader, type JsonWebKeysReader } from "../../src/outbound/json-web-keys.ts";
 import { organizationNotFound } from "../../src/usecases/access.ts";
 import type { Authenticator } from "../../src/usecases/authenticate.ts";
-import { createExternalTokens, type ExternalIssuer } from "../../src/usecases/external-tokens.ts";
+import { createExternalTokens } from "../../src/usecases/external-tokens.ts";
 import { createFindIssuerKey } from "../../src/usecases/issuer-keys.ts";
 import { audience, compact, startTokenIssuer, type TokenIssuer, tampered } from "../support/token-issuer.ts";
 
