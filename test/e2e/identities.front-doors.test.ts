@@ -196,8 +196,14 @@ async function throughEveryDoor(token: string, server = tellwire): Promise<Recor
 }
 
 async function http(url: string, headers: Record<string, string>): Promise<Seen> {
-  const { statusCode, body } = await request(url, { dispatcher, headers: { ...headers, accept: "application/json" } });
+  const {
+    statusCode,
+    headers: answered,
+    body,
+  } = await request(url, { dispatcher, headers: { ...headers, accept: "application/json" } });
   const text = await body.text();
+  // Layer has one word for all that is not its caller's fault.
+  if (statusCode === 500 && answered["retry-after"] !== undefined) return "unavailable";
   const seen = { 200: "ok", 401: "unauthenticated", 403: "permission denied", 503: "unavailable" } as const;
   if (!(statusCode in seen)) throw new Error(`${url}: ${statusCode} ${text}`);
   return seen[statusCode as keyof typeof seen];
