@@ -1,5 +1,7 @@
 import { createPortalTokenCodec } from "../domain/portal-token.ts";
+import type { AuditTrail } from "./audit-trail.ts";
 import { type Authenticate, type Authenticator, createAuthenticate } from "./authenticate.ts";
+import type { Transact } from "./changes.ts";
 import { createClientCertificates } from "./client-certificates.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { createExternalTokens } from "./external-tokens.ts";
@@ -18,16 +20,19 @@ export interface Identities {
 export interface IdentitiesParts {
   organizations: Organizations;
   apiKeys: ApiKeysById & { identify: Authenticator };
+  transact: Transact;
+  audit: AuditTrail;
 }
 
 /** A call with a key is that key's, whatever certificate its connection has shown: a key says more of the call than the connection does. */
-export function createIdentities(dependencies: Dependencies, { organizations, apiKeys }: IdentitiesParts): Identities {
+export function createIdentities(dependencies: Dependencies, parts: IdentitiesParts): Identities {
+  const { organizations, apiKeys } = parts;
   const { ids, operatorKeys, secretsKeys, secretBox, clientIdentities } = dependencies;
   const { now } = ids;
   const clientCertificates = createClientCertificates({ identities: clientIdentities, organizations, now });
   const portalTokens = createPortalTokens({
+    ...parts,
     codec: createPortalTokenCodec({ secretsKeys, secretBox }),
-    organizations,
     findMaker: createFindMaker({ apiKeys, operatorKeys, clientCertificates }),
     ids,
   });

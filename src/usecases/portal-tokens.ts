@@ -3,7 +3,9 @@ import { type PortalTokenCodec, type PortalTokenMaker, portalTokenPrefix } from 
 import { isScope, type Scope } from "../domain/scope.ts";
 import { invalidFields, TellwireError } from "../errors.ts";
 import { type Principal, requiredOrganizationOf } from "./access.ts";
+import type { AuditedChange, AuditTrail } from "./audit-trail.ts";
 import type { Authenticator } from "./authenticate.ts";
+import type { Transact } from "./changes.ts";
 import type { Organizations } from "./organizations.ts";
 import { ownProjects } from "./projects.ts";
 
@@ -51,12 +53,15 @@ export interface PortalTokensDependencies {
   organizations: Pick<Organizations, "require" | "requireProjects">;
   findMaker: FindMaker;
   ids: IdSource;
+  transact: Transact;
+  audit: AuditTrail;
 }
 
 /** What the maker of a token of this organization may do now. Throws KEY_INVALID where it may do nothing any more. */
 export type FindMaker = (maker: PortalTokenMaker, organizationId: string) => Promise<ReadonlySet<Scope>>;
 
-export function createPortalTokens({ codec, organizations, findMaker, ids }: PortalTokensDependencies): PortalTokens {
+export function createPortalTokens(dependencies: PortalTokensDependencies): PortalTokens {
+  const { codec, organizations, findMaker, ids, transact, audit } = dependencies;
   return {
     async identify({ keyText, origin }) {
       if (keyText === undefined || !keyText.startsWith(portalTokenPrefix)) return undefined;
@@ -81,8 +86,21 @@ export function createPortalTokens({ codec, organizations, findMaker, ids }: Por
       // Whole seconds, as a JWT has them.
       const expiresAtMs = Math.floor((issuedAtMs + lifetimeMs) / 1000) * 1000;
       const text = await codec.write({ id, organizationId, projectId, scopes, maker, issuedAtMs, expiresAtMs });
-      return { text, id, organizationId, projectId, scopes, expiresAt: new Date(expiresAtMs) };
+      const created = { text, id, organizationId, projectId, scopes, expiresAt: new Date(expiresAtMs) };
+      // The entry is all that is kept of a token. Without it nobody gets the token.
+      await transact((em) => audit.record(em, principal, auditedCreation(created)));
+      return created;
     },
+  };
+}
+
+function auditedCreation({ id, organizationId, projectId, scopes, expiresAt }: CreatedPortalToken): AuditedChange {
+  return {
+    organizationId,
+    action: "portal_token.create",
+    resource: { type: "portal_token", id },
+    before: null,
+    after: { projectId: projectId ?? "", scopes: [...scopes], expireTime: expiresAt.toISOString() },
   };
 }
 

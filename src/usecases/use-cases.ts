@@ -107,7 +107,7 @@ export function createUseCases(dependencies: Dependencies): UseCases {
   const keyUsage = createKeyUsage(dependencies);
   const authenticator = createApiKeyAuthenticator({ database, ids, accessChannel, usage: keyUsage });
   return {
-    ...createIdentities(dependencies, { organizations, apiKeys: authenticator }),
+    ...createIdentities(dependencies, { organizations, apiKeys: authenticator, transact, audit }),
     accessChannel,
     keyUsage,
     keys: createKeys({ database, organizations, ids, transact, audit, accessChannel, authenticator }),

@@ -340,6 +340,7 @@ export const cases: Readonly<Record<string, RpcCase>> = {
       reason: "AUDIT_ENTRY_NOT_FOUND",
     }),
     unknown: unknown.auditEntry,
+  },
   "OrganizationService/CreatePortalToken": {
     success: ({ own }) => ({ organizationId: own.id, scopes: [Scope.WEBHOOKS_READ], lifetime: { seconds: 90n } }),
     invalid: {
