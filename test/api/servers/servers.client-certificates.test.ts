@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect as connectHttp2 } from "node:http2";
 import { request } from "node:https";
 import { connect, type SecureVersion } from "node:tls";
 import { Code } from "@connectrpc/connect";
@@ -207,6 +209,23 @@ it("new connections see a renewed certificate and are checked against renewed au
   expect(await handshake(url, "TLSv1.1")).toEqual({ failure: expect.any(String) });
 });
 
+it.each(["TLSv1.2", "TLSv1.3"] as const)(
+  "a resumed session of %s is its certificate's, and is worth nothing once the authority is another",
+  async (version) => {
+    const { url, servers, seen } = await startWith("optional");
+    const publisher = clients.issue({ names: ["publisher.internal"] });
+    const first = await callOverHttp2(url, { ...publisher, version });
+    expect(first).toMatchObject({ status: 200, isResumed: false });
+    const resumed = await callOverHttp2(url, { version, session: first.session });
+    expect(resumed).toMatchObject({ status: 200, isResumed: true });
+    expect(seen.map(({ actor }) => actor.id)).toEqual(["publisher.internal", "publisher.internal"]);
+
+    servers.renewTls({ ...serverIdentity, clients: { ca: createAuthority().cert, isRequired: false } });
+    const after = await callOverHttp2(url, { ...publisher, version, session: first.session });
+    expect(after).toMatchObject({ status: 401, isResumed: false });
+  },
+);
+
 it("authorities that are none are refused at the start, with the variable and the fix", async () => {
   const tls = { ...serverIdentity, clients: { ca: serverIdentity.key, isRequired: true } };
   await expect(startTestServers({ tls })).rejects.toMatchObject({
@@ -253,6 +272,43 @@ async function startWith(mode: "optional" | "required") {
   }
 
   return { servers, url: servers.grpcUrl, httpUrl: servers.httpUrl, seen, principalWith };
+}
+
+interface Call extends Partial<Certificate> {
+  version: SecureVersion;
+  /** Of an earlier connection. */
+  session?: Buffer | undefined;
+}
+
+/** Calls a method on a new connection, and waits for the session that the server gives out for later ones. */
+async function callOverHttp2(url: string, { version, ...tls }: Call) {
+  const socket = connect({
+    host: "localhost",
+    port: Number(new URL(url).port),
+    ca: server.cert,
+    ALPNProtocols: ["h2"],
+    minVersion: version,
+    maxVersion: version,
+    ...tls,
+  });
+  const given = new Promise<Buffer>((resolve) => socket.once("session", resolve));
+  await once(socket, "secureConnect");
+  const client = connectHttp2(url, { createConnection: () => socket });
+  try {
+    const stream = client.request({
+      ":method": "POST",
+      ":path": "/tellwire.v1.OrganizationService/GetOrganization",
+      "content-type": "application/json",
+    });
+    stream.end('{"id":"org_1"}');
+    const [headers] = await once(stream, "response");
+    stream.resume();
+    await once(stream, "close");
+    const isResumed = socket.isSessionReused();
+    return { status: headers[":status"] as number, isResumed, session: isResumed ? undefined : await given };
+  } finally {
+    client.destroy();
+  }
 }
 
 /** The version of TLS that is agreed on, or why none is. */
