@@ -134,7 +134,7 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
     changes: engine,
     ids,
     operatorKeys: config.operatorKeys,
-    externalTokens: openIssuer(config, onClose),
+    externalTokens: openIssuer(config, log, onClose),
     clientIdentities: config.grpcClients?.identities ?? [],
     requestOrigin,
     defaultTimeoutMs: config.deliveryTimeoutMs,
@@ -214,8 +214,15 @@ async function bringUpToDate(config: Config, database: Database, log: Log): Prom
 }
 
 /** Nothing is asked of the issuer before the first token comes. */
-function openIssuer({ externalTokens }: Config, onClose: (part: ClosePart) => void): Dependencies["externalTokens"] {
+function openIssuer(
+  { externalTokens }: Config,
+  log: Log,
+  onClose: (part: ClosePart) => void,
+): Dependencies["externalTokens"] {
   if (externalTokens === undefined) return undefined;
+  if (externalTokens.jwksUrl.startsWith("http:")) {
+    log.warn("TELLWIRE_JWT_JWKS_URL is not https: whoever can change its answer on the way can make tokens");
+  }
   const reader = createJsonWebKeysReader({ url: externalTokens.jwksUrl });
   onClose(() => reader.close());
   return { issuer: externalTokens, readKeys: reader.read };
