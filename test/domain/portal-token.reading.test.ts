@@ -1,4 +1,5 @@
 import { createSecretKey, hkdfSync, randomBytes } from "node:crypto";
+import fc from "fast-check";
 import { decodeJwt, decodeProtectedHeader, generateKeyPair, SignJWT } from "jose";
 import { describe, expect, it } from "vitest";
 import { createPortalTokenCodec, type PortalToken } from "../../src/domain/portal-token.ts";
@@ -158,6 +159,36 @@ describe("what is no token of this server is refused, and not repeated", async (
     const other = decodeJwt((await codec.write({ ...token, id: "0196a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2d" })).slice(4));
     await expect(codec.read(`twp_${await sign({ maker: other.maker })}`, now)).rejects.toThrow();
   });
+});
+
+it("whatever anybody writes into a token that this server did not sign, it is refused and nothing breaks", async () => {
+  const { kid = "" } = decodeProtectedHeader((await codec.write(token)).slice(4));
+  const header = fc.record({
+    alg: fc.oneof(fc.constantFrom("HS256", "none", "__proto__"), fc.jsonValue()),
+    kid: fc.oneof(fc.constant(kid), fc.jsonValue()),
+    typ: fc.oneof(fc.constant("tellwire-portal+jwt"), fc.jsonValue()),
+    crit: fc.oneof(fc.constant(undefined), fc.jsonValue()),
+  });
+  const part = fc.oneof(
+    fc.jsonValue().map((value) => compact(JSON.stringify(value))),
+    fc.string({ unit: "binary" }),
+  );
+  const text = fc
+    .tuple(
+      fc.oneof(
+        header.map((value) => compact(value)),
+        part,
+      ),
+      part,
+      part,
+    )
+    .map((parts) => parts.join("."));
+  await fc.assert(
+    fc.asyncProperty(text, async (jwt) => {
+      await expect(codec.read(`twp_${jwt}`, now)).rejects.toMatchObject({ reason: "KEY_INVALID" });
+    }),
+    { numRuns: 500 },
+  );
 });
 
 function codecOf(...secretsKeys: Uint8Array[]) {

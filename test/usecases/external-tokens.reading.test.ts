@@ -1,6 +1,7 @@
 import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import fc from "fast-check";
 import { CompactSign, type CryptoKey as CryptoKeyOfJose, exportSPKI, FlattenedSign, importJWK } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ExternalIssuer } from "../../src/domain/external-issuer.ts";
@@ -13,10 +14,11 @@ import { organizationNotFound } from "../../src/usecases/access.ts";
 import type { Authenticator } from "../../src/usecases/authenticate.ts";
 import { createExternalTokens } from "../../src/usecases/external-tokens.ts";
 import { createFindIssuerKey } from "../../src/usecases/issuer-keys.ts";
+import { origin as nowhere } from "../support/principals.ts";
 import { audience, compact, startTokenIssuer, type TokenIssuer, tampered } from "../support/token-issuer.ts";
 
 const organizationId = "0196a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2c";
-const origin = { address: "192.0.2.7", userAgent: undefined, requestId: "req_1" };
+const origin = { ...nowhere, address: "192.0.2.7", requestId: "req_1" };
 const now = () => 1_767_323_045_000;
 const seconds = now() / 1000;
 
@@ -307,6 +309,44 @@ describe("what is not a token of the issuer is refused", () => {
       .sign(privateKey);
     return `${signed.protected}.e30.${signed.signature}`;
   }
+});
+
+it("whatever anybody writes into a token that its issuer did not sign, it is refused and nothing breaks", async () => {
+  const header = fc.record(
+    {
+      alg: fc.oneof(fc.constantFrom("ES256", "RS256", "EdDSA", "HS256", "none", "__proto__"), fc.jsonValue()),
+      kid: fc.oneof(fc.constant("key-0"), fc.jsonValue()),
+      typ: fc.jsonValue(),
+      crit: fc.oneof(fc.constantFrom(["b64"], ["alg"], []), fc.jsonValue()),
+      b64: fc.jsonValue(),
+      jwk: fc.jsonValue(),
+    },
+    { requiredKeys: [] },
+  );
+  const part = fc.oneof(
+    fc.jsonValue().map((value) => compact(JSON.stringify(value))),
+    fc.stringMatching(/^[\w-]{0,90}$/),
+  );
+  const text = fc
+    .tuple(
+      fc.oneof(
+        header.map((value) => compact(value)),
+        part,
+      ),
+      part,
+      part,
+    )
+    .map((parts) => parts.join("."));
+  await fc.assert(
+    fc.asyncProperty(text, async (jwt) => {
+      const refusal = await identify(jwt).then(
+        (principal) => (principal === undefined ? "no JWT" : "taken"),
+        (error: { reason?: string }) => error.reason ?? "broken",
+      );
+      expect(["no JWT", "KEY_INVALID"]).toContain(refusal);
+    }),
+    { numRuns: 500 },
+  );
 });
 
 describe("texts that are no JWT are somebody else's business", () => {
