@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { createValidator } from "@bufbuild/protovalidate";
 import { AuditService } from "../gen/tellwire/v1/audit_service_pb.ts";
 import { DeliveryService } from "../gen/tellwire/v1/delivery_service_pb.ts";
@@ -14,6 +13,7 @@ import { createServers, type Servers } from "./api/servers/create-servers.ts";
 import { createHealthSource } from "./api/servers/health-source.ts";
 import { openServices } from "./api/servers/open-services.ts";
 import { defaultRequestLimits } from "./api/servers/request-limits.ts";
+import type { ServerTls } from "./api/servers/server-tls.ts";
 import type { Broker, BrokerLog } from "./broker/broker.ts";
 import { openJetStream } from "./broker/jetstream.ts";
 import { openPostgresBroker } from "./broker/postgres.ts";
@@ -31,6 +31,7 @@ import { createGateway } from "./gateway/gateway.ts";
 import { createDocsHandler } from "./openapi/docs-handler.ts";
 import { createAddressGuard } from "./outbound/address-guard.ts";
 import { createHttpClient } from "./outbound/http-client.ts";
+import { createJsonWebKeysReader } from "./outbound/json-web-keys.ts";
 import { createRandomBytes } from "./random-bytes.ts";
 import { createRequestPeer } from "./request-peer.ts";
 import { createServedDialects } from "./served-dialects.ts";
@@ -39,6 +40,8 @@ import { ensurePartitions, partitionsAtHand } from "./store/partitions.ts";
 import { createRetentionWorker } from "./store/retention-worker.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
+import { readTlsFiles, watchTlsFiles } from "./tls-files.ts";
+import type { Dependencies } from "./usecases/dependencies.ts";
 import { createUseCases, type UseCases } from "./usecases/use-cases.ts";
 import { version } from "./version.ts";
 
@@ -85,6 +88,9 @@ const services = [WebhookService, EventService, DeliveryService, OrganizationSer
 /** How long one verification may take in all. */
 const verificationTimeoutMs = 10_000;
 
+/** How often the files for TLS are looked at. */
+const tlsLookMs = 60_000;
+
 /** Closes a part that may take the time, in milliseconds, to finish what is under way. */
 type ClosePart = (graceMs: number) => Promise<void>;
 
@@ -122,11 +128,14 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
     database,
     broker,
     secretBox,
+    secretsKeys: config.secretsKeys,
     httpClient,
     targetPolicy,
     changes: engine,
     ids,
     operatorKeys: config.operatorKeys,
+    externalTokens: openIssuer(config, log, onClose),
+    clientIdentities: config.grpcClients?.identities ?? [],
     requestOrigin,
     defaultTimeoutMs: config.deliveryTimeoutMs,
     maxPayloadBytes: config.maxPayloadBytes,
@@ -138,7 +147,8 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
   onClose(() => useCases.accessChannel.stop());
   useCases.keyUsage.start();
   onClose(() => useCases.keyUsage.stop());
-  const servers = await createFrontDoors(config, { log, metrics, useCases, database, broker });
+  const tls = await readTlsFiles(config);
+  const servers = await createFrontDoors(config, { log, metrics, useCases, database, broker, tls });
 
   onClose((graceMs) => engine.stop(graceMs));
   await engine.start();
@@ -164,6 +174,10 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
   onClose(() => retentionWorker.stop());
   const urls = await servers.listen();
   onClose((graceMs) => servers.close({ graceMs }));
+  if (tls !== undefined) {
+    const watch = watchTlsFiles({ config, current: tls, use: servers.renewTls, intervalMs: tlsLookMs, log });
+    onClose(() => watch.stop());
+  }
   return urls;
 }
 
@@ -199,6 +213,21 @@ async function bringUpToDate(config: Config, database: Database, log: Log): Prom
   await ensurePartitions(database.sql, { now: Date.now(), ...partitionsAtHand });
 }
 
+/** Nothing is asked of the issuer before the first token comes. */
+function openIssuer(
+  { externalTokens }: Config,
+  log: Log,
+  onClose: (part: ClosePart) => void,
+): Dependencies["externalTokens"] {
+  if (externalTokens === undefined) return undefined;
+  if (externalTokens.jwksUrl.startsWith("http:")) {
+    log.warn("TELLWIRE_JWT_JWKS_URL is not https: whoever can change its answer on the way can make tokens");
+  }
+  const reader = createJsonWebKeysReader({ url: externalTokens.jwksUrl });
+  onClose(() => reader.close());
+  return { issuer: externalTokens, readKeys: reader.read };
+}
+
 async function openBroker(config: Config, database: Database, log: Log): Promise<Broker> {
   const brokerLog: BrokerLog = (level, message, details = {}) => log[level](details, message);
   return config.natsServers.length === 0
@@ -219,11 +248,12 @@ interface FrontDoorParts extends AppOptions {
   useCases: UseCases;
   database: Database;
   broker: Broker;
+  tls: ServerTls | undefined;
 }
 
 /** Connect, gRPC-Web, gRPC and REST: the same handlers behind the same interceptors. The dialects stand on the same use cases. */
 async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<Servers> {
-  const { log, metrics, useCases, database, broker } = parts;
+  const { log, metrics, useCases, database, broker, tls } = parts;
   const { maxBodyBytes } = config;
   const validator = createValidator();
   const newRequestId = () => `req_${randomBytes(12).toString("hex")}`;
@@ -272,7 +302,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
     readPeer,
     http: listenAddress(config.httpAddress),
     grpc: listenAddress(config.grpcAddress),
-    tls: await readTls(config),
+    tls,
     maxBodyBytes,
     first: config.corsOrigins.length === 0 ? undefined : createCrossOrigin(config.corsOrigins),
     gateway: async (request, response) => {
@@ -290,22 +320,4 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
 /** No host means every interface, of IPv6 and IPv4. */
 function listenAddress({ host = "::", port }: Config["httpAddress"]): { host: string; port: number } {
   return { host, port };
-}
-
-async function readTls({ tls }: Config): Promise<{ cert: string; key: string } | undefined> {
-  if (tls === undefined) {
-    return undefined;
-  }
-  const [cert, key] = await Promise.all([
-    readPem("TELLWIRE_TLS_CERT", tls.certPath),
-    readPem("TELLWIRE_TLS_KEY", tls.keyPath),
-  ]);
-  return { cert, key };
-}
-
-async function readPem(variable: string, path: string): Promise<string> {
-  return await readFile(path, "utf8").catch((cause) => {
-    const code = (cause as NodeJS.ErrnoException).code;
-    throw new TellwireError("CONFIG_INVALID", `${variable}: ${path} cannot be read (${code})`, { cause });
-  });
 }

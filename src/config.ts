@@ -1,7 +1,11 @@
 import { z } from "zod";
+import { companionViolations } from "./config/companions.ts";
 import { nearestName } from "./config/nearest-name.ts";
 import type { SocketAddress } from "./config/value-formats.ts";
 import { configDefaults, type VariableName, variables } from "./config/variables.ts";
+import type { ClientGrant, ClientIdentity } from "./domain/client-identity.ts";
+import type { ExternalIssuer } from "./domain/external-issuer.ts";
+import { publicId } from "./domain/ids.ts";
 import { type FieldViolation, TellwireError } from "./errors.ts";
 
 /** What the operator has set, read once and frozen. docs/configuration.md says what each part means. */
@@ -10,6 +14,12 @@ export interface Config {
   readonly grpcAddress: SocketAddress;
   /** Paths of PEM files; both servers use TLS where set. */
   readonly tls: { readonly certPath: string; readonly keyPath: string } | undefined;
+  /** Whom the certificates of clients of the gRPC port stand for; undefined: clients are not asked for any. */
+  readonly grpcClients:
+    | { readonly caPath: string; readonly isRequired: boolean; readonly identities: readonly ClientIdentity[] }
+    | undefined;
+  /** Who issues tokens that open this service besides its own; undefined: nobody. */
+  readonly externalTokens: (ExternalIssuer & { readonly jwksUrl: string }) | undefined;
   /** `postgres://…`, a secret. Undefined: the embedded database in `dataDir`. */
   readonly databaseUrl: string | undefined;
   readonly databaseMaxConnections: number;
@@ -100,11 +110,15 @@ export function describeConfig(config: Config): Record<VariableName, string> {
   const secret = (isSet: boolean) => (isSet ? "set" : "not set");
   const text = (value: string | number | boolean | undefined) => (value === undefined ? "not set" : String(value));
   const list = (values: readonly (string | number)[]) => values.join(",") || "not set";
+  const external = config.externalTokens;
   return {
     TELLWIRE_HTTP_ADDR: config.httpAddress.text,
     TELLWIRE_GRPC_ADDR: config.grpcAddress.text,
     TELLWIRE_TLS_CERT: text(config.tls?.certPath),
     TELLWIRE_TLS_KEY: text(config.tls?.keyPath),
+    TELLWIRE_GRPC_CLIENT_CA: text(config.grpcClients?.caPath),
+    TELLWIRE_GRPC_CLIENT_AUTH: config.grpcClients?.isRequired ? "required" : "optional",
+    TELLWIRE_GRPC_CLIENT_IDENTITIES: list(config.grpcClients?.identities.map(identityText) ?? []),
     TELLWIRE_DATABASE_URL: secret(config.databaseUrl !== undefined),
     TELLWIRE_DATABASE_MAX_CONNECTIONS: text(config.databaseMaxConnections),
     TELLWIRE_DATA_DIR: config.dataDir,
@@ -112,6 +126,14 @@ export function describeConfig(config: Config): Record<VariableName, string> {
     TELLWIRE_NATS_CREDENTIALS: text(config.natsCredentialsPath),
     TELLWIRE_OPERATOR_KEY: secret(config.operatorKeys.length > 0),
     TELLWIRE_SECRETS_KEY: secret(config.secretsKeys.length > 0),
+    TELLWIRE_JWT_ISSUER: text(external?.issuer),
+    TELLWIRE_JWT_JWKS_URL: text(external?.jwksUrl),
+    TELLWIRE_JWT_AUDIENCE: text(external?.audience),
+    TELLWIRE_JWT_ORGANIZATION_CLAIM: text(external?.organizationClaim),
+    TELLWIRE_JWT_SCOPE_CLAIM: text(external?.scopeClaim),
+    TELLWIRE_JWT_OPERATOR_CLAIM: text(
+      external?.operatorClaim && `${external.operatorClaim.claim}=${external.operatorClaim.value}`,
+    ),
     TELLWIRE_PUBLIC_URL: text(config.publicUrl),
     TELLWIRE_CORS_ORIGINS: config.corsOrigins === "*" ? "*" : list(config.corsOrigins),
     TELLWIRE_TRUSTED_PROXIES: list(config.trustedProxies),
@@ -134,6 +156,15 @@ export function describeConfig(config: Config): Record<VariableName, string> {
     TELLWIRE_LOG_FORMAT: config.logFormat,
     TELLWIRE_AUTO_MIGRATE: text(config.autoMigrate),
   };
+}
+
+function identityText({ name, grant }: ClientIdentity): string {
+  return `${name}=${grantText(grant)}`;
+}
+
+function grantText(grant: ClientGrant): string {
+  if (grant.kind === "operator") return "operator";
+  return `${publicId("organization", grant.organizationId)}:${grant.scopes.join("+")}`;
 }
 
 const schema = z.strictObject(variables);
@@ -176,6 +207,7 @@ function combinationViolations(command: Command, given: Environment): FieldViola
       });
     }
   }
+  violations.push(...companionViolations(given));
   if (given.TELLWIRE_NATS_CREDENTIALS !== undefined && given.TELLWIRE_NATS_URL === undefined) {
     violations.push({ field: "TELLWIRE_NATS_URL", description: "must be set where TELLWIRE_NATS_CREDENTIALS is" });
   }
@@ -205,12 +237,14 @@ function tlsViolations({ NODE_TLS_REJECT_UNAUTHORIZED: text }: Environment): Fie
   return [{ field: "NODE_TLS_REJECT_UNAUTHORIZED", description }];
 }
 
-function toConfig(command: Command, values: z.infer<typeof schema>): Config {
+function toConfig(command: Command, values: Values): Config {
   const { TELLWIRE_TLS_CERT: certPath, TELLWIRE_TLS_KEY: keyPath, TELLWIRE_DATABASE_URL: databaseUrl } = values;
   return {
     httpAddress: values.TELLWIRE_HTTP_ADDR,
     grpcAddress: values.TELLWIRE_GRPC_ADDR,
     tls: certPath !== undefined && keyPath !== undefined ? { certPath, keyPath } : undefined,
+    grpcClients: grpcClientsOf(values),
+    externalTokens: externalTokensOf(values),
     databaseUrl,
     databaseMaxConnections: values.TELLWIRE_DATABASE_MAX_CONNECTIONS,
     dataDir: values.TELLWIRE_DATA_DIR,
@@ -239,6 +273,27 @@ function toConfig(command: Command, values: z.infer<typeof schema>): Config {
     logLevel: values.TELLWIRE_LOG_LEVEL,
     logFormat: values.TELLWIRE_LOG_FORMAT,
     autoMigrate: values.TELLWIRE_AUTO_MIGRATE || databaseUrl === undefined,
+  };
+}
+
+type Values = z.infer<typeof schema>;
+
+function grpcClientsOf(values: Values): Config["grpcClients"] {
+  const { TELLWIRE_GRPC_CLIENT_CA: caPath, TELLWIRE_GRPC_CLIENT_IDENTITIES: identities = [] } = values;
+  if (caPath === undefined) return undefined;
+  return { caPath, isRequired: values.TELLWIRE_GRPC_CLIENT_AUTH === "required", identities };
+}
+
+function externalTokensOf(values: Values): Config["externalTokens"] {
+  const { TELLWIRE_JWT_ISSUER: issuer, TELLWIRE_JWT_JWKS_URL: jwksUrl, TELLWIRE_JWT_AUDIENCE: audience } = values;
+  if (issuer === undefined || jwksUrl === undefined || audience === undefined) return undefined;
+  return {
+    issuer,
+    jwksUrl,
+    audience,
+    organizationClaim: values.TELLWIRE_JWT_ORGANIZATION_CLAIM,
+    scopeClaim: values.TELLWIRE_JWT_SCOPE_CLAIM,
+    operatorClaim: values.TELLWIRE_JWT_OPERATOR_CLAIM,
   };
 }
 

@@ -1,4 +1,7 @@
+import type { JSONWebKeySet } from "jose";
 import type { Broker } from "../broker/broker.ts";
+import type { ClientIdentity } from "../domain/client-identity.ts";
+import type { ExternalIssuer } from "../domain/external-issuer.ts";
 import type { IdSource } from "../domain/ids.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
 import type { HttpClient } from "../outbound/http-client.ts";
@@ -13,6 +16,8 @@ export interface Dependencies {
   /** The first token of the broker's subjects; undefined: the default one. */
   subjectPrefix?: string;
   secretBox: SecretBox;
+  /** The keys of the box, in the same order. */
+  secretsKeys: readonly Uint8Array[];
   httpClient: HttpClient;
   /** Which URLs webhooks may have: the one that `httpClient` keeps. */
   targetPolicy: TargetPolicy;
@@ -21,6 +26,10 @@ export interface Dependencies {
   ids: IdSource;
   /** The keys that open everything. Empty: nobody is an operator. */
   operatorKeys: readonly string[];
+  /** Whose tokens open this service besides its own, and how its keys are read. Undefined: nobody's. */
+  externalTokens: { issuer: ExternalIssuer; readKeys: () => Promise<JSONWebKeySet> } | undefined;
+  /** Whom the certificates of clients stand for. */
+  clientIdentities: readonly ClientIdentity[];
   /** The name under which receivers know this sender in the CloudEvents handshake, such as `hooks.example.com`. */
   requestOrigin: string;
   /** How long an attempt may take where the webhook sets nothing. */

@@ -94,8 +94,10 @@ export function createRunIdempotently(
 /** Keys of different callers, and of different methods, have nothing to do with each other. */
 export function idempotencyScope(principal: Principal, method: string): string {
   const { kind, id } = principal.actor;
+  // Another issuer may know one user in several organizations.
+  const whose = principal.kind === "organization" ? `${principal.organizationId} ` : "";
   // A call that is repeated with the operator's next key is still the same.
-  return `${kind === "OPERATOR_KEY" ? kind : `${kind} ${id}`} ${method}`;
+  return `${whose}${kind === "OPERATOR_KEY" ? kind : `${kind} ${id}`} ${method}`;
 }
 
 /** What tells one request from another: SHA-256 over the method and the bytes of the body. */

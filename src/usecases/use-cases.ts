@@ -2,7 +2,7 @@ import { type AccessChannel, createAccessChannel } from "./access-channel.ts";
 import { type ActivateWebhook, createActivateWebhook } from "./activate-webhook.ts";
 import { createApiKeyAuthenticator } from "./api-key-authenticator.ts";
 import { createAuditTrail } from "./audit-trail.ts";
-import { type Authenticate, createAuthenticate } from "./authenticate.ts";
+import type { Authenticate } from "./authenticate.ts";
 import { type CancelDelivery, createCancelDelivery } from "./cancel-delivery.ts";
 import { createTransact } from "./changes.ts";
 import { type CreateWebhook, createCreateWebhook } from "./create-webhook.ts";
@@ -12,14 +12,15 @@ import { createDisableWebhook, type DisableWebhook } from "./disable-webhook.ts"
 import { createFailingWebhookWorker, type FailingWebhookWorker } from "./failing-webhook-worker.ts";
 import { createRunIdempotently, type RunIdempotently } from "./idempotency.ts";
 import { createIdempotencyCleaner, type IdempotencyCleaner } from "./idempotency-cleaner.ts";
+import { createIdentities } from "./identities.ts";
 import { createImportWebhook, type ImportWebhook } from "./import-webhook.ts";
 import { createKeyUsage, type KeyUsage } from "./key-usage.ts";
 import { createKeys, type Keys } from "./keys.ts";
 import { createListWebhooksByOffset, type ListWebhooksByOffset } from "./list-webhooks-by-offset.ts";
 import { createOperationalEventRelay, type OperationalEventRelay } from "./operational-event-relay.ts";
-import { createOperatorKeys } from "./operator-keys.ts";
 import { createOrganizations, type Organizations } from "./organizations.ts";
 import { createPauseWebhook, type PauseWebhook } from "./pause-webhook.ts";
+import type { PortalTokens } from "./portal-tokens.ts";
 import { createPublishEvents, type PublishEvents } from "./publish-events.ts";
 import { createPublishInOrder, type PublishInOrder } from "./publish-in-order.ts";
 import { createReadAudit, type ReadAudit } from "./read-audit.ts";
@@ -48,6 +49,7 @@ export interface UseCases {
   /** Whoever runs the process starts and stops it. */
   keyUsage: KeyUsage;
   keys: Keys;
+  portalTokens: PortalTokens;
   organizations: Organizations;
   webhooks: ReadWebhooks & {
     create: CreateWebhook;
@@ -90,7 +92,7 @@ export interface UseCases {
 }
 
 export function createUseCases(dependencies: Dependencies): UseCases {
-  const { database, changes, ids, operatorKeys } = dependencies;
+  const { database, changes, ids } = dependencies;
   const accessChannel = createAccessChannel(database.sql);
   const transact = createTransact(database, changes);
   const audit = createAuditTrail(ids);
@@ -105,7 +107,7 @@ export function createUseCases(dependencies: Dependencies): UseCases {
   const keyUsage = createKeyUsage(dependencies);
   const authenticator = createApiKeyAuthenticator({ database, ids, accessChannel, usage: keyUsage });
   return {
-    authenticate: createAuthenticate([createOperatorKeys(operatorKeys), authenticator.identify]),
+    ...createIdentities(dependencies, { organizations, apiKeys: authenticator, transact, audit }),
     accessChannel,
     keyUsage,
     keys: createKeys({ database, organizations, ids, transact, audit, accessChannel, authenticator }),

@@ -108,6 +108,7 @@ const questions: Record<string, Record<string, (clients: Clients, ids: Ids) => P
   ListAuditEntries: { organization: (c, i) => c.audit.listAuditEntries(org(i)) },
   CreateApiKey: { organization: (c, i) => c.organizations.createApiKey(org(i)) },
   ListApiKeys: { organization: (c, i) => c.organizations.listApiKeys(org(i)) },
+  CreatePortalToken: { organization: (c, i) => c.organizations.createPortalToken(org(i)) },
   RevokeApiKey: {
     organization: (c, i) => c.organizations.revokeApiKey({ ...org(i), id: i.key }),
     key: async (c, i) => {

@@ -104,6 +104,11 @@ describe("every operation, from the document alone", () => {
     keyId = apiKey.id;
     await call(operator, "OrganizationService_ListApiKeys", { organizationId });
     customer = await createClient({ "x-api-key": key });
+
+    const createToken = "OrganizationService_CreatePortalToken";
+    type Token = { token: string };
+    const { token } = await call<Token>(operator, createToken, { organizationId }, exampleOf(createToken));
+    await call(await createClient({ "x-api-key": token }), "WebhookService_ListWebhooks", {});
   });
 
   test("webhooks", async () => {

@@ -1,15 +1,24 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Organization } from "../../../gen/tellwire/v1/organization_pb.ts";
-import type { OrganizationService } from "../../../gen/tellwire/v1/organization_service_pb.ts";
+import type {
+  CreatePortalTokenRequest,
+  OrganizationService,
+} from "../../../gen/tellwire/v1/organization_service_pb.ts";
 import { invalidFields } from "../../errors.ts";
+import type { PortalAccess } from "../../usecases/portal-tokens.ts";
 import type { UseCases } from "../../usecases/use-cases.ts";
 import { principalOf } from "../interceptors/auth-interceptor.ts";
 import { apiKeyMessage, organizationMessage } from "../messages/organization-message.ts";
+import { portalTokenResponse } from "../messages/portal-token-message.ts";
 import { scopeOf } from "../messages/scope-message.ts";
-import { dateOf, optionalUuidOf, uuidOf } from "../messages/wire-values.ts";
+import { dateOf, millisecondsOf, optionalUuidOf, uuidOf } from "../messages/wire-values.ts";
 
 /** OrganizationService on the use cases. */
-export function createOrganizationHandlers({ organizations, keys }: UseCases): ServiceImpl<typeof OrganizationService> {
+export function createOrganizationHandlers({
+  organizations,
+  keys,
+  portalTokens,
+}: UseCases): ServiceImpl<typeof OrganizationService> {
   return {
     async createOrganization({ organization }, context) {
       const given = required(organization);
@@ -62,7 +71,23 @@ export function createOrganizationHandlers({ organizations, keys }: UseCases): S
       });
       return {};
     },
+
+    async createPortalToken(request, context) {
+      const created = await portalTokens.create(principalOf(context), {
+        organizationId: uuidOf("organization", request.organizationId, "organization_id"),
+        projectId: request.projectId === "" ? undefined : request.projectId,
+        access: accessOf(request),
+        lifetimeMs: request.lifetime && millisecondsOf(request.lifetime),
+      });
+      return portalTokenResponse(created);
+    },
   };
+}
+
+function accessOf({ readOnly, scopes }: CreatePortalTokenRequest): PortalAccess {
+  if (readOnly) return { kind: "read only" };
+  if (scopes.length === 0) return { kind: "everything" };
+  return { kind: "scopes", scopes: scopes.flatMap((scope) => scopeOf(scope) ?? []) };
 }
 
 function required(organization: Organization | undefined): Organization {

@@ -104,6 +104,17 @@ export function examples(): Readonly<Record<string, Example>> {
     OrganizationService_RevokeApiKey: { response: {} },
     AuditService_ListAuditEntries: { response: { auditEntries: [auditEntry] } },
     AuditService_GetAuditEntry: { response: auditEntry },
+    OrganizationService_CreatePortalToken: {
+      request: { readOnly: true, projectId: "shop-7", lifetime: "900s" },
+      response: {
+        token: "twp_example",
+        id: "ptk_01k8djrfaefx88mtvwhpf0y6hb",
+        organizationId: ids.organization,
+        projectId: "shop-7",
+        scopes: ["SCOPE_WEBHOOKS_READ", "SCOPE_EVENTS_READ", "SCOPE_DELIVERIES_READ"],
+        expireTime: "2025-11-21T21:20:00Z",
+      },
+    },
   };
 }
 
