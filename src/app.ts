@@ -5,6 +5,7 @@ import { DeliveryService } from "../gen/tellwire/v1/delivery_service_pb.ts";
 import { EventService } from "../gen/tellwire/v1/event_service_pb.ts";
 import { OrganizationService } from "../gen/tellwire/v1/organization_service_pb.ts";
 import { WebhookService } from "../gen/tellwire/v1/webhook_service_pb.ts";
+import { withAnswerHeaders } from "./api/answer-headers.ts";
 import type { OnServerError } from "./api/interceptors/error-interceptor.ts";
 import { createInterceptors } from "./api/interceptors.ts";
 import { peerContext } from "./api/peer-context.ts";
@@ -14,9 +15,10 @@ import { createHealthSource } from "./api/servers/health-source.ts";
 import { openServices } from "./api/servers/open-services.ts";
 import { defaultRequestLimits } from "./api/servers/request-limits.ts";
 import type { ServerTls } from "./api/servers/server-tls.ts";
-import type { Broker, BrokerLog } from "./broker/broker.ts";
+import type { Broker, BrokerLog, RejectReason } from "./broker/broker.ts";
 import { openJetStream } from "./broker/jetstream.ts";
 import { openPostgresBroker } from "./broker/postgres.ts";
+import { hasPublisherMark } from "./broker/publisher-mark.ts";
 import type { Config } from "./config.ts";
 import { createCrossOrigin } from "./cross-origin.ts";
 import { createEngine } from "./delivery/engine.ts";
@@ -28,6 +30,7 @@ import { observeEngine } from "./engine-observer.ts";
 import { TellwireError } from "./errors.ts";
 import { createConnectCaller } from "./gateway/connect-caller.ts";
 import { createGateway } from "./gateway/gateway.ts";
+import { observeLimits } from "./limit-observer.ts";
 import { createDocsHandler } from "./openapi/docs-handler.ts";
 import { createAddressGuard } from "./outbound/address-guard.ts";
 import { createHttpClient } from "./outbound/http-client.ts";
@@ -38,6 +41,7 @@ import { createServedDialects } from "./served-dialects.ts";
 import { type Database, openEmbedded, openPostgres } from "./store/database.ts";
 import { ensurePartitions, partitionsAtHand } from "./store/partitions.ts";
 import { createRetentionWorker } from "./store/retention-worker.ts";
+import { readPublisherMark } from "./store/sql/publisher-mark.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { readTlsFiles, watchTlsFiles } from "./tls-files.ts";
@@ -110,6 +114,7 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
   onClose(() => broker.close());
   onClose(() => httpClient.close());
 
+  const publisherMark = await readPublisherMark(database.sql);
   const requestOrigin = new URL(config.publicUrl ?? "http://tellwire.local").hostname;
   const engine = createEngine({
     sql: database.sql,
@@ -122,6 +127,12 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
     requestOrigin,
     maxPayloadBytes: config.maxPayloadBytes,
     maxPerWebhook: config.concurrencyPerWebhook,
+    admission: {
+      isAccepted: (message) => hasPublisherMark(message, publisherMark),
+      prepare: (organizationIds) => useCases.publishingLimits.prepare(organizationIds),
+      take: (organizationId, publishedAt) =>
+        rejectionOf(useCases.publishingLimits.take(organizationId, 1, publishedAt)),
+    },
     observer: observeEngine({ log, metrics, now: ids.now, isForPeople: config.logFormat === "pretty" }),
   });
   const useCases = createUseCases({
@@ -140,6 +151,12 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
     defaultTimeoutMs: config.deliveryTimeoutMs,
     maxPayloadBytes: config.maxPayloadBytes,
     disableAfterMs: config.disableAfterMs,
+    limits: {
+      defaults: config.limits,
+      failedLogins: config.failedLoginsLimit,
+      ...observeLimits({ log, metrics, now: ids.now }),
+    },
+    publisherMark,
     verification: { timeoutMs: verificationTimeoutMs, pollIntervalMs: 5_000, concurrency: 32 },
     log: { backgroundFailure: (what, error) => log.error({ err: error }, `${what} failed, and is tried again`) },
   });
@@ -147,6 +164,8 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
   onClose(() => useCases.accessChannel.stop());
   useCases.keyUsage.start();
   onClose(() => useCases.keyUsage.stop());
+  useCases.publishingLimits.start();
+  onClose(() => useCases.publishingLimits.stop());
   const tls = await readTlsFiles(config);
   const servers = await createFrontDoors(config, { log, metrics, useCases, database, broker, tls });
 
@@ -179,6 +198,13 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
     onClose(() => watch.stop());
   }
   return urls;
+}
+
+/** The words of the broker for an event that is one too many. */
+function rejectionOf(refusal: TellwireError | undefined): { reason: RejectReason; detail: string } | undefined {
+  if (refusal === undefined) return undefined;
+  const reason = refusal.reason === "QUOTA_EXCEEDED" ? "QUOTA_EXCEEDED" : "RATE_LIMITED";
+  return { reason, detail: refusal.message };
 }
 
 async function openDatabase(config: Config, log: Log): Promise<Database> {
@@ -263,6 +289,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
   const routes = createRoutes(useCases, { validator, newRequestId, onServerError });
   const interceptors = createInterceptors({
     authenticate: useCases.authenticate,
+    callLimits: useCases.callLimits,
     openServices,
     validator,
     newRequestId,
@@ -276,7 +303,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
     caller: createConnectCaller({
       routes,
       interceptors,
-      contextValuesOf: (request) => peerContext(readPeer(request)),
+      contextValuesOf: (request, response) => withAnswerHeaders(peerContext(readPeer(request)), response),
     }),
     maxBodyBytes,
     bodyTimeoutMs: defaultRequestLimits.bodyTimeoutMs,
@@ -287,6 +314,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
   const dialectHandlers = dialects.map((dialect) =>
     createDialectHandler(dialect, {
       authenticate: useCases.authenticate,
+      callLimits: useCases.callLimits,
       readPeer,
       runIdempotently: useCases.runIdempotently,
       maxBodyBytes,

@@ -1,11 +1,14 @@
 import { z } from "zod";
 import { companionViolations } from "./config/companions.ts";
 import { nearestName } from "./config/nearest-name.ts";
+import { rateText } from "./config/rate-formats.ts";
 import type { SocketAddress } from "./config/value-formats.ts";
 import { configDefaults, type VariableName, variables } from "./config/variables.ts";
+import type { CallRate } from "./domain/call-rate.ts";
 import type { ClientGrant, ClientIdentity } from "./domain/client-identity.ts";
 import type { ExternalIssuer } from "./domain/external-issuer.ts";
 import { publicId } from "./domain/ids.ts";
+import type { Limits } from "./domain/limits.ts";
 import { type FieldViolation, TellwireError } from "./errors.ts";
 
 /** What the operator has set, read once and frozen. docs/configuration.md says what each part means. */
@@ -42,6 +45,10 @@ export interface Config {
   readonly allowAddresses: readonly string[];
   readonly denyAddresses: readonly string[];
   readonly allowPorts: readonly number[];
+  /** What organizations may do, where an operator has set nothing else for one. */
+  readonly limits: Limits;
+  /** How many wrong keys may come from one address; null: any number. */
+  readonly failedLoginsLimit: CallRate | null;
   readonly maxPayloadBytes: number;
   readonly maxBodyBytes: number;
   readonly deliveryTimeoutMs: number;
@@ -141,6 +148,14 @@ export function describeConfig(config: Config): Record<VariableName, string> {
     TELLWIRE_ALLOW_ADDRESSES: list(config.allowAddresses),
     TELLWIRE_DENY_ADDRESSES: list(config.denyAddresses),
     TELLWIRE_ALLOW_PORTS: list(config.allowPorts),
+    TELLWIRE_RATE_LIMIT_PER_KEY: rateText(config.limits.callsPerKey),
+    TELLWIRE_RATE_LIMIT_PER_ORGANIZATION: rateText(config.limits.calls),
+    TELLWIRE_RATE_LIMIT_RECEIVER_CALLS: rateText(config.limits.receiverCalls),
+    TELLWIRE_RATE_LIMIT_FAILED_LOGINS: rateText(config.failedLoginsLimit),
+    TELLWIRE_RATE_LIMIT_EVENTS_PER_ORGANIZATION: rateText(config.limits.events),
+    TELLWIRE_MAX_EVENTS_PER_DAY_PER_ORGANIZATION: text(config.limits.eventsPerDay ?? "off"),
+    TELLWIRE_MAX_WEBHOOKS_PER_ORGANIZATION: text(config.limits.webhooks ?? "off"),
+    TELLWIRE_MAX_API_KEYS_PER_ORGANIZATION: text(config.limits.apiKeys ?? "off"),
     TELLWIRE_MAX_PAYLOAD_BYTES: text(config.maxPayloadBytes),
     TELLWIRE_MAX_BODY_BYTES: text(config.maxBodyBytes),
     TELLWIRE_DELIVERY_TIMEOUT_MS: text(config.deliveryTimeoutMs),
@@ -259,6 +274,16 @@ function toConfig(command: Command, values: Values): Config {
     allowAddresses: [...(values.TELLWIRE_ALLOW_ADDRESSES ?? []), ...(command === "dev" ? loopback : [])],
     denyAddresses: values.TELLWIRE_DENY_ADDRESSES ?? [],
     allowPorts: values.TELLWIRE_ALLOW_PORTS ?? [],
+    limits: {
+      callsPerKey: values.TELLWIRE_RATE_LIMIT_PER_KEY,
+      calls: values.TELLWIRE_RATE_LIMIT_PER_ORGANIZATION,
+      receiverCalls: values.TELLWIRE_RATE_LIMIT_RECEIVER_CALLS,
+      events: values.TELLWIRE_RATE_LIMIT_EVENTS_PER_ORGANIZATION,
+      eventsPerDay: values.TELLWIRE_MAX_EVENTS_PER_DAY_PER_ORGANIZATION,
+      webhooks: values.TELLWIRE_MAX_WEBHOOKS_PER_ORGANIZATION,
+      apiKeys: values.TELLWIRE_MAX_API_KEYS_PER_ORGANIZATION,
+    },
+    failedLoginsLimit: values.TELLWIRE_RATE_LIMIT_FAILED_LOGINS,
     maxPayloadBytes: values.TELLWIRE_MAX_PAYLOAD_BYTES,
     maxBodyBytes: values.TELLWIRE_MAX_BODY_BYTES,
     deliveryTimeoutMs: values.TELLWIRE_DELIVERY_TIMEOUT_MS,

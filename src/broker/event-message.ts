@@ -11,6 +11,7 @@ import { eventIdOfMessage, parseId } from "../domain/ids.ts";
 import type { IncomingMessage, OutgoingMessage } from "./broker.ts";
 import { type EventContent, isStructuredCloudEvent, readCloudEvent } from "./cloud-event.ts";
 import { readJson } from "./json-text.ts";
+import { publisherMarkHeader } from "./publisher-mark.ts";
 import { type Rejected, rejected } from "./rejection.ts";
 import { parseRfc3339 } from "./rfc3339.ts";
 import { defaultSubjectPrefix, eventSubject, parseEventSubject } from "./subjects.ts";
@@ -24,8 +25,15 @@ export interface DecodeOptions {
   subjectPrefix?: string;
 }
 
-/** The message for an event that was checked. Decoded again, it gives the same event, but for spaces around its texts and empty ones. */
-export function encodeEventMessage(event: EventRecord, subjectPrefix: string = defaultSubjectPrefix): OutgoingMessage {
+/**
+ * The message for an event that was checked. Decoded again, it gives the same event, but for spaces around its texts and empty ones. With the
+ * mark of this deployment it is one that was counted when it was accepted.
+ */
+export function encodeEventMessage(
+  event: EventRecord,
+  subjectPrefix: string = defaultSubjectPrefix,
+  publisherMark?: string,
+): OutgoingMessage {
   const headers: Record<string, string> = {
     // Not Nats-Msg-Id: JetStream would drop an event of another organization that has the same id.
     "ce-id": event.externalId ?? event.id,
@@ -37,6 +45,7 @@ export function encodeEventMessage(event: EventRecord, subjectPrefix: string = d
     ["tellwire-project", event.projectId],
     ["tellwire-ordering-key", event.orderingKey],
     ["traceparent", event.traceparent],
+    [publisherMarkHeader, publisherMark ?? null],
   ] as const) {
     if (value !== null) {
       headers[name] = value;

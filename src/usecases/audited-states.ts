@@ -74,8 +74,8 @@ export function auditedApiKey(key: Omit<ApiKey, "hash">): AuditState {
 }
 
 /** What the audit log keeps of an organization. */
-export function auditedOrganization({ name, projectIds }: Organization): AuditState {
-  return { name, projectIds: [...projectIds] };
+export function auditedOrganization({ name, projectIds, limits }: Organization): AuditState {
+  return { name, projectIds: [...projectIds], ...(limits ? { limits: { ...limits } } : {}) };
 }
 
 /** What the audit log keeps of a delivery: where it stands. Never its event's data. */

@@ -10,6 +10,7 @@ import { checkAll } from "./check-all.ts";
 import type { Dependencies } from "./dependencies.ts";
 import type { Organizations } from "./organizations.ts";
 import { ownProjects } from "./projects.ts";
+import type { Quotas } from "./quotas.ts";
 import { disabledActivation, initialActivation } from "./webhook-activation.ts";
 import {
   checkSigningSecret,
@@ -31,7 +32,8 @@ export interface NewWebhook extends WebhookFields {
 
 /**
  * Creates a webhook. It starts UNVERIFIED, and its verification begins by itself without being waited for; one that an operator vouches for,
- * or that needs no proof, starts ACTIVE. With a `disabledReason` it starts DISABLED. The answer is the only one with the secret.
+ * or that needs no proof, starts ACTIVE. With a `disabledReason` it starts DISABLED. The answer is the only one with the secret. Throws
+ * QUOTA_EXCEEDED where the organization has as many as it may.
  */
 export type CreateWebhook = (
   principal: Principal,
@@ -40,7 +42,7 @@ export type CreateWebhook = (
 
 export function createCreateWebhook(
   { secretBox, targetPolicy, ids }: Dependencies,
-  { organizations, transact, audit, wakeVerification }: CreateWebhookParts,
+  { organizations, quotas, transact, audit, wakeVerification }: CreateWebhookParts,
 ): CreateWebhook {
   return async (principal, { organizationId: requested, signingSecret: given, disabledReason, ...asked }) => {
     const fields = { ...asked, projectIds: ownProjects(principal, asked.projectIds) };
@@ -54,10 +56,12 @@ export function createCreateWebhook(
     );
     const signingSecret = given === "" ? formatOf(fields.format).generateSecret(ids.randomBytes) : given;
 
+    const requireRoom = await quotas.of(organizationId, "webhooks");
     const id = newUuid(ids);
     const now = new Date(ids.now());
     try {
       const record = await transact(async (em, marks) => {
+        await requireRoom(em);
         const webhook = em.create(WebhookEntity, {
           id,
           organizationId,
@@ -92,6 +96,7 @@ export function createCreateWebhook(
 
 export interface CreateWebhookParts {
   organizations: Organizations;
+  quotas: Quotas;
   transact: Transact;
   audit: AuditTrail;
   /** Starts what is due at once, instead of at the next look. */

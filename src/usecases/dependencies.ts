@@ -1,8 +1,10 @@
 import type { JSONWebKeySet } from "jose";
 import type { Broker } from "../broker/broker.ts";
+import type { CallRate } from "../domain/call-rate.ts";
 import type { ClientIdentity } from "../domain/client-identity.ts";
 import type { ExternalIssuer } from "../domain/external-issuer.ts";
 import type { IdSource } from "../domain/ids.ts";
+import type { Limits } from "../domain/limits.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
 import type { HttpClient } from "../outbound/http-client.ts";
 import type { TargetPolicy } from "../outbound/target-url.ts";
@@ -38,6 +40,10 @@ export interface Dependencies {
   maxPayloadBytes: number;
   /** A webhook whose attempts have done nothing but fail for so long is disabled. */
   disableAfterMs: number;
+  /** Left out: there are no limits. */
+  limits?: LimitSettings;
+  /** On every message that is published here; left out: messages have none. */
+  publisherMark?: string;
   verification: VerificationOptions;
   log: UseCaseLog;
 }
@@ -49,6 +55,18 @@ export interface VerificationOptions {
   pollIntervalMs: number;
   /** How many verifications are under way at a time. */
   concurrency: number;
+}
+
+/** How much callers may do. */
+export interface LimitSettings {
+  /** What holds for organizations for which an operator has set nothing else. */
+  defaults: Limits;
+  /** How many wrong keys may come from one address; null: any number. */
+  failedLogins: CallRate | null;
+  /** A call was refused because of the limit of this name, or one of `failed-logins`. */
+  onRefused: (limit: string) => void;
+  /** A network sent so many wrong keys that it is not listened to. */
+  onWrongKeys: (network: string) => void;
 }
 
 /** What the use cases report to whoever runs the process. */

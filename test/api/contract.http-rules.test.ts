@@ -40,6 +40,7 @@ const rules = [
     "organization",
     "organization",
   ],
+  ["OrganizationService/GetOrganizationUsage", "GET /v1/organizations/{organization_id}/usage", "", "usage"],
   ["OrganizationService/CreateApiKey", "POST /v1/organizations/{organization_id}/api-keys", "api_key", ""],
   ["OrganizationService/ListApiKeys", "GET /v1/organizations/{organization_id}/api-keys", "", ""],
   ["OrganizationService/RevokeApiKey", "DELETE /v1/organizations/{organization_id}/api-keys/{id}", "", ""],

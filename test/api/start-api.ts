@@ -107,6 +107,7 @@ export async function startApi(overrides: Partial<Dependencies> = {}): Promise<T
       interceptors: createInterceptors({
         ...shared,
         authenticate: useCases.authenticate,
+        callLimits: useCases.callLimits,
         openServices: new Set(),
         onRequest: (entry) => void requests.push(entry),
         now: () => performance.now(),

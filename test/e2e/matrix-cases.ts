@@ -286,6 +286,12 @@ export const cases: Readonly<Record<string, RpcCase>> = {
     },
     operatorOnly: ({ own }) => ({ organization: { id: own.id, name: "Newer" } }),
   },
+  "OrganizationService/GetOrganizationUsage": {
+    success: ({ own }) => ({ organizationId: own.id }),
+    invalid: { request: { organizationId: "7" }, fields: ["organization_id"] },
+    foreign: listOfOther,
+    unknown: { request: { organizationId: `org_${nobody}` }, reason: "ORGANIZATION_NOT_FOUND" },
+  },
   "OrganizationService/CreateApiKey": {
     success: ({ own }) => ({ organizationId: own.id, apiKey: { name: "new" } }),
     invalid: {

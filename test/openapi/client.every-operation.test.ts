@@ -89,6 +89,7 @@ describe("every operation, from the document alone", () => {
     const create = "OrganizationService_CreateOrganization";
     ids.organization = (await call<{ id: string }>(operator, create, {}, exampleOf(create))).id;
     await call(operator, "OrganizationService_GetOrganization", { id: ids.organization });
+    await call(operator, "OrganizationService_GetOrganizationUsage", { organizationId: ids.organization });
     const listed = await call<{ organizations: unknown[] }>(operator, "OrganizationService_ListOrganizations", {
       pageSize: 1,
     });

@@ -7,6 +7,7 @@ import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_det
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
 import type { Peer } from "../../usecases/authenticate.ts";
+import { withAnswerHeaders } from "../answer-headers.ts";
 import { peerContext } from "../peer-context.ts";
 import { closingSignalKey } from "./closing-signal.ts";
 import { compressions } from "./compressions.ts";
@@ -139,6 +140,7 @@ function toUniversalRequest(
 ): UniversalServerRequest | undefined {
   const authority = "authority" in request ? request.authority : request.headers.host;
   if (authority === undefined || !URL.canParse(request.url ?? "", `http://${authority}`)) return undefined;
-  const contextValues = peerContext(readPeer(request)).set(closingSignalKey, serving.closing);
+  const peer = peerContext(readPeer(request)).set(closingSignalKey, serving.closing);
+  const contextValues = withAnswerHeaders(peer, response);
   return universalRequestFromNodeRequest(request, response, undefined, contextValues);
 }

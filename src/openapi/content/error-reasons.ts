@@ -70,6 +70,11 @@ const descriptions: Readonly<Record<Reason | GatewayReason, Described | undefine
     only: "change",
   },
   ETAG_MISMATCH: { description: "somebody else changed the webhook: read it again, then try again", only: "change" },
+  RATE_LIMITED: { description: "too many calls, or too many events, in this time: try again after Retry-After" },
+  QUOTA_EXCEEDED: {
+    description: "the organization has, or has published, as much as it may; the message says of what",
+    only: "change",
+  },
   BODY_TOO_LARGE: { description: "the body is larger than the server takes", only: "body" },
   URL_TOO_LONG: { description: "the URL is longer than the server takes", httpStatus: 414 },
   HEADERS_TOO_LARGE: { description: "the headers are larger than the server takes", httpStatus: 431 },

@@ -96,6 +96,18 @@ export function examples(): Readonly<Record<string, Example>> {
       request: { name: "Example Shop Ltd" },
       response: { ...organization, name: "Example Shop Ltd" },
     },
+    OrganizationService_GetOrganizationUsage: {
+      response: {
+        organizationId: ids.organization,
+        webhooks: { used: "3", limit: "1000" },
+        apiKeys: { used: "1", limit: "100" },
+        eventsToday: { used: "4200" },
+        publishedEvents: [
+          { day: "2025-11-22", events: "4200" },
+          { day: "2025-11-21", events: "39117" },
+        ],
+      },
+    },
     OrganizationService_CreateApiKey: {
       request: { name: "checkout service", expireTime: "2035-01-01T00:00:00Z" },
       response: { apiKey, key: "twk_example" },

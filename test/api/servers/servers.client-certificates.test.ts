@@ -16,6 +16,7 @@ import { createClientCertificates } from "../../../src/usecases/client-certifica
 import { createOperatorKeys } from "../../../src/usecases/operator-keys.ts";
 import { type Certificate, createAuthority, selfSign } from "../../outbound/certificate.ts";
 import { createGrpcJsClient } from "../../support/grpc-js-client.ts";
+import { noCallLimits } from "../../support/principals.ts";
 import { startTestServers } from "./test-servers.ts";
 
 const organizationId = "0196a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2c";
@@ -250,7 +251,7 @@ async function startWith(mode: "optional" | "required") {
     readPeer: createRequestPeer({ trustedProxies: [], newRequestId: () => "req_1" }),
     interceptors: [
       createErrorInterceptor({ newRequestId: () => "req_1", onServerError: () => {} }),
-      createAuthInterceptor({ authenticate, openServices: new Set() }),
+      createAuthInterceptor({ authenticate, callLimits: noCallLimits, openServices: new Set() }),
       (next) => async (request) => {
         seen.push(principalOf({ values: request.contextValues }));
         return await next(request);
