@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { type PublicJwk, publicJwk } from "../domain/signing-key.ts";
 import { TellwireError } from "../errors.ts";
-import { loadPublicKeys } from "../store/sql/load-public-keys.ts";
+import { loadPublicKeys, type PublicKeyRow } from "../store/sql/load-public-keys.ts";
 import type { Sql } from "../store/sql.ts";
 
 /**
@@ -27,47 +27,47 @@ export interface PublishedKeysOptions {
 export function createPublishedKeys({ sql, now, ...limits }: PublishedKeysOptions): PublishedKeys {
   const { maxKept = 10_000, maxWaiting = 10_000 } = limits;
   const kept = new LRUCache<string, Kept>({ max: maxKept });
-  /** Who waits for which webhook; in the order of asking. */
-  const waiting = new Map<string, PromiseWithResolvers<readonly PublishedKey[]>>();
+  /** Who waits for which webhook, those that are being read too. */
+  const asked = new Map<string, PromiseWithResolvers<readonly PublishedKey[]>>();
+  let queue: string[] = [];
   let isReading = false;
 
   const ask = (webhookId: string): Promise<readonly PublishedKey[]> => {
-    const asked = waiting.get(webhookId) ?? Promise.withResolvers();
-    if (!waiting.has(webhookId)) {
-      if (waiting.size >= maxWaiting) return Promise.reject(tooMany());
-      waiting.set(webhookId, asked);
-    }
-    if (!isReading) void readAll();
-    return asked.promise;
+    const known = asked.get(webhookId);
+    if (known !== undefined) return known.promise;
+    if (asked.size >= maxWaiting) return Promise.reject(tooMany());
+    const own = Promise.withResolvers<readonly PublishedKey[]>();
+    asked.set(webhookId, own);
+    queue.push(webhookId);
+    if (!isReading) void readQueue();
+    return own.promise;
   };
 
-  const readAll = async (): Promise<void> => {
+  const readQueue = async (): Promise<void> => {
     isReading = true;
     // Whoever asks in this moment is read for with the first.
     await Promise.resolve();
-    while (waiting.size > 0) {
-      const batch = [...waiting].slice(0, maxAtOnce);
-      for (const [webhookId] of batch) waiting.delete(webhookId);
-      await read(new Map(batch));
+    while (queue.length > 0) {
+      const batch = queue.slice(0, maxAtOnce);
+      queue = queue.slice(maxAtOnce);
+      await read(batch);
     }
     isReading = false;
   };
 
-  const read = async (batch: ReadonlyMap<string, PromiseWithResolvers<readonly PublishedKey[]>>): Promise<void> => {
+  const read = async (webhookIds: readonly string[]): Promise<void> => {
     const readAt = now();
     try {
-      const rows = Map.groupBy(await loadPublicKeys(sql, [...batch.keys()]), ({ webhookId }) => webhookId);
-      for (const [webhookId, asked] of batch) {
-        const keys = (rows.get(webhookId) ?? []).map(({ publicKey, expiresAt }) => ({
-          jwk: publicJwk(publicKey),
-          expiresAt,
-        }));
+      const rows = Map.groupBy(await loadPublicKeys(sql, webhookIds), ({ webhookId }) => webhookId);
+      for (const webhookId of webhookIds) {
+        const keys = (rows.get(webhookId) ?? []).map(publishedKey);
         kept.set(webhookId, { keys, readAt });
-        asked.resolve(keys);
+        asked.get(webhookId)?.resolve(keys);
       }
     } catch (error) {
-      for (const asked of batch.values()) asked.reject(error);
+      for (const webhookId of webhookIds) asked.get(webhookId)?.reject(error);
     }
+    for (const webhookId of webhookIds) asked.delete(webhookId);
   };
 
   return async (webhookId) => {
@@ -80,6 +80,10 @@ export function createPublishedKeys({ sql, now, ...limits }: PublishedKeysOption
 interface PublishedKey {
   jwk: PublicJwk;
   expiresAt: number | null;
+}
+
+function publishedKey({ publicKey, expiresAt }: PublicKeyRow): PublishedKey {
+  return { jwk: publicJwk(publicKey), expiresAt };
 }
 
 interface Kept {
