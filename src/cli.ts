@@ -96,10 +96,17 @@ program
     if (refused > 0) process.exitCode = 1;
   });
 
+// Node.js would print the error with everything that it carries, such as a statement with its parameters.
+process.on("uncaughtException", endWithFailure);
+
 try {
   await program.parseAsync();
 } catch (error) {
-  // Not by the exit code alone: a library that leaves a socket open after a failed connection must not keep the process.
+  endWithFailure(error);
+}
+
+/** Not by the exit code alone: a library that leaves a socket open after a failed connection must not keep the process. */
+function endWithFailure(error: unknown): void {
   process.stderr.write(`tellwire: ${failureText(error)}\n`, () => process.exit(1));
 }
 
