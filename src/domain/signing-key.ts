@@ -15,7 +15,7 @@ export function parseSigningKey(text: string): ParsedKey {
 }
 
 /** Whether a text is meant as a private key. */
-export function isPrivateKeyText(text: string): boolean {
+function isPrivateKeyText(text: string): boolean {
   return text.startsWith(PRIVATE_KEY_PREFIX);
 }
 

@@ -14,7 +14,7 @@ export async function printSecretsStatus(config: Config, print: (text: string) =
 }
 
 /** A line for each key, and what to do. */
-export function statusText(keys: readonly SealingKey[]): string {
+function statusText(keys: readonly SealingKey[]): string {
   const rows = keys.map((key) => [key.keyId, roles[key.role], String(key.secrets), String(key.answers)]);
   return `${[...table([["key id", "in TELLWIRE_SECRETS_KEY", "secrets", "kept answers"], ...rows]), "", ...advice(keys)].join("\n")}\n`;
 }
