@@ -8,6 +8,7 @@ import { WebhookService } from "../gen/tellwire/v1/webhook_service_pb.ts";
 import { withAnswerHeaders } from "./api/answer-headers.ts";
 import type { OnServerError } from "./api/interceptors/error-interceptor.ts";
 import { createInterceptors } from "./api/interceptors.ts";
+import { createJwksHandler } from "./api/jwks-handler.ts";
 import { peerContext } from "./api/peer-context.ts";
 import { createRoutes } from "./api/routes.ts";
 import { createServers, type Servers } from "./api/servers/create-servers.ts";
@@ -323,6 +324,10 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
       onRefusal: (refusal) => log.info(refusal, "a request was refused"),
     }),
   );
+  const handleKeys = createJwksHandler({
+    publishedKeys: useCases.publishedKeys,
+    onServerError: (error) => log.error({ err: error }, "the public keys of a webhook could not be read"),
+  });
   const handleDocs = await createDocsHandler({ title: "Tellwire API", errorDomain: "tellwire", log });
   return createServers({
     routes,
@@ -337,7 +342,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
       for (const handle of dialectHandlers) {
         if (await handle(request, response)) return;
       }
-      await (handleDocs(request, response) ?? gateway.handle(request, response));
+      await (handleKeys(request, response) ?? handleDocs(request, response) ?? gateway.handle(request, response));
     },
     health: createHealthSource({ checks: { database: database.ping, broker: broker.ping }, log }),
     metrics: metrics.registry,

@@ -74,8 +74,8 @@ export interface Config {
 /** The levels of pino, and none. */
 export type LogLevel = z.infer<(typeof variables)["TELLWIRE_LOG_LEVEL"]>;
 
-/** What the configuration is read for: `dev` has defaults of its own, and only `serve` needs a secrets key for a database server. */
-export type Command = "serve" | "dev" | "migrate" | "import";
+/** What the configuration is read for: `dev` has defaults of its own; `serve` and `secrets` need a secrets key for a database server. */
+export type Command = "serve" | "dev" | "migrate" | "import" | "secrets";
 
 /** Variables as the process gets them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -188,6 +188,7 @@ const commandDefaults: Record<Command, Partial<Record<VariableName, string>>> = 
   serve: {},
   migrate: {},
   import: {},
+  secrets: {},
   dev: { TELLWIRE_ALLOW_HTTP: "true", TELLWIRE_AUTO_MIGRATE: "true", TELLWIRE_LOG_FORMAT: "pretty" },
 };
 
@@ -232,7 +233,7 @@ function combinationViolations(command: Command, given: Environment): FieldViola
       description: "must be set where TELLWIRE_PROCESSES is above 1: one process at a time has the embedded database",
     });
   }
-  const needsKey = command === "serve" && given.TELLWIRE_DATABASE_URL !== undefined;
+  const needsKey = (command === "serve" || command === "secrets") && given.TELLWIRE_DATABASE_URL !== undefined;
   if (needsKey && given.TELLWIRE_SECRETS_KEY === undefined) {
     violations.push({
       field: "TELLWIRE_SECRETS_KEY",

@@ -1,4 +1,5 @@
 import { ackWaitMs, type Broker, type IncomingMessage, type RejectReason } from "../broker/broker.ts";
+import { messageWithoutValues } from "../domain/message-without-values.ts";
 import { isAboutContent } from "../store/is-about-content.ts";
 import { eventKey, insertEvents, rememberedSince } from "../store/sql/insert-events.ts";
 import { knownEvents } from "../store/sql/known-events.ts";
@@ -210,12 +211,7 @@ async function notWritten(context: Context, events: readonly ReceivedEvent[], er
     await writeAndStart(context, events.slice(middle));
   } else {
     for (const message of messagesOf(events)) {
-      reject(
-        context,
-        message,
-        "REFUSED_BY_STORE",
-        `the database cannot hold it: ${error instanceof Error ? error.message : error}`,
-      );
+      reject(context, message, "REFUSED_BY_STORE", `the database cannot hold it: ${messageWithoutValues(error)}`);
     }
   }
 }

@@ -23,6 +23,7 @@ export function auditedWebhook(webhook: Webhook): AuditState {
     status: webhook.status,
     statusReason: webhook.statusReason,
     format: webhook.format,
+    signingAlgorithm: webhook.signingAlgorithm,
     headers: webhook.headers,
     config: webhook.config ?? null,
     retryPolicy: {

@@ -16,6 +16,7 @@ import { hasSecrets, writeSecrets } from "./imported-secrets.ts";
 import { checkImportedWebhook, type ImportedWebhook } from "./imported-webhook.ts";
 import type { Organizations } from "./organizations.ts";
 import type { Quotas } from "./quotas.ts";
+import { givenSigningSecret } from "./signing-secret-fields.ts";
 import { wakeLane } from "./webhook-activation.ts";
 import { nameTakenOr, webhookColumns } from "./webhook-fields.ts";
 
@@ -157,10 +158,11 @@ async function update(context: ImportContext, existing: Webhook): Promise<Import
 
 /** What an import says of the columns; `times` stand for those that it leaves out. */
 function columnsOf(imported: ImportedWebhook, times: { createdAt: Date; updatedAt: Date }) {
-  const { id, organizationId, signingSecret, previousSecrets, health, ...rest } = imported;
+  const { id, organizationId, signingSecret, signingAlgorithm, previousSecrets, health, ...rest } = imported;
   const { status, statusReason, verifiedAt, createdAt, updatedAt, ...fields } = rest;
   return {
     ...webhookColumns(fields),
+    signingAlgorithm: givenSigningSecret(imported.format, signingSecret).algorithm,
     status,
     statusReason,
     verifiedAt,

@@ -26,6 +26,7 @@ import { createPauseWebhook, type PauseWebhook } from "./pause-webhook.ts";
 import type { PortalTokens } from "./portal-tokens.ts";
 import { createPublishEvents, type PublishEvents } from "./publish-events.ts";
 import { createPublishInOrder, type PublishInOrder } from "./publish-in-order.ts";
+import { createPublishedKeys, type PublishedKeys } from "./published-keys.ts";
 import type { PublishingLimits } from "./publishing-limits.ts";
 import { createReadAudit, type ReadAudit } from "./read-audit.ts";
 import { createReadDeliveries, type ReadDeliveries } from "./read-deliveries.ts";
@@ -85,6 +86,8 @@ export interface UseCases {
   };
   recoveries: Recoveries;
   audit: ReadAudit;
+  /** For everybody, without a key. */
+  publishedKeys: PublishedKeys;
   /** What front doors run the work of a call with an idempotency key in. */
   runIdempotently: RunIdempotently;
   /** Whoever runs the process starts and stops it. */
@@ -161,6 +164,7 @@ export function createUseCases(dependencies: Dependencies): UseCases {
     },
     recoveries: createRecoveries(dependencies, { organizations, transact, audit, wakeRecovery: recoveryWorker.wake }),
     audit: createReadAudit(dependencies, organizations),
+    publishedKeys: createPublishedKeys({ sql: database.sql, now: ids.now }),
     runIdempotently: createRunIdempotently(dependencies),
     idempotencyCleaner: createIdempotencyCleaner(dependencies),
     verificationWorker,

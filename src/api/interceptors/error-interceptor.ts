@@ -2,6 +2,7 @@ import { Code, ConnectError, type Interceptor, type StreamRequest, type UnaryReq
 import { type ErrorCode, invalidFields, type TellwireError } from "../../errors.ts";
 import { isUnstorableText } from "../../usecases/database-failure.ts";
 import { callerError } from "../caller-error.ts";
+import { decodingMessage } from "../decoding-message.ts";
 import { errorDetails } from "../messages/error-details.ts";
 import { nulCharacterViolations } from "../nul-characters.ts";
 import { peerOf } from "../peer-context.ts";
@@ -27,7 +28,7 @@ export function createErrorInterceptor({ newRequestId, onServerError }: ErrorInt
     const translate = (thrown: unknown): unknown => {
       const requestId = peerOf(request).origin.requestId ?? newRequestId();
       const shown = callerError(thrown, requestId);
-      if (shown === undefined) return thrown;
+      if (shown === undefined) return withoutValues(thrown);
       if (shown.log) onServerError({ requestId, method, error: thrown });
       return connectError(shown.error);
     };
@@ -38,6 +39,13 @@ export function createErrorInterceptor({ newRequestId, onServerError }: ErrorInt
       throw translate(textRefusal(request, thrown) ?? thrown);
     }
   };
+}
+
+/** An error of the protocol itself, which a message of a stream that cannot be read is. */
+function withoutValues(thrown: unknown): unknown {
+  if (!(thrown instanceof ConnectError)) return thrown;
+  const message = decodingMessage(thrown.rawMessage);
+  return message === thrown.rawMessage ? thrown : new ConnectError(message, thrown.code, thrown.metadata);
 }
 
 /** What the database says about a text, in terms of the request; undefined where it says nothing of the kind. */

@@ -11,6 +11,7 @@ import { withAnswerHeaders } from "../answer-headers.ts";
 import { peerContext } from "../peer-context.ts";
 import { closingSignalKey } from "./closing-signal.ts";
 import { compressions } from "./compressions.ts";
+import { withoutRepeatedValues } from "./error-body.ts";
 import { withReadableMessage } from "./grpc-message.ts";
 import { createHealthService } from "./health-service.ts";
 import { isEnveloped, limitBody } from "./limited-body.ts";
@@ -96,7 +97,8 @@ async function run(
   }
   limitRequest(universal, handler, request, response, options);
   try {
-    await universalResponseToNodeResponse(withReadableMessage(await handler(universal)), response);
+    const answer = await withoutRepeatedValues(await handler(universal));
+    await universalResponseToNodeResponse(withReadableMessage(answer), response);
   } catch (error) {
     const rpc = `${handler.service.typeName}/${handler.method.name}`;
     if (ConnectError.from(error).code === Code.Aborted) {
