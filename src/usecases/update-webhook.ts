@@ -12,7 +12,7 @@ import type { Dependencies } from "./dependencies.ts";
 import { endOrdering } from "./end-ordering.ts";
 import type { Organizations } from "./organizations.ts";
 import { ownProjects } from "./projects.ts";
-import { dropWaiting, initialActivation, wakeLane } from "./webhook-activation.ts";
+import { type ClearWaiting, dropWaiting, initialActivation, wakeLane } from "./webhook-activation.ts";
 import {
   checkVerificationMethod,
   checkWebhookFields,
@@ -38,12 +38,13 @@ export type UpdateWebhook = (principal: Principal, change: WebhookChange) => Pro
 
 export function createUpdateWebhook(
   { targetPolicy, secretBox, ids }: Dependencies,
-  { organizations, transact, audit, wakeVerification }: UpdateWebhookParts,
+  { organizations, transact, audit, clearWaiting, wakeVerification }: UpdateWebhookParts,
 ): UpdateWebhook {
   return async (principal, { patch: asked, etag, ...target }) => {
     const patch =
       asked.projectIds === undefined ? asked : { ...asked, projectIds: ownProjects(principal, asked.projectIds) };
     try {
+      if (patch.url !== undefined || patch.verificationMethod !== undefined) await clearWaiting(target.id);
       const record = await transact(async (em, marks) => {
         const webhook = await findWebhook(em, principal, target, { lock: true });
         requireEtag(webhook, etag);
@@ -85,6 +86,7 @@ export interface UpdateWebhookParts {
   organizations: Organizations;
   transact: Transact;
   audit: AuditTrail;
+  clearWaiting: ClearWaiting;
   /** Starts what is due at once, instead of at the next look. */
   wakeVerification: () => void;
 }
