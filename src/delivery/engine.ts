@@ -219,6 +219,7 @@ export function createEngine(options: EngineOptions): Engine {
     subscriptions.invalidate(organizationId);
     lanes.webhooksChanged(organizationId);
   };
+  const settlingMs = limits.budgetMs + recordingMarginMs;
   let changesHeard = (): Promise<void> => Promise.resolve();
   const dispatcher = createDispatcher({
     broker,
@@ -229,7 +230,8 @@ export function createEngine(options: EngineOptions): Engine {
     maxPayloadBytes: options.maxPayloadBytes,
     subjectPrefix: options.subjectPrefix ?? defaultSubjectPrefix,
     now,
-    settlingMs: limits.budgetMs + recordingMarginMs,
+    settlingMs,
+    repeatSettlingMs: ackWaitMs + settlingMs,
     onReceived: observer.received,
     onRejected: observer.rejected,
     onFailure: (error) => observer.failed("dispatch", error),
