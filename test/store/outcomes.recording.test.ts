@@ -262,7 +262,7 @@ describe("disabling", () => {
     return row?.status;
   };
 
-  test("a webhook whose receiver is gone is disabled and told of, and its lane is due", async () => {
+  test("a webhook whose receiver is gone is disabled, told of and audited, and its lane is due", async () => {
     const webhookId = await newWebhook();
     await record(database, newDelivery(webhookId, { nextAttemptAt: Date.now() + 3_600_000 }));
     await recordBatch(database, gone(exhausted(newDelivery(webhookId), 1)));
@@ -272,6 +272,11 @@ describe("disabling", () => {
     );
     expect(told.map(({ data_json }) => JSON.parse(data_json))).toEqual([
       { webhook_id: publicId("webhook", webhookId), reason: "the receiver is gone" },
+    ]);
+    const audited = "select actor_kind, actor_id, action, after from audit_entry where resource_id = $1";
+    const after = { status: "DISABLED", statusReason: "the receiver is gone" };
+    expect(await run(database, audited, [webhookId])).toEqual([
+      { actor_kind: "SYSTEM", actor_id: "delivery-engine", action: "webhook.disable", after },
     ]);
     const due = "select from lane where webhook_id = $1 and due_at <= now()";
     expect(await run(database, due, [webhookId])).toHaveLength(1);
