@@ -1,8 +1,11 @@
+import { inspect } from "node:util";
 import fc from "fast-check";
 
 /** One way into the service, and what is sent through it. */
 export interface Door {
   name: string;
+  /** How many of its requests are under way at the same time. */
+  atOnce: number;
   /** The requests of a seed, each ready to be sent: the same for the same seed, but for the ids that the server has made. */
   plan(seed: number, count: number): Planned[];
   close(): Promise<void> | void;
@@ -24,15 +27,18 @@ export interface Answer {
 
 export interface DoorParts<Request> {
   name: string;
+  /** 16 where it is left out. */
+  atOnce?: number;
   requests: () => fc.Arbitrary<Request>;
   send: (request: Request) => Promise<Answer>;
   close?: () => Promise<void> | void;
 }
 
 /** Makes a door of an arbitrary and a way to send what it gives. `requests` is asked for each plan, because what is known of the server changes. */
-export function makeDoor<Request>({ name, requests, send, close }: DoorParts<Request>): Door {
+export function makeDoor<Request>({ name, atOnce = 16, requests, send, close }: DoorParts<Request>): Door {
   return {
     name,
+    atOnce,
     plan: (seed, count) =>
       fc.sample(requests(), { seed, numRuns: count }).map((request) => ({
         send: () => send(request),
@@ -45,8 +51,11 @@ export function makeDoor<Request>({ name, requests, send, close }: DoorParts<Req
 const longestShown = 4_000;
 
 function shown(request: unknown): string {
-  const text = JSON.stringify(request, (_name, value) =>
-    value instanceof Uint8Array ? { bytes: Buffer.from(value).toString("latin1") } : (value as unknown),
-  );
+  const text = inspect(request, {
+    depth: 6,
+    maxStringLength: 2_000,
+    maxArrayLength: 200,
+    breakLength: Number.POSITIVE_INFINITY,
+  });
   return text.length > longestShown ? `${text.slice(0, longestShown)}… (${text.length} characters)` : text;
 }

@@ -1,4 +1,4 @@
-import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
+import { brotliCompressSync, brotliDecompressSync, deflateSync, gunzipSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { mutated } from "./arbitrary/bytes.ts";
 
@@ -57,6 +57,11 @@ export function compress(encoding: string, bytes: Uint8Array): Uint8Array {
   if (encoding === "gzip") return gzipSync(bytes);
   if (encoding === "br") return brotliCompressSync(bytes);
   return encoding === "deflate" ? deflateSync(bytes) : bytes;
+}
+
+/** Undoes what compress has done, by gzip or br. */
+export function decompress(encoding: string, bytes: Uint8Array): Buffer {
+  return encoding === "br" ? brotliDecompressSync(bytes) : gunzipSync(bytes);
 }
 
 /** Small bytes that become 64 MiB of zeros. Made once. */

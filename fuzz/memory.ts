@@ -31,7 +31,7 @@ export async function sampleMemory({ httpUrl, pid }: { httpUrl: string; pid: num
  */
 export function judgeMemory(samples: readonly MemorySample[]): MemoryVerdict {
   const quarter = Math.max(1, Math.floor(samples.length / 4));
-  const warm = least(samples.slice(quarter, quarter * 2));
+  const warm = least(samples.slice(Math.min(quarter, samples.length - 1), quarter * 2));
   const end = least(samples.slice(-quarter));
   const heapLimit = warm.heapBytes * 1.25 + 32 * mib;
   const rssLimit = warm.rssBytes * 1.5 + 64 * mib;

@@ -23,8 +23,8 @@ export function formatReport(report: FuzzReport): string {
     `heap ${inMib(memory.warm.heapBytes)} after the warm-up, ${inMib(memory.end.heapBytes)} at the end`,
     `resident ${inMib(memory.warm.rssBytes)} after the warm-up, ${inMib(memory.end.rssBytes)} at the end`,
     `${findingCount} findings`,
-    ...findings.slice(0, 20).map(({ door, problem, request }) => {
-      const sent = request === undefined ? "" : `\n    ${request.slice(0, 1_000)}`;
+    ...findings.slice(0, 40).map(({ door, problem, request }) => {
+      const sent = request === undefined ? "" : `\n    ${request.slice(0, 500)}`;
       return `  ${door ?? "server"}: ${problem}${sent}`;
     }),
   ].join("\n");

@@ -47,9 +47,10 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzReport> {
 
 /** A round is as many requests a door as it takes for its batches to be worth their making, and few enough to see the memory between them. */
 const mostPerRound = 250;
-const atOnce = 16;
 const leastForMemory = 20_000;
-const mostKept = 50;
+/** Of the same problem at the same door. */
+const mostOfAKind = 2;
+const mostKept = 200;
 
 interface Run {
   doors: readonly { door: Door; report: DoorReport }[];
@@ -61,12 +62,16 @@ interface Run {
 function createRun(doors: readonly Door[]): Run {
   const entries = doors.map((door) => ({ door, report: { door: door.name, requests: 0, answers: {} } }));
   const findings: Finding[] = [];
+  const kinds = new Map<string, number>();
   let findingCount = 0;
   return {
     doors: entries,
     found({ door, problem, request }) {
       findingCount += 1;
-      if (findings.length < mostKept) findings.push({ door, problem, request });
+      const kind = `${door} ${problem.replaceAll(/[\d"'][^ ]*/g, "…").slice(0, 80)}`;
+      const ofThisKind = (kinds.get(kind) ?? 0) + 1;
+      kinds.set(kind, ofThisKind);
+      if (ofThisKind <= mostOfAKind && findings.length < mostKept) findings.push({ door, problem, request });
     },
     findings: () => findingCount,
     report: () => ({
@@ -85,7 +90,7 @@ interface Sending {
   run: Run;
 }
 
-/** In rounds, all doors at once in each; between them the world is made anew and the memory is looked at. */
+/** In rounds, one door after the other in each; between them the world is made anew and the memory is looked at. */
 async function sendAll({ options, servers, world, run }: Sending): Promise<MemorySample[]> {
   const { tellwire, receiver } = servers;
   const perDoor = Math.ceil(options.requests / run.doors.length);
@@ -102,7 +107,10 @@ async function sendAll({ options, servers, world, run }: Sending): Promise<Memor
     if (round > 0) await world.refresh();
     receiver.requests.length = 0;
     const count = Math.min(mostPerRound, perDoor - round * mostPerRound);
-    await Promise.all(run.doors.map((each, index) => sendRound(each, seedOf(options.seed, round, index), count, run)));
+    // One door after the other: what is timed at one must not wait for the others.
+    for (const [index, each] of run.doors.entries()) {
+      await sendRound(each, each.door.plan(seedOf(options.seed, round, index), count), run);
+    }
     samples.push(await sampleMemory(tellwire));
     const sent = run.report().requests;
     options.onProgress(
@@ -112,17 +120,17 @@ async function sendAll({ options, servers, world, run }: Sending): Promise<Memor
   return samples;
 }
 
-async function sendRound({ door, report }: Run["doors"][number], seed: number, count: number, run: Run): Promise<void> {
-  const left = door.plan(seed, count).values();
+async function sendRound({ door, report }: Run["doors"][number], planned: readonly Planned[], run: Run): Promise<void> {
+  const left = planned.values();
   const worker = async (): Promise<void> => {
-    for (const planned of left) {
-      const { label, problem } = await answerTo(planned);
+    for (const each of left) {
+      const { label, problem } = await answerTo(each);
       report.requests += 1;
       report.answers[label] = (report.answers[label] ?? 0) + 1;
-      if (problem !== undefined) run.found({ door: door.name, problem, request: planned.describe() });
+      if (problem !== undefined) run.found({ door: door.name, problem, request: each.describe() });
     }
   };
-  await Promise.all(Array.from({ length: atOnce }, worker));
+  await Promise.all(Array.from({ length: door.atOnce }, worker));
 }
 
 /** A request that fails on this side, or is not answered in time, is a finding too. */

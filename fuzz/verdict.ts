@@ -6,6 +6,9 @@ const declaredStatuses: ReadonlySet<number> = new Set([501, 503, 504, 505]);
 /** Codes of gRPC (google.rpc.Code) that say that the server is at fault: UNKNOWN, INTERNAL and DATA_LOSS. */
 const faultCodes: ReadonlySet<number> = new Set([2, 13, 15]);
 
+/** INTERNAL by the protocol: https://github.com/grpc/grpc/blob/master/doc/compression.md, on a compressed message without a coding. */
+const undeclaredCompression = "received compressed envelope, but do not know how to decompress";
+
 const codeNames = [
   "OK",
   "CANCELLED",
@@ -37,5 +40,7 @@ export function judgeStatus(status: number, detail = ""): Answer {
 export function judgeCode(code: number, detail = ""): Answer {
   const label = codeNames[code] ?? `code ${code}`;
   if (code >= 0 && code < codeNames.length && !faultCodes.has(code)) return { label };
+  if (decodeURIComponent(detail.replaceAll(/%(?![\dA-F]{2})/gi, "%25")).includes(undeclaredCompression))
+    return { label };
   return { label, problem: `answered with ${label}: ${detail.slice(0, 300)}` };
 }

@@ -6,7 +6,7 @@ import { jsonText } from "../arbitrary/json-text.ts";
 import { messageJson } from "../arbitrary/messages.ts";
 import { mostly } from "../arbitrary/values.ts";
 import { type Answer, type Door, makeDoor } from "../door.ts";
-import { compress, envelopedBody } from "../envelopes.ts";
+import { compress, decompress, envelopedBody } from "../envelopes.ts";
 import { createHttpClient, type HttpAnswer, type HttpRequest, judgeAnswer } from "../http-client.ts";
 import { pathOf, unaryMethods } from "../methods.ts";
 import { judgeCode } from "../verdict.ts";
@@ -120,12 +120,23 @@ function coded(coding: string): Record<string, string> {
   return coding === "" ? {} : { "content-encoding": coding };
 }
 
-/** The status stands in the headers, or in the trailers at the end of the body, which begin with a flag of 128. */
+/** The status stands in the headers, or in the trailers at the end of the body. */
 function judgeGrpcWeb(answer: HttpAnswer | undefined): Answer {
   if (answer === undefined || answer.status !== 200) return judgeAnswer(answer);
   const inHeaders = answer.headers["grpc-status"];
-  const text = answer.body.toString("latin1");
-  const status = inHeaders === undefined ? /grpc-status: ?(\d+)/.exec(text)?.[1] : `${inHeaders}`;
+  const trailers = trailersOf(answer.body, `${answer.headers["grpc-encoding"]}`);
+  const status = inHeaders === undefined ? /grpc-status: ?(\d+)/.exec(trailers)?.[1] : `${inHeaders}`;
   if (status === undefined) return { label: "no status", problem: "answered without a status of gRPC" };
-  return judgeCode(Number(status), `${answer.headers["grpc-message"] ?? text}`);
+  return judgeCode(Number(status), `${answer.headers["grpc-message"] ?? trailers}`);
+}
+
+/** The envelope with the flag 128; with the flag 1 too it is compressed. */
+function trailersOf(body: Buffer, encoding: string): string {
+  for (let at = 0; at + 5 <= body.length; at += 5 + body.readUInt32BE(at + 1)) {
+    const flags = body[at] ?? 0;
+    if ((flags & 128) === 0) continue;
+    const bytes = body.subarray(at + 5);
+    return `${(flags & 1) === 0 ? bytes : decompress(encoding, bytes)}`;
+  }
+  return "";
 }

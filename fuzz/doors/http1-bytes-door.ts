@@ -16,8 +16,10 @@ export function http1BytesDoor(httpUrl: string, world: World): Door {
   const { hostname: host, port } = new URL(httpUrl);
   return makeDoor({
     name: "http1-bytes",
+    // Half of them wait for an answer that does not come.
+    atOnce: 48,
     requests: () => requests(world),
-    send: async (request) => judge(await exchangeRaw({ host, port: Number(port), quietMs: 60, ...request })),
+    send: async (request) => judge(await exchangeRaw({ host, port: Number(port), firstByteMs: 400, ...request })),
   });
 }
 

@@ -15,9 +15,11 @@ export function http2BytesDoor(grpcUrl: string, world: World): Door {
   const { hostname: host, port } = new URL(grpcUrl);
   return makeDoor({
     name: "http2-bytes",
+    // Half of them wait for an answer that does not come.
+    atOnce: 48,
     requests: () => requests(world),
     async send(request) {
-      const came = await exchangeRaw({ host, port: Number(port), quietMs: 40, ...request });
+      const came = await exchangeRaw({ host, port: Number(port), firstByteMs: 400, ...request });
       return { label: endOf(came) };
     },
   });

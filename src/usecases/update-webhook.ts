@@ -1,5 +1,6 @@
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
+import { maskedHeaders, maskViolations, unmaskedHeaders } from "../domain/masked-headers.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
 import { invalidFields } from "../errors.ts";
 import type { Webhook } from "../store/entities/webhook.ts";
@@ -48,8 +49,10 @@ export function createUpdateWebhook(
         const webhook = await findWebhook(em, principal, target, { lock: true });
         requireEtag(webhook, etag);
         const before = webhookFields(webhook);
-        checkWebhookFields(principal, withoutKept(patch, before), targetPolicy);
-        const fields = { ...before, ...patch };
+        const changes = withStoredValues(patch, before);
+        checkWebhookFields(principal, withoutKept(changes, before), targetPolicy);
+        checkSecretsStayWithTheirReceiver(patch, before);
+        const fields = { ...before, ...changes };
         await organizations.requireProjects(webhook.organizationId, patch.projectIds ?? []);
         checkVerificationMethod(fields);
         if (fields.format !== before.format) {
@@ -124,6 +127,26 @@ async function checkSecretsFit(
       throw invalidFields({ field: "webhook.format", description });
     }
   }
+}
+
+/** A header that is sent back as an answer showed it keeps its value. */
+function withStoredValues(patch: Partial<WebhookFields>, before: WebhookFields): Partial<WebhookFields> {
+  if (patch.headers === undefined) return patch;
+  return { ...patch, headers: unmaskedHeaders(patch.headers, before.headers) };
+}
+
+/**
+ * Throws INVALID_FIELDS where a secret that stands in a header would go to another host without being given anew: else who may change a webhook
+ * could read, at a place of his own, what answers do not show him.
+ */
+function checkSecretsStayWithTheirReceiver(patch: Partial<WebhookFields>, before: WebhookFields): void {
+  if (patch.url === undefined || new URL(patch.url).origin === new URL(before.url).origin) return;
+  const description = "is kept for the host of the present URL: send its value again with the new URL, or leave it out";
+  const violations = maskViolations(patch.headers ?? maskedHeaders(before.headers), {
+    field: "webhook.headers",
+    description,
+  });
+  if (violations.length > 0) throw invalidFields(...violations);
 }
 
 /** Sending back the method that a webhook has already is no act of vouching. */

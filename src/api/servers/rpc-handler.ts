@@ -1,5 +1,12 @@
 import { createRegistry } from "@bufbuild/protobuf";
-import { Code, ConnectError, type ConnectRouter, createConnectRouter, type Interceptor } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  type ConnectRouterOptions,
+  createConnectRouter,
+  type Interceptor,
+} from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
@@ -13,10 +20,12 @@ import { compressions } from "./compressions.ts";
 import { withReadableMessage } from "./grpc-message.ts";
 import { createHealthService } from "./health-service.ts";
 import { isEnveloped, limitBody } from "./limited-body.ts";
+import { blameSender, blameSenderOfUnary } from "./malformed-message.ts";
 import type { NodeRequest, NodeResponse } from "./node-server.ts";
 import { createReflectionService } from "./reflection-service.ts";
 import { reflectionV1Alpha } from "./reflection-v1alpha.ts";
 import { closeAfterAnswer, sendRefusal } from "./refusal.ts";
+import { requestJson } from "./request-json.ts";
 import { requestPath, sendError } from "./responses.ts";
 import type { ServingState } from "./serving-state.ts";
 
@@ -60,7 +69,12 @@ function createHandlers(options: RpcHandlerOptions): UniversalHandler[] {
     readMaxBytes: maxBodyBytes,
     acceptCompression: [...compressions],
     // PublishEventStream answers with the errors of single events as values, whose details are google.protobuf.Any.
-    jsonOptions: { registry: createRegistry(file_google_rpc_error_details) },
+    jsonOptions: {
+      registry: createRegistry(file_google_rpc_error_details),
+      textDecoder: requestJson,
+      recursionLimit,
+    } as ConnectRouterOptions["jsonOptions"] & object,
+    binaryOptions: { recursionLimit },
     shutdownSignal,
   });
   routes(router);
@@ -75,6 +89,9 @@ function createHandlers(options: RpcHandlerOptions): UniversalHandler[] {
   router.service(reflectionV1Alpha, reflection);
   return router.handlers;
 }
+
+/** How deep messages may stand in each other: each level of JSON in a google.protobuf.Value is up to three of them. */
+const recursionLimit = 210;
 
 async function run(
   handler: UniversalHandler,
@@ -95,7 +112,8 @@ async function run(
   }
   limitRequest(universal, handler, request, response, options);
   try {
-    await universalResponseToNodeResponse(withReadableMessage(await handler(universal)), response);
+    const answer = await blameSenderOfUnary(await handler(universal));
+    await universalResponseToNodeResponse(withReadableMessage(blameSender(answer)), response);
   } catch (error) {
     const rpc = `${handler.service.typeName}/${handler.method.name}`;
     if (ConnectError.from(error).code === Code.Aborted) {

@@ -1,0 +1,24 @@
+import { inexactNumberProblem } from "../../domain/inexact-number.ts";
+import { refusalError } from "./refusal.ts";
+
+/**
+ * Reads the JSON of Connect's requests as text. Throws an error of Connect, MALFORMED_REQUEST, for bytes that are no UTF-8, which would be replaced
+ * in silence, and for a number that would become another one. A byte order mark at the beginning is passed over.
+ */
+export const requestJson = {
+  decode(bytes: Uint8Array = new Uint8Array()): string {
+    const problem = inexactNumberProblem(bytes);
+    if (problem !== undefined) throw malformed(problem);
+    try {
+      return utf8.decode(bytes);
+    } catch {
+      throw malformed("the request is not UTF-8, which JSON is written in");
+    }
+  },
+};
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+function malformed(message: string): Error {
+  return refusalError({ reason: "MALFORMED_REQUEST", message });
+}
