@@ -1,3 +1,5 @@
+import { fromJsonString } from "@bufbuild/protobuf";
+import { EmptySchema } from "@bufbuild/protobuf/wkt";
 import { inexactNumberProblem } from "../../domain/inexact-number.ts";
 import { refusalError } from "./refusal.ts";
 
@@ -9,13 +11,31 @@ export const requestJson = {
   decode(bytes: Uint8Array = new Uint8Array()): string {
     const problem = inexactNumberProblem(bytes);
     if (problem !== undefined) throw malformed(problem);
-    try {
-      return utf8.decode(bytes);
-    } catch {
-      throw malformed("the request is not UTF-8, which JSON is written in");
-    }
+    const text = utf8Text(bytes);
+    if (mayBeCutInTwo.test(text)) checkJson(text);
+    return text;
   },
 };
+
+/** Texts of which a parser may quote half of a character, which is no text that gRPC could send. */
+const mayBeCutInTwo = /[\ud800-\udfff]|\\u/;
+
+/** Throws what Connect itself would throw for JSON that cannot be read, as text that can be sent. */
+function checkJson(text: string): void {
+  try {
+    fromJsonString(EmptySchema, text, { ignoreUnknownFields: true });
+  } catch (error) {
+    throw malformed((error instanceof Error ? error.message : `${error}`).toWellFormed());
+  }
+}
+
+function utf8Text(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw malformed("the request is not UTF-8, which JSON is written in");
+  }
+}
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 

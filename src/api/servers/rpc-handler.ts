@@ -14,6 +14,7 @@ import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_det
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
 import type { Peer } from "../../usecases/authenticate.ts";
+import { isClientGone } from "../client-gone.ts";
 import { peerContext } from "../peer-context.ts";
 import { closingSignalKey } from "./closing-signal.ts";
 import { compressions } from "./compressions.ts";
@@ -116,7 +117,7 @@ async function run(
     await universalResponseToNodeResponse(withReadableMessage(blameSender(answer)), response);
   } catch (error) {
     const rpc = `${handler.service.typeName}/${handler.method.name}`;
-    if (ConnectError.from(error).code === Code.Aborted) {
+    if (isClientGone(error) || ConnectError.from(error).code === Code.Aborted) {
       log.debug({ err: error, rpc }, "the client left before its answer was complete");
       return;
     }
