@@ -24,8 +24,11 @@ export interface HttpClient {
   close(): Promise<void>;
 }
 
+/** What is not answered by then hangs. */
+const answerTimeoutMs = 30_000;
+
 export function createHttpClient(origin: string): HttpClient {
-  const pool = new Pool(origin, { connections: 32, headersTimeout: 90_000, bodyTimeout: 90_000 });
+  const pool = new Pool(origin, { connections: 32, headersTimeout: answerTimeoutMs, bodyTimeout: answerTimeoutMs });
   return {
     async send({ method, target, headers, body }) {
       try {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Door, Planned } from "./door.ts";
 import { type DoorName, openDoors } from "./doors.ts";
 import type { DoorReport, Finding, FuzzReport } from "./fuzz-report.ts";
@@ -52,6 +53,23 @@ const leastForMemory = 20_000;
 const mostOfAKind = 2;
 const mostKept = 200;
 
+/** A server that does not answer any more ends the run. */
+async function isMadeAnew(world: World, run: Run): Promise<boolean> {
+  try {
+    await Promise.race([world.refresh(), delay(refreshTimeoutMs, undefined, { ref: false }).then(hangs)]);
+    return true;
+  } catch (error) {
+    run.found({ problem: `between two rounds: ${error instanceof Error ? error.message : error}` });
+    return false;
+  }
+}
+
+const refreshTimeoutMs = 60_000;
+
+function hangs(): never {
+  throw new Error(`the server gave no answers within ${refreshTimeoutMs / 1000} s`);
+}
+
 interface Run {
   doors: readonly { door: Door; report: DoorReport }[];
   found(finding: { door?: string; problem: string; request?: string }): void;
@@ -104,7 +122,7 @@ async function sendAll({ options, servers, world, run }: Sending): Promise<Memor
       run.found({ problem: `the time was over after ${round} of ${rounds} rounds` });
       break;
     }
-    if (round > 0) await world.refresh();
+    if (round > 0 && !(await isMadeAnew(world, run))) break;
     receiver.requests.length = 0;
     const count = Math.min(mostPerRound, perDoor - round * mostPerRound);
     // One door after the other: what is timed at one must not wait for the others.

@@ -53,7 +53,7 @@ export function createUpdateWebhook(
         checkWebhookFields(principal, withoutKept(changes, before), targetPolicy);
         checkSecretsStayWithTheirReceiver(patch, before);
         const fields = { ...before, ...changes };
-        await organizations.requireProjects(webhook.organizationId, patch.projectIds ?? []);
+        await organizations.requireProjects(webhook.organizationId, patch.projectIds ?? [], em);
         checkVerificationMethod(fields);
         if (fields.format !== before.format) {
           checkSecretsStayHidden(before.format, fields.format);

@@ -156,7 +156,7 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY])(
 
 test("10,000 levels of protobuf's own lists are refused by gRPC, and bytes that are no message", async () => {
   // Field 5 of Event is data, field 6 of Value its list, field 1 of a list its values: written from the inside out.
-  let bytes = Buffer.alloc(0);
+  let bytes: Buffer = Buffer.alloc(0);
   for (let level = 0; level < 10_000; level++) bytes = field(6, field(1, bytes));
   const event = Buffer.concat([field(4, Buffer.from("t")), field(5, bytes)]);
   expect(await postBinary(field(1, event))).toMatchObject({ status: 400, reason: "MALFORMED_REQUEST" });
