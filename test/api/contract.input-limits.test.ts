@@ -58,10 +58,10 @@ function isBounded(field: DescField): boolean {
   return (field.scalar !== ScalarType.STRING && field.scalar !== ScalarType.BYTES) || isShort(rules);
 }
 
-/** By a length, or by a pattern that has one: ids, and trace contexts. */
+/** By a length, or by a pattern that has one, as those of ids and trace contexts have. */
 function isShort(rules: FieldRules | undefined): boolean {
   if (rules === undefined) return false;
-  if (rules.cel.some(({ id }) => id.endsWith("_id"))) return true;
+  if (rules.cel.some(({ expression }) => expression.includes("matches('^") && !/[+*]/.test(expression))) return true;
   if (rules.type.case !== "string") return false;
   const { maxLen, pattern } = rules.type.value;
   return maxLen > 0n || (pattern.endsWith("$") && !/[+*]/.test(pattern));
