@@ -25,6 +25,7 @@ import { createCrossOrigin } from "./cross-origin.ts";
 import { createEngine } from "./delivery/engine.ts";
 import { createDialectHandler } from "./dialects/dialect-handler.ts";
 import type { IdSource } from "./domain/ids.ts";
+import { inexactNumberProblem } from "./domain/inexact-number.ts";
 import type { RetryPolicy } from "./domain/retry.ts";
 import { createSecretBox } from "./domain/secret-box.ts";
 import { observeEngine } from "./engine-observer.ts";
@@ -308,6 +309,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
     }),
     maxBodyBytes,
     bodyTimeoutMs: defaultRequestLimits.bodyTimeoutMs,
+    findJsonProblem: inexactNumberProblem,
     errorDomain: "tellwire",
     onInternalError: (error) => log.error({ err: error }, "a REST call failed because of us"),
   });

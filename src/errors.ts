@@ -104,8 +104,33 @@ export const reasons = {
 
 export type Reason = keyof typeof reasons;
 
-/** An INVALID_FIELDS error whose message names each bad field. */
-export function invalidFields(...fieldViolations: FieldViolation[]): TellwireError {
-  const message = fieldViolations.map(({ field, description }) => `${field}: ${description}`).join("; ");
+/**
+ * An INVALID_FIELDS error whose message names each bad field. Of many the first are told, and long ones cut short: an error travels in the
+ * trailers of gRPC, of which clients take 8 KiB.
+ */
+export function invalidFields(...found: FieldViolation[]): TellwireError {
+  const fieldViolations = firstOf(
+    found.map(({ field, description }) => ({ field: cut(field), description: cut(description) })),
+  );
+  const told = fieldViolations.map(({ field, description }) => `${field}: ${description}`);
+  const left = found.length - told.length;
+  const message = [...told, ...(left === 0 ? [] : [`and ${left} more`])].join("; ");
   return new TellwireError("INVALID_FIELDS", message, { fieldViolations });
+}
+
+const maxViolations = 20;
+const maxLength = 2_000;
+const maxTextLength = 300;
+
+function firstOf(violations: FieldViolation[]): FieldViolation[] {
+  let length = 0;
+  const end = violations.findIndex(({ field, description }, index) => {
+    length += field.length + description.length;
+    return index > 0 && (index === maxViolations || length > maxLength);
+  });
+  return end === -1 ? violations : violations.slice(0, end);
+}
+
+function cut(text: string): string {
+  return text.length <= maxTextLength ? text : `${text.slice(0, maxTextLength).toWellFormed()}…`;
 }

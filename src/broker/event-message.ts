@@ -8,6 +8,7 @@ import {
   isTraceparent,
 } from "../domain/event.ts";
 import { eventIdOfMessage, parseId } from "../domain/ids.ts";
+import { isNestedDeeper, maxJsonDepth } from "../domain/json-depth.ts";
 import type { IncomingMessage, OutgoingMessage } from "./broker.ts";
 import { type EventContent, isStructuredCloudEvent, readCloudEvent } from "./cloud-event.ts";
 import { readJson } from "./json-text.ts";
@@ -81,6 +82,9 @@ export function decodeEventMessage(message: IncomingMessage, options: DecodeOpti
   const bytes = Buffer.byteLength(content.dataJson);
   if (bytes > options.maxPayloadBytes) {
     return rejected("TOO_LARGE", `the data has ${bytes} bytes; the most is ${options.maxPayloadBytes}`);
+  }
+  if (isNestedDeeper(content.dataJson, maxJsonDepth)) {
+    return rejected("BAD_JSON", `the data is nested deeper than ${maxJsonDepth} levels`);
   }
   return assemble(message, address, headers, content);
 }

@@ -189,7 +189,7 @@ function send(request: Request, response: Response, { answer, isCutOff }: Sent):
   const afterwards = (): void => {
     if (isCutOff) cutOff(request);
   };
-  if (isCutOff && request.httpVersionMajor === 1) {
+  if (isCutOff && !("stream" in request)) {
     response.setHeader("connection", "close");
   }
   const text = body === undefined ? "" : JSON.stringify(body);

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
+import { inexactNumberProblem } from "../domain/inexact-number.ts";
 import { messageWithoutValues } from "../domain/message-without-values.ts";
 import { DialectFailureError } from "./dialect.ts";
 import { type BodyLimits, readBodyBytes } from "./read-body-bytes.ts";
@@ -7,7 +8,7 @@ import { findUnstorableValue } from "./unstorable-value.ts";
 
 /**
  * Reads a JSON body; undefined where there is none. Throws a DialectFailureError for one that is too large or too slow, not JSON, or encoded,
- * and for one with a value that cannot be stored.
+ * and for one with a value that cannot be stored or kept as it is.
  */
 export async function readJsonBody(
   request: IncomingMessage | Http2ServerRequest,
@@ -21,6 +22,10 @@ export async function readJsonBody(
   const encoding = String(request.headers["content-encoding"] ?? "identity");
   if (!/^application\/([a-z0-9.+-]+\+)?json\s*(;|$)/i.test(contentType) || !/^(identity)?$/i.test(encoding)) {
     throw new DialectFailureError({ kind: "unsupported media type", contentType: `${contentType} ${encoding}` });
+  }
+  const inexact = inexactNumberProblem(bytes);
+  if (inexact !== undefined) {
+    throw new DialectFailureError({ kind: "malformed JSON", message: inexact });
   }
   const value = parseJson(bytes);
   const unstorable = findUnstorableValue(value);

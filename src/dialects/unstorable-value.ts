@@ -2,7 +2,7 @@ import type { InvalidField } from "./dialect.ts";
 
 /**
  * The first place in a JSON value that cannot be stored or written again: a text with U+0000 or half of a surrogate pair, which Postgres
- * refuses, or a nesting so deep that the next one who walks through it runs out of stack. Undefined where there is none.
+ * refuses, a member named `__proto__`, which gets lost on the way through JavaScript, or a nesting so deep that the next one who walks through it runs out of stack. Undefined where there is none.
  */
 export function findUnstorableValue(value: unknown): InvalidField | undefined {
   const waiting: Place[] = [{ value, field: "", depth: 0 }];
@@ -30,7 +30,7 @@ function problemOf({ value, depth }: Place): string | undefined {
   if (typeof value === "string") return textProblem(value);
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
   return Object.keys(value)
-    .map(textProblem)
+    .map((name) => (name === "__proto__" ? "must not have a member named __proto__" : textProblem(name)))
     .find((problem) => problem !== undefined);
 }
 

@@ -132,9 +132,12 @@ export function deliveryIdRange(eventId: string, receivedAtMs: number): { first:
   return { first: withLowBits(prefix, 0, "000000000000"), last: withLowBits(prefix, 0x3f, "ffffffffffff") };
 }
 
-/** The lowest UUID of a millisecond: every id that begins with that time or a later one is at least this. */
+/**
+ * The lowest UUID of a millisecond: every id that begins with that time or a later one is at least this. Ids begin with times since 1970; before
+ * that, it is the lowest of all.
+ */
 export function firstIdAt(timeMs: number): string {
-  const time = timeHex(timeMs);
+  const time = timeHex(Math.max(0, timeMs));
   return `${time.slice(0, 8)}-${time.slice(8)}-0000-0000-000000000000`;
 }
 

@@ -16,15 +16,26 @@ export function checkWebhookHeaders(headers: Readonly<Record<string, string>>, f
     const lowerName = name.toLowerCase();
     const description =
       nameViolation(name, lowerName) ?? valueViolation(value) ?? (seen.has(lowerName) ? TWICE : undefined);
-    if (description) violations.push({ field: `${field}[${JSON.stringify(name)}]`, description });
+    if (description) violations.push({ field: headerField(field, name), description });
     seen.add(lowerName);
   }
+  const size = entries.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+  if (violations.length === 0 && size > MAX_SIZE) {
+    violations.push({ field, description: `must have at most ${MAX_SIZE} characters together, names and values` });
+  }
   return violations;
+}
+
+/** How violations name one header: `headers["x-shop"]`. What is too long for a name is cut short. */
+export function headerField(field: string, name: string): string {
+  return `${field}[${JSON.stringify(name.length > MAX_NAME_LENGTH ? `${name.slice(0, MAX_NAME_LENGTH)}…` : name)}]`;
 }
 
 const MAX_HEADERS = 20;
 const MAX_NAME_LENGTH = 128;
 const MAX_VALUE_LENGTH = 4096;
+/** All of them: common servers take 8 KiB of headers, some 16 KiB, and those of the format come on top. */
+const MAX_SIZE = 12 * 1024;
 const TWICE = "is given twice: names are compared without regard to case";
 
 function nameViolation(name: string, lowerName: string): string | undefined {
@@ -56,23 +67,46 @@ const CLAIMED_NAMES = new Set([
   "upgrade",
   "http2-settings",
   "expect",
+  "max-forwards",
+  "early-data",
   "host",
   // What the client says about itself and what it can read.
   "user-agent",
   "accept-encoding",
-  // What proxies say about whom a request comes from.
+  // What proxies say about whom a request comes from, and where it was meant to go.
   "forwarded",
   "via",
+  "cdn-loop",
   "x-real-ip",
-  // Metadata services of clouds ask for one of these before they answer: Azure and others, and Azure's managed identities.
+  "x-client-ip",
+  "x-cluster-client-ip",
+  "client-ip",
+  "true-client-ip",
+  "cf-connecting-ip",
+  "x-host",
+  "x-original-host",
+  "x-original-url",
+  "x-rewrite-url",
+  // These make another request of a POST.
+  "x-http-method",
+  "x-http-method-override",
+  "x-method-override",
+  // Metadata services of clouds ask for one of these before they answer: Azure and others, and Azure's managed identities and its host.
   "metadata",
   "x-identity-header",
+  "x-ms-version",
+  "x-ms-agent-name",
+  // A name that objects of JavaScript do not keep.
+  "__proto__",
 ]);
 
 const CLAIMED_PREFIXES = [
   "proxy-",
   "content-",
+  // Browsers alone may say where a request comes from.
+  "sec-",
   "x-forwarded-",
+  "x-envoy-",
   // Of the formats: Standard Webhooks, CloudEvents, and the dialects.
   "webhook-",
   "ce-",

@@ -56,8 +56,18 @@ export function kindOfValue(value: unknown): string {
 
 /** A given value of a path or a query as a message shows it: in quotes, and cut where it is long. */
 export function quoteValue(value: unknown): string {
-  const text = JSON.stringify(value) ?? "nothing";
+  const text = jsonOf(value);
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}
+
+/** What JSON.parse reads, however deep, JSON.stringify may run out of stack for. */
+function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? "nothing";
+  } catch (error) {
+    if (error instanceof RangeError) return "a value that is nested too deeply";
+    throw error;
+  }
 }
 
 const int32 = { min: -(2n ** 31n), max: 2n ** 31n - 1n };

@@ -96,6 +96,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     const { maxBodyBytes: maxBytes } = options;
     const { takesRawBody: acceptsAnyType } = route;
     const body = await readBody(request, { maxBytes, acceptsAnyType, timeoutMs: bodyTimeoutMs, signal });
+    const problem = acceptsAnyType ? undefined : options.findJsonProblem?.(body.bytes);
+    if (problem !== undefined) throw new GatewayError("MALFORMED_BODY", `the request body: ${problem}`);
     return route.bind({ segments, query, body });
   }
 
@@ -150,6 +152,8 @@ export interface GatewayOptions {
   readonly maxBodyBytes: number;
   /** In which the body of a request must have arrived whole after its headers, in milliseconds. Left out: a minute. */
   readonly bodyTimeoutMs?: number;
+  /** What is wrong with a body of JSON beside its form, as a sentence; undefined where nothing is. */
+  readonly findJsonProblem?: (json: Uint8Array) => string | undefined;
   /** The `domain` of the ErrorInfo of the gateway's own errors (AIP-193). */
   readonly errorDomain: string;
   /** The most that a client may ask for as its timeout, in milliseconds; more is INVALID_TIMEOUT. Left out: 24 days. */

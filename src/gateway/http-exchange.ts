@@ -20,7 +20,8 @@ export interface HttpResponse {
 
 /** Whether a request comes over HTTP/2, where connections have no headers. */
 export function isHttp2(request: HttpRequest): request is Http2ServerRequest {
-  return request.httpVersionMajor >= 2;
+  // Not by the version alone: over HTTP/1.1 a client may write HTTP/2.0 into its first line.
+  return "stream" in request;
 }
 
 /** Whether a request may carry a body. False means that there is none; true, that its length is not known before it was read. */

@@ -1,5 +1,6 @@
 import { type EventRecord, identifyEvent } from "../domain/event.ts";
 import { type IdSource, newUuid } from "../domain/ids.ts";
+import { isNestedDeeper, maxJsonDepth } from "../domain/json-depth.ts";
 import { invalidFields } from "../errors.ts";
 
 /** An event as a publisher hands it over. Its texts keep the rules of the contract (event.proto). */
@@ -52,7 +53,7 @@ export interface NewEventContext {
   ids: IdSource;
 }
 
-/** Throws INVALID_FIELDS, naming `field`, for data that is no JSON text or too large. */
+/** Throws INVALID_FIELDS, naming `field`, for data that is no JSON text, too large, or nested too deeply. */
 export function checkPayload(dataJson: string, { field, maxPayloadBytes }: PayloadRules): void {
   const bytes = Buffer.byteLength(dataJson);
   if (bytes > maxPayloadBytes) {
@@ -65,6 +66,9 @@ export function checkPayload(dataJson: string, { field, maxPayloadBytes }: Paylo
     JSON.parse(dataJson);
   } catch {
     throw invalidFields({ field, description: "must be JSON text in UTF-8" });
+  }
+  if (isNestedDeeper(dataJson, maxJsonDepth)) {
+    throw invalidFields({ field, description: `must not be nested deeper than ${maxJsonDepth} levels` });
   }
 }
 

@@ -1,4 +1,5 @@
 import { LockMode, UniqueConstraintViolationException } from "@mikro-orm/core";
+import type { SqlEntityManager } from "@mikro-orm/sql";
 import { LRUCache } from "lru-cache";
 import { type IdSource, newUuid, publicId } from "../domain/ids.ts";
 import type { LimitOverrides } from "../domain/limits.ts";
@@ -35,8 +36,11 @@ export interface Organizations {
   ): Promise<OrganizationRecord>;
   /** Throws ORGANIZATION_NOT_FOUND where there is none. Cheap enough for each event: what exists is remembered. */
   require(id: string): Promise<void>;
-  /** Throws PROJECT_NOT_FOUND where the organization lists its projects, and one of these is not among them. */
-  requireProjects(id: string, projectIds: readonly string[]): Promise<void>;
+  /**
+   * Throws PROJECT_NOT_FOUND where the organization lists its projects, and one of these is not among them. Who is in a transaction asks by its
+   * `em`: the embedded database has one connection, and whoever waits for a second one waits for himself.
+   */
+  requireProjects(id: string, projectIds: readonly string[], em?: SqlEntityManager): Promise<void>;
 }
 
 export interface OrganizationsDependencies {
@@ -55,8 +59,8 @@ export function createOrganizations({
   // Organizations are never deleted, so what was seen once needs no second look.
   const known = new LRUCache<string, true>({ max: 10_000 });
 
-  async function find(id: string): Promise<OrganizationRecord> {
-    const row = await database.em().findOne(OrganizationEntity, { id });
+  async function find(id: string, em = database.em()): Promise<OrganizationRecord> {
+    const row = await em.findOne(OrganizationEntity, { id });
     if (row === null) throw organizationNotFound(id);
     known.set(id, true);
     return row;
@@ -124,9 +128,9 @@ export function createOrganizations({
       if (!known.has(id)) await find(id);
     },
 
-    async requireProjects(id, projectIds) {
+    async requireProjects(id, projectIds, em) {
       if (projectIds.length === 0) return;
-      const { projectIds: registered } = await find(id);
+      const { projectIds: registered } = await find(id, em);
       const foreign = projectIds.find((projectId) => !registered.includes(projectId));
       if (registered.length > 0 && foreign !== undefined) throw projectNotFound(foreign);
     },

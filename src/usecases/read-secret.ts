@@ -7,7 +7,7 @@ import type { AuditTrail } from "./audit-trail.ts";
 import { aboutWebhook } from "./audited-states.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { isOwnWebhook } from "./projects.ts";
-import { findWebhook, type WebhookTarget } from "./webhook-record.ts";
+import { findWebhook, type WebhookTarget, webhookNotFound } from "./webhook-record.ts";
 
 /**
  * The secret that a webhook signs with now, for callers of systems that show it again. Undefined for a caller who could not replace it: it
@@ -26,17 +26,19 @@ export function createReadSecret({ database, secretBox }: Dependencies, { audit 
       throw new TellwireError("SECRET_NOT_SHOWN", message, { metadata: { webhook_id: publicId("webhook", id) } });
     }
     if (!principal.scopes.has("secrets:rotate") || !isOwnWebhook(principal, webhook)) return undefined;
-    const { sealed } = await em.findOneOrFail(
+    const secret = await em.findOne(
       WebhookSecretEntity,
       { webhookId: id, expiresAt: null },
       { orderBy: { createdAt: "desc", id: "desc" } },
     );
-    const secret = secretBox.open(sealed, id);
+    // It goes with its webhook: somebody has deleted it in between.
+    if (secret === null) throw webhookNotFound(id);
+    const text = secretBox.open(secret.sealed, id);
     // Whoever has read a secret can sign in our name: that is on record before it is shown.
     await em.transactional(async (writing) => {
       const read = { action: "webhook.read_secret", before: null, after: null } as const;
       await audit.record(writing, principal, { ...aboutWebhook(webhook), ...read });
     });
-    return secret;
+    return text;
   };
 }

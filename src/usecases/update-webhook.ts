@@ -1,6 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
+import { maskedHeaders, maskViolations, unmaskedHeaders } from "../domain/masked-headers.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
 import type { SigningAlgorithm } from "../domain/signing-key.ts";
 import { invalidFields } from "../errors.ts";
@@ -55,9 +56,11 @@ export function createUpdateWebhook(
         requireEtag(webhook, etag);
         checkAlgorithmStays(webhook, signingAlgorithm);
         const before = webhookFields(webhook);
-        checkWebhookFields(principal, withoutKept(patch, before), targetPolicy);
-        const fields = { ...before, ...patch };
-        await organizations.requireProjects(webhook.organizationId, patch.projectIds ?? []);
+        const changes = withStoredValues(patch, before);
+        checkWebhookFields(principal, withoutKept(changes, before), targetPolicy);
+        checkSecretsStayWithTheirReceiver(patch, before);
+        const fields = { ...before, ...changes };
+        await organizations.requireProjects(webhook.organizationId, patch.projectIds ?? [], em);
         checkVerificationMethod(fields);
         if (fields.format !== before.format) {
           checkSecretsStayHidden(before.format, fields.format);
@@ -146,6 +149,26 @@ async function checkSecretsFit(
 function otherAlgorithm(key: KeyObject, publicKey: Uint8Array | null): string | undefined {
   const algorithm: SigningAlgorithm = publicKey === null ? "HMAC" : "ED25519";
   return algorithmOf(key) === algorithm ? undefined : `is one for ${algorithm}`;
+}
+
+/** A header that is sent back as an answer showed it keeps its value. */
+function withStoredValues(patch: Partial<WebhookFields>, before: WebhookFields): Partial<WebhookFields> {
+  if (patch.headers === undefined) return patch;
+  return { ...patch, headers: unmaskedHeaders(patch.headers, before.headers) };
+}
+
+/**
+ * Throws INVALID_FIELDS where a secret that stands in a header would go to another host without being given anew: else who may change a webhook
+ * could read, at a place of his own, what answers do not show him.
+ */
+function checkSecretsStayWithTheirReceiver(patch: Partial<WebhookFields>, before: WebhookFields): void {
+  if (patch.url === undefined || new URL(patch.url).origin === new URL(before.url).origin) return;
+  const description = "is kept for the host of the present URL: send its value again with the new URL, or leave it out";
+  const violations = maskViolations(patch.headers ?? maskedHeaders(before.headers), {
+    field: "webhook.headers",
+    description,
+  });
+  if (violations.length > 0) throw invalidFields(...violations);
 }
 
 /** Sending back the method that a webhook has already is no act of vouching. */

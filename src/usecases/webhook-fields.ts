@@ -1,5 +1,6 @@
 import { UniqueConstraintViolationException } from "@mikro-orm/core";
 import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
+import { maskViolations } from "../domain/masked-headers.ts";
 import type { RateLimit } from "../domain/rate-limit.ts";
 import type { Ordering, VerificationMethod } from "../domain/webhook.ts";
 import { checkWebhookHeaders } from "../domain/webhook-headers.ts";
@@ -51,7 +52,11 @@ export function checkWebhookFields(principal: Principal, fields: Partial<Webhook
     }
   }
   if (fields.headers !== undefined) {
-    violations.push(...checkWebhookHeaders(fields.headers, "webhook.headers"));
+    const description = "is the mask in which answers show a value: send the value itself";
+    violations.push(
+      ...checkWebhookHeaders(fields.headers, "webhook.headers"),
+      ...maskViolations(fields.headers, { field: "webhook.headers", description }),
+    );
   }
   if (fields.config && JSON.stringify(fields.config).length > maxConfigLength) {
     const description = `must be at most ${maxConfigLength} characters as JSON`;

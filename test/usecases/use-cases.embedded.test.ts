@@ -93,3 +93,18 @@ it("idempotency keys and imports do the same on the embedded database", async ()
   ]);
   expect(api.backgroundFailures).toEqual([]);
 });
+
+it("a change of a webhook's projects does not wait for a second connection, which the embedded database has not", async () => {
+  const { clients, id: organizationId } = await api.addOrganization();
+  await api.operator.organizations.updateOrganization({
+    organization: { id: organizationId, projectIds: ["p1", "p2"] },
+  });
+  const { webhook } = await clients.webhooks.createWebhook({
+    webhook: webhookFor(receiver.url, { projectIds: ["p1"] }),
+  });
+  const { id } = webhook!;
+  const changed = await clients.webhooks.updateWebhook({ webhook: { id, projectIds: ["p2"] } });
+  expect(changed.webhook?.projectIds).toEqual(["p2"]);
+  const refused = await errorOf(clients.webhooks.updateWebhook({ webhook: { id, projectIds: ["p3"] } }));
+  expect(refused.reason).toBe("PROJECT_NOT_FOUND");
+});

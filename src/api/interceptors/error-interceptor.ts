@@ -2,6 +2,7 @@ import { Code, ConnectError, type Interceptor, type StreamRequest, type UnaryReq
 import { type ErrorCode, invalidFields, type TellwireError } from "../../errors.ts";
 import { isUnstorableText } from "../../usecases/database-failure.ts";
 import { callerError } from "../caller-error.ts";
+import { isClientGone } from "../client-gone.ts";
 import { decodingMessage } from "../decoding-message.ts";
 import { errorDetails } from "../messages/error-details.ts";
 import { nulCharacterViolations } from "../nul-characters.ts";
@@ -26,6 +27,8 @@ export function createErrorInterceptor({ newRequestId, onServerError }: ErrorInt
   return (next) => async (request) => {
     const method = `${request.service.typeName}/${request.method.name}`;
     const translate = (thrown: unknown): unknown => {
+      if (isClientGone(thrown))
+        return new ConnectError("the client went away", Code.Canceled, undefined, undefined, thrown);
       const requestId = peerOf(request).origin.requestId ?? newRequestId();
       const shown = callerError(thrown, requestId);
       if (shown === undefined) return withoutValues(thrown);
@@ -65,7 +68,8 @@ export interface ErrorInterceptorOptions {
 function connectError(error: TellwireError): ConnectError {
   // RFC 9110, 15.5.2: a 401 says how to authenticate.
   const headers = error.code === "UNAUTHENTICATED" ? { "www-authenticate": 'Bearer realm="tellwire"' } : undefined;
-  return new ConnectError(error.message, codes[error.code], headers, errorDetails(error), error);
+  // A message that quotes the request may have cut a character in two, which gRPC cannot encode.
+  return new ConnectError(error.message.toWellFormed(), codes[error.code], headers, errorDetails(error), error);
 }
 
 async function* translated<Item>(

@@ -11,6 +11,7 @@ import {
   WebhookStatus,
 } from "../../../gen/tellwire/v1/webhook_pb.ts";
 import { publicId } from "../../domain/ids.ts";
+import { maskedHeaders } from "../../domain/masked-headers.ts";
 import type { NewWebhook } from "../../usecases/create-webhook.ts";
 import { type RetrySettings, rateLimitOf, type WebhookFields } from "../../usecases/webhook-fields.ts";
 import type { WebhookRecord } from "../../usecases/webhook-record.ts";
@@ -30,7 +31,7 @@ export function webhookMessage({ webhook, health, etag }: WebhookRecord): Webhoo
     statusReason: webhook.statusReason,
     format: WebhookFormat[webhook.format],
     signingAlgorithm: webhook.signingAlgorithm === "ED25519" ? SigningAlgorithm.ED25519 : SigningAlgorithm.UNSPECIFIED,
-    headers: webhook.headers,
+    headers: maskedHeaders(webhook.headers),
     ...(webhook.config ? { config: webhook.config as JsonObject } : {}),
     disableAfterExhausted: webhook.disableAfterExhausted ?? 0,
     ...retryPolicyOf(webhook),

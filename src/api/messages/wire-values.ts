@@ -10,6 +10,7 @@ import {
   ValueSchema,
 } from "@bufbuild/protobuf/wkt";
 import { type IdKind, idPrefixes, parseId } from "../../domain/ids.ts";
+import { isNestedDeeper } from "../../domain/json-depth.ts";
 import { invalidFields } from "../../errors.ts";
 
 /** The time of a Date; unset where there is none. */
@@ -48,11 +49,13 @@ export function jsonTextOf(value: Value, field: string): string {
 
 /**
  * The value of a JSON text. Numbers become doubles, as JSON in JavaScript has them, and those beyond a double become the texts "Infinity" and
- * "-Infinity". What is nested too deeply for a message stands as the JSON text.
+ * "-Infinity". What a message cannot hold, such as half of a surrogate pair, and what is nested deeper than 32 levels, stands as the JSON text: in binary a level of an object is three messages in each other, and
+ * readers of protobuf stop at a hundred.
  */
 export function valueOfJsonText(text: string): Value {
+  if (isNestedDeeper(text, maxShownDepth)) return fromJson(ValueSchema, text);
   try {
-    return fromJson(ValueSchema, JSON.parse(text, finite) as JsonValue);
+    return fromJson(ValueSchema, JSON.parse(text, holdable) as JsonValue);
   } catch {
     return fromJson(ValueSchema, text);
   }
@@ -96,6 +99,11 @@ export function enumNames<Values extends Readonly<Record<string, number>>>(
 const minTimeMs = Date.parse("0001-01-01T00:00:00Z");
 const maxTimeMs = Date.parse("9999-12-31T23:59:59.999Z");
 
-function finite(_key: string, value: unknown): unknown {
-  return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
+const maxShownDepth = 32;
+
+/** Throws for a text that protobuf, whose texts are UTF-8, would change in silence. */
+function holdable(key: string, value: unknown): unknown {
+  if (typeof value === "number" && !Number.isFinite(value)) return String(value);
+  if (!key.isWellFormed() || (typeof value === "string" && !value.isWellFormed())) throw new Error("no UTF-8");
+  return value;
 }

@@ -14,7 +14,7 @@ export function answerClientErrors(nodeServer: NodeServer, limits: RequestLimits
   const inFlight = new WeakMap<Socket, Set<Exchange>>();
 
   server.on("request", (request, response) => {
-    if (request.httpVersionMajor !== 1) return;
+    if ("stream" in request) return;
     const { socket } = request;
     const exchange = { request, response };
     const exchanges = inFlight.get(socket) ?? new Set();

@@ -52,7 +52,7 @@ export function trackConnections(nodeServer: NodeServer): Connections {
   server.on("session", (session) => isStopping && session.close());
 
   server.on("request", (request: NodeRequest, response: NodeResponse) => {
-    const socket = request.httpVersionMajor === 1 ? request.socket : undefined;
+    const socket = "stream" in request ? undefined : request.socket;
     requests++;
     if (socket !== undefined) http1.set(socket, (http1.get(socket) ?? 0) + 1);
     if (isStopping) endConnectionAfter(response);

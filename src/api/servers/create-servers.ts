@@ -14,7 +14,7 @@ import {
   renewTls,
 } from "./node-server.ts";
 import { createProbes, type ProbesOptions } from "./probes.ts";
-import { findOversize, sendRefusal } from "./refusal.ts";
+import { findOtherVersion, findOversize, sendRefusal } from "./refusal.ts";
 import { defaultRequestLimits, type RequestLimits } from "./request-limits.ts";
 import { isGrpcRequest, sendError, sendGrpcUnimplemented } from "./responses.ts";
 import { createRpcHandler, type RpcHandlerOptions } from "./rpc-handler.ts";
@@ -87,7 +87,7 @@ export function createServers(options: ServersOptions): Servers {
   /** Whether the request is answered with that. */
   function limitRequest(request: NodeRequest, response: NodeResponse): boolean {
     cutUnreadAnswer(request, response, limits.unreadTimeoutMs);
-    const refusal = findOversize(request, limits);
+    const refusal = findOtherVersion(request) ?? findOversize(request, limits);
     if (refusal !== undefined) sendRefusal(request, response, refusal);
     return refusal !== undefined;
   }

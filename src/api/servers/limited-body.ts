@@ -1,8 +1,9 @@
+import { Code, ConnectError } from "@connectrpc/connect";
 import { maxDiscardedBytes, refusalError } from "./refusal.ts";
 
 /**
  * The body of a call, held to its limits: no message in it has more than `maxMessageBytes`, as they are on the wire, and it arrives whole within
- * `timeoutMs`. What is beyond a limit is thrown as an error of Connect, with its reason.
+ * `timeoutMs`. What is beyond a limit is thrown as an error of Connect, with its reason; a body that ends early as CANCELED.
  */
 export function limitBody(body: AsyncIterable<Uint8Array>, options: BodyLimits): AsyncIterable<Uint8Array> {
   return { [Symbol.asyncIterator]: () => limitedIterator(body[Symbol.asyncIterator](), options) };
@@ -23,6 +24,11 @@ export function messageTooLarge(maxBytes: number, after = ""): Error {
   return refusalError({ reason: "BODY_TOO_LARGE", message: `the message is larger than ${maxBytes} bytes${after}` });
 }
 
+/** Whatever Node says of a body that ends early: it is no failure of ours. */
+function clientGone(cause: unknown): ConnectError {
+  return new ConnectError("the client went away while it sent", Code.Canceled, undefined, undefined, cause);
+}
+
 function limitedIterator(source: AsyncIterator<Uint8Array>, options: BodyLimits): AsyncIterator<Uint8Array> {
   const { contentType, maxMessageBytes, timeoutMs } = options;
   const measure = isEnveloped(contentType) ? envelopeMeter(maxMessageBytes) : wholeMeter(maxMessageBytes);
@@ -39,7 +45,7 @@ function limitedIterator(source: AsyncIterator<Uint8Array>, options: BodyLimits)
 
   function stop(error: unknown): never {
     clearTimeout(timer);
-    throw error;
+    throw error instanceof ConnectError ? error : clientGone(error);
   }
 
   function measureOrDiscard(chunk: Uint8Array): void {

@@ -19,6 +19,13 @@ export interface Refusal {
   message: string;
 }
 
+/** A request on a connection of HTTP/1 whose first line has another version, such as HTTP/2.0: the parser lets it pass. */
+export function findOtherVersion(request: NodeRequest): Refusal | undefined {
+  if ("stream" in request || request.httpVersionMajor === 1) return undefined;
+  const message = `this connection speaks HTTP/1.1, and the request HTTP/${request.httpVersion}`;
+  return { reason: "MALFORMED_REQUEST", httpStatus: 400, message };
+}
+
 /** What is wrong with the size of a request's first line or headers; undefined where nothing is. */
 export function findOversize(request: NodeRequest, limits: RequestLimits): Refusal | undefined {
   const { url = "", rawHeaders } = request;

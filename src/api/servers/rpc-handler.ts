@@ -1,5 +1,12 @@
 import { createRegistry } from "@bufbuild/protobuf";
-import { Code, ConnectError, type ConnectRouter, createConnectRouter, type Interceptor } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  type ConnectRouterOptions,
+  createConnectRouter,
+  type Interceptor,
+} from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
@@ -8,6 +15,7 @@ import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
 import type { Peer } from "../../usecases/authenticate.ts";
 import { withAnswerHeaders } from "../answer-headers.ts";
+import { isClientGone } from "../client-gone.ts";
 import { peerContext } from "../peer-context.ts";
 import { closingSignalKey } from "./closing-signal.ts";
 import { compressions } from "./compressions.ts";
@@ -15,10 +23,12 @@ import { withoutRepeatedValues } from "./error-body.ts";
 import { withReadableMessage } from "./grpc-message.ts";
 import { createHealthService } from "./health-service.ts";
 import { isEnveloped, limitBody } from "./limited-body.ts";
+import { blameSender, blameSenderOfUnary } from "./malformed-message.ts";
 import type { NodeRequest, NodeResponse } from "./node-server.ts";
 import { createReflectionService } from "./reflection-service.ts";
 import { reflectionV1Alpha } from "./reflection-v1alpha.ts";
 import { closeAfterAnswer, sendRefusal } from "./refusal.ts";
+import { requestJson } from "./request-json.ts";
 import { requestPath, sendError } from "./responses.ts";
 import type { ServingState } from "./serving-state.ts";
 
@@ -62,7 +72,12 @@ function createHandlers(options: RpcHandlerOptions): UniversalHandler[] {
     readMaxBytes: maxBodyBytes,
     acceptCompression: [...compressions],
     // PublishEventStream answers with the errors of single events as values, whose details are google.protobuf.Any.
-    jsonOptions: { registry: createRegistry(file_google_rpc_error_details) },
+    jsonOptions: {
+      registry: createRegistry(file_google_rpc_error_details),
+      textDecoder: requestJson,
+      recursionLimit,
+    } as ConnectRouterOptions["jsonOptions"] & object,
+    binaryOptions: { recursionLimit },
     shutdownSignal,
   });
   routes(router);
@@ -77,6 +92,9 @@ function createHandlers(options: RpcHandlerOptions): UniversalHandler[] {
   router.service(reflectionV1Alpha, reflection);
   return router.handlers;
 }
+
+/** How deep messages may stand in each other: each level of JSON in a google.protobuf.Value is up to three of them. */
+const recursionLimit = 210;
 
 async function run(
   handler: UniversalHandler,
@@ -97,11 +115,11 @@ async function run(
   }
   limitRequest(universal, handler, request, response, options);
   try {
-    const answer = await withoutRepeatedValues(await handler(universal));
-    await universalResponseToNodeResponse(withReadableMessage(answer), response);
+    const answer = await withoutRepeatedValues(await blameSenderOfUnary(await handler(universal)));
+    await universalResponseToNodeResponse(withReadableMessage(blameSender(answer)), response);
   } catch (error) {
     const rpc = `${handler.service.typeName}/${handler.method.name}`;
-    if (ConnectError.from(error).code === Code.Aborted) {
+    if (isClientGone(error) || ConnectError.from(error).code === Code.Aborted) {
       log.debug({ err: error, rpc }, "the client left before its answer was complete");
       return;
     }

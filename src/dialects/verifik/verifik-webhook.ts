@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { maskedHeaders } from "../../domain/masked-headers.ts";
 import type { RetryPolicy } from "../../domain/retry.ts";
 import type { WebhookRecord } from "../../usecases/webhook-record.ts";
 
@@ -31,7 +32,7 @@ export const verifikWebhook = z.object({
   headers: z
     .record(z.string(), z.string())
     .optional()
-    .describe("Sent with each notification. Not in the answer to a creation."),
+    .describe("Sent with each notification; secrets are shown as ********. Not in the answer to a creation."),
   createdAt: time,
   updatedAt: time,
 });
@@ -55,7 +56,7 @@ export function toVerifikWebhook(
     events: webhook.eventTypes,
     ...(secret === undefined ? {} : { secret }),
     retryPolicy: retryPolicyOf(webhook, defaultPolicy),
-    headers: webhook.headers,
+    headers: maskedHeaders(webhook.headers),
     createdAt: secondsOf(webhook.createdAt),
     updatedAt: secondsOf(webhook.updatedAt),
   };

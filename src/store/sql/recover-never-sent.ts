@@ -30,9 +30,9 @@ export interface EventRange {
   limit: number;
 }
 
-/** The place before every event that was received at the time or later. */
+/** The place before every event that was received at the time or later. Nothing was received before 1970, and Postgres has no year 0. */
 export function placeBefore(time: number): EventRange["after"] {
-  return { time: isoTime(time - 1), id: "ffffffff-ffff-ffff-ffff-ffffffffffff" };
+  return { time: isoTime(Math.max(0, time) - 1), id: "ffffffff-ffff-ffff-ffff-ffffffffffff" };
 }
 
 /** Which of these deliveries are on record: `untried` where one was cancelled before its first attempt. */

@@ -1,0 +1,3 @@
+import { describeFuzzing } from "./fuzz.contract.ts";
+
+describeFuzzing("jetstream", 4711);
