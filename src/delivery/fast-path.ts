@@ -49,7 +49,7 @@ export function createFastPath(options: FastPathOptions): FastPath {
   /** Until a delivery is recorded it counts as under way: a second message of its event must not send it again. */
   const record = (run: Run, outcome: Outcome): void => {
     recorder.record(outcome, (refusal) => {
-      run.onRecorded(refusal);
+      tellOnce(run, refusal);
       if (run.state !== "in flight") {
         underWay.delete(run.task.deliveryId);
       }
@@ -74,7 +74,7 @@ export function createFastPath(options: FastPathOptions): FastPath {
       record(run, outcome);
     } catch (error) {
       run.state = "attempted";
-      run.onRecorded(error);
+      tellOnce(run, error);
       underWay.delete(run.task.deliveryId);
     }
     endpoints.finish(endpoint, outcome?.attempt, "fast path");
@@ -238,7 +238,15 @@ interface Run {
   sentAt: number;
   state: "waiting" | "in flight" | "attempted";
   handedOver: boolean;
-  onRecorded: (failure?: unknown) => void;
+  /** Undefined when it was called. */
+  onRecorded: ((failure?: unknown) => void) | undefined;
+}
+
+/** What is recorded of a delivery that was handed over before, such as its late outcome, counts for no other delivery of its event. */
+function tellOnce(run: Run, failure: unknown): void {
+  const tell = run.onRecorded;
+  run.onRecorded = undefined;
+  tell?.(failure);
 }
 
 const sweepIntervalMs = 100;
