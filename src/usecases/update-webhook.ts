@@ -15,7 +15,7 @@ import { endOrdering } from "./end-ordering.ts";
 import type { Organizations } from "./organizations.ts";
 import { ownProjects } from "./projects.ts";
 import { algorithmOf } from "./signing-secret-fields.ts";
-import { dropWaiting, initialActivation, wakeLane } from "./webhook-activation.ts";
+import { type ClearWaiting, dropWaiting, initialActivation, wakeLane } from "./webhook-activation.ts";
 import {
   checkVerificationMethod,
   checkWebhookFields,
@@ -43,12 +43,13 @@ export type UpdateWebhook = (principal: Principal, change: WebhookChange) => Pro
 
 export function createUpdateWebhook(
   { targetPolicy, secretBox, ids }: Dependencies,
-  { organizations, transact, audit, wakeVerification }: UpdateWebhookParts,
+  { organizations, transact, audit, clearWaiting, wakeVerification }: UpdateWebhookParts,
 ): UpdateWebhook {
   return async (principal, { patch: asked, etag, signingAlgorithm, ...target }) => {
     const patch =
       asked.projectIds === undefined ? asked : { ...asked, projectIds: ownProjects(principal, asked.projectIds) };
     try {
+      if (patch.url !== undefined || patch.verificationMethod !== undefined) await clearWaiting(target.id);
       const record = await transact(async (em, marks) => {
         const webhook = await findWebhook(em, principal, target, { lock: true });
         requireEtag(webhook, etag);
@@ -91,6 +92,7 @@ export interface UpdateWebhookParts {
   organizations: Organizations;
   transact: Transact;
   audit: AuditTrail;
+  clearWaiting: ClearWaiting;
   /** Starts what is due at once, instead of at the next look. */
   wakeVerification: () => void;
 }

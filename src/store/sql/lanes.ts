@@ -164,11 +164,23 @@ export async function cancelWaiting(
   let cancelled = 0;
   let moved: number;
   do {
-    const [row] = await sql.query<{ moved: number }>(cancel, [webhookId, reason, new Date(now).toISOString(), chunk]);
-    moved = row?.moved ?? 0;
+    moved = await cancelSomeWaiting(sql, { webhookId, reason, now });
     cancelled += moved;
   } while (moved === chunk);
   return cancelled;
+}
+
+/**
+ * Cancels the first thousand of what `cancelWaiting` cancels, and returns how many there were: for a transaction that does something else too. The
+ * rows stay locked until it ends, and whoever records an outcome of one of them waits for that, with the outcomes of everybody else. Make the lane
+ * due, whose worker cancels the others.
+ */
+export async function cancelSomeWaiting(
+  sql: Sql,
+  { webhookId, reason, now }: { webhookId: string; reason: string; now: number },
+): Promise<number> {
+  const [row] = await sql.query<{ moved: number }>(cancel, [webhookId, reason, new Date(now).toISOString(), chunk]);
+  return row?.moved ?? 0;
 }
 
 const chunk = 1_000;
