@@ -1,6 +1,7 @@
 import type { Broker } from "../broker/broker.ts";
 import { nextAllowedAt, rateTimeAfter } from "../domain/rate-limit.ts";
 import { type DueDelivery, dueDeliveries } from "../store/sql/lanes.ts";
+import { endTurns } from "../store/sql/turns.ts";
 import type { Sql } from "../store/sql.ts";
 import type { Endpoint, Endpoints } from "./endpoints.ts";
 import { attemptDue } from "./lane-attempt.ts";
@@ -70,6 +71,8 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
   let pauseMs = pollIntervalMs;
   let subscription: Subscription | undefined;
   let failure: unknown;
+  /** Ordered deliveries may wait, and the webhook asks for no order any more. */
+  let isOrderToEnd = lane.hasOrdered;
   const turns = createOrderedTurns({
     sql: options.sql,
     broker: options.broker,
@@ -202,6 +205,10 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
     if (isOrdered) {
       turns.look();
     }
+    if (isOrderToEnd && subscription.ordering === "NONE") {
+      isOrderToEnd = (await endTurns(options.sql, lane.webhookId)) > 0;
+      isAll &&= !isOrderToEnd;
+    }
     const isAsked = isToAsk();
     if (isAsked) {
       await ask();
@@ -252,6 +259,9 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
     },
     look() {
       subscription = undefined;
+      // Read under what held before the change: some of it may have been cancelled.
+      ready = [];
+      isAll = false;
       waker.wake();
     },
     lookAtTurns: () => waker.wake(),
