@@ -37,6 +37,11 @@ export interface DispatcherOptions {
   now: () => number;
   /** How long another process may be at an event before its deliveries are recorded. */
   settlingMs: number;
+  /**
+   * The same where the event was published again after it was received: its first message is with somebody who has not acknowledged it, or will come
+   * again. So this one can wait for longer than a database may be away, and than the broker waits for whoever has the first one.
+   */
+  repeatSettlingMs: number;
   /** Says which events are too many. Left out: none is. */
   admission?: EventAdmission;
   /** How often the broker is told that messages are still in work. */
@@ -230,8 +235,10 @@ async function startKnown(context: Context, again: readonly ReceivedEvent[], sin
     const event = received.get(key);
     if (event !== undefined) {
       received.delete(key);
+      const isRepeat = event.messages.every(({ publishedAt }) => publishedAt.getTime() > receivedAt);
+      const settlingMs = isRepeat ? context.repeatSettlingMs : context.settlingMs;
       // Of another process's clock, which may be ahead.
-      const isSettling = Math.abs(now - receivedAt) < context.settlingMs;
+      const isSettling = Math.abs(now - receivedAt) < settlingMs;
       standings.set(event.key, { receivedAt, before: { recorded: deliveryIds, isSettling } });
       events.push({ ...event, record });
     }

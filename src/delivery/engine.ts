@@ -221,6 +221,7 @@ export function createEngine(options: EngineOptions): Engine {
     subscriptions.invalidate(organizationId);
     lanes.webhooksChanged(organizationId);
   };
+  const settlingMs = limits.budgetMs + recordingMarginMs;
   let changesHeard = (): Promise<void> => Promise.resolve();
   const dispatcher = createDispatcher({
     broker,
@@ -231,7 +232,8 @@ export function createEngine(options: EngineOptions): Engine {
     maxPayloadBytes: options.maxPayloadBytes,
     subjectPrefix: options.subjectPrefix ?? defaultSubjectPrefix,
     now,
-    settlingMs: limits.budgetMs + recordingMarginMs,
+    settlingMs,
+    repeatSettlingMs: ackWaitMs + settlingMs,
     ...(options.admission === undefined ? {} : { admission: options.admission }),
     onReceived: observer.received,
     onRejected: observer.rejected,

@@ -66,6 +66,7 @@ export function dispatcherContract(
         subjectPrefix: underTest.subjectPrefix,
         now: Date.now,
         settlingMs: 100,
+        repeatSettlingMs: 100,
         onReceived: () => {},
         onRejected: (_message, reason, detail) => void rejections.push({ reason, detail }),
         onFailure: (error) => void failures.push(error),
@@ -178,7 +179,7 @@ export function dispatcherContract(
 
     test("an event that comes again is not for webhooks that were activated since", async () => {
       await addWebhook(database, organizationId, { url });
-      const { tasks, subscriptions, dispatcher } = await dispatching({ settlingMs: 0 });
+      const { tasks, subscriptions, dispatcher } = await dispatching({ settlingMs: 0, repeatSettlingMs: 0 });
       const event = newEvent(organizationId);
       await publish(event);
       await waitFor(() => tasks.length === 1);

@@ -71,6 +71,40 @@ test("an event that is published again reaches a receiver once, although another
   expect(slow.requests).toHaveLength(1);
 });
 
+test("an event that is published again reaches a receiver once, although its outcome cannot be recorded for some time", async () => {
+  const healthy = await receiver();
+  const { webhook } = await addWebhook(database, organizationId, { url: healthy.url });
+  const event = newEvent(organizationId);
+  const isBack = Promise.withResolvers<void>();
+  const sql: Sql = {
+    ...database.sql,
+    async transaction(work) {
+      await isBack.promise;
+      return await database.sql.transaction(work);
+    },
+  };
+  const limits = { budgetMs: 200 };
+  const first = await started({ sql, limits: { ...limits, maxUnacknowledged: 1 } });
+  await publish(event);
+  await waitFor(() => healthy.requests.length === 1);
+  const sentAt = Date.now();
+  let claimedAt = 0;
+  await started({
+    limits,
+    onClaimed: () => {
+      claimedAt = Date.now();
+    },
+  });
+  await publish(event);
+  // Longer than an outcome takes where all is well.
+  await waitFor(() => claimedAt > sentAt + 2_000, { what: "the second process to get the event again and again" });
+  isBack.resolve();
+  await waitFor(async () => (await deliveriesOf(database, webhook.id))[0]?.status === "DELIVERED");
+  await waitFor(async () => (await waitingMessages()) === 0);
+  expect(healthy.requests).toHaveLength(1);
+  expect(first.failures).toEqual([]);
+});
+
 test("what becomes due in a lane does not wait for a request of that lane which hangs", async () => {
   const hanging = await receiver((_request, index) => (index === 0 ? "hang" : { status: 204 }));
   const { webhook } = await addWebhook(database, organizationId, { url: hanging.url, timeoutMs: 20_000 });
