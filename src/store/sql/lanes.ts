@@ -225,12 +225,14 @@ const claim = {
     from claimed c left join webhook w on w.id = c.webhook_id`,
 };
 
-// Index: the primary key.
+// Index: the primary key. Locked in the order of the ids, as whoever records deliveries of several lanes locks them: nobody waits in a ring.
 const renew = {
   name: "renew-lanes",
   text: `
     update lane set lease_expires_at = now() + $3::integer * interval '1 millisecond'
-    where webhook_id = any($2::uuid[]) and lease_owner = $1::uuid
+    where webhook_id in (
+      select webhook_id from lane where webhook_id = any($2::uuid[]) and lease_owner = $1::uuid order by webhook_id for update
+    )
     returning webhook_id`,
 };
 
