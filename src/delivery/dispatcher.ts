@@ -258,7 +258,8 @@ async function start(
   const { organizations, failure } = await organizationsOf(context, events);
   const unread: IncomingMessage[] = [];
   const pacer = createPacer(maxBlockingMs);
-  for (const event of events) {
+  const crowded: ReceivedEvent[] = [];
+  const startOne = async (event: ReceivedEvent): Promise<void> => {
     const { record, messages } = event;
     const onEnd = (started: Started) => settle(context, messages, started);
     const organization = organizations.get(record.organizationId);
@@ -274,6 +275,17 @@ async function start(
     if (pacer.isDue()) {
       await pacer.pause();
     }
+  };
+  for (const event of events) {
+    if (context.fastPath.hasRoom(event.record.organizationId)) {
+      await startOne(event);
+    } else {
+      // It will wait for room; what has some goes first.
+      crowded.push(event);
+    }
+  }
+  for (const event of crowded) {
+    await startOne(event);
   }
   if (failure !== undefined && unread.length > 0) {
     giveBack(context, unread, failure.error);

@@ -62,6 +62,8 @@ export interface EngineLimits {
   maxSlow: number;
   /** From when on a request is one that takes long. */
   slowMs: number;
+  /** Deliveries in memory that are not recorded yet. */
+  maxUnderWay: number;
   /** Deliveries that wait in memory for their turn. */
   maxWaiting: number;
   budgetMs: number;
@@ -80,6 +82,7 @@ const defaultLimits: EngineLimits = {
   maxInFlight: 1_024,
   maxSlow: 4_096,
   slowMs: 250,
+  maxUnderWay: 30_000,
   maxWaiting: 10_000,
   // Far below the broker's patience, so that a slow receiver never causes a message to be delivered again.
   budgetMs: Math.min(2_000, ackWaitMs / 4),
@@ -193,6 +196,7 @@ export function createEngine(options: EngineOptions): Engine {
     endpoints,
     slots: createRequestSlots(slotOptions),
     now,
+    maxUnderWay: limits.maxUnderWay,
     maxWaiting: limits.maxWaiting,
     budgetMs: limits.budgetMs,
     parkMs: limits.parkMs,

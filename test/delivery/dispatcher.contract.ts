@@ -340,6 +340,7 @@ function starting(deliver: (task: AttemptTask) => Promise<void>): FastPath {
     deliver: (task, onRecorded) => void deliver(task).then(() => onRecorded(), onRecorded),
     unpark: () => {},
     isUnderWay: () => false,
+    hasRoom: () => true,
     waiting: () => 0,
     drain: () => Promise.resolve(),
   };

@@ -3,8 +3,11 @@ import { afterEach, expect, test } from "vitest";
 import { createEndpoints } from "../../src/delivery/endpoints.ts";
 import { createFastPath } from "../../src/delivery/fast-path.ts";
 import { type AttemptTask, scheduled } from "../../src/delivery/make-attempt.ts";
+import { organizationSubscriptions } from "../../src/delivery/organization-subscriptions.ts";
+import { createPacer } from "../../src/delivery/pacer.ts";
 import type { Outcome, Recorder } from "../../src/delivery/recorder.ts";
 import { createRequestSlots } from "../../src/delivery/request-slots.ts";
+import { startDeliveries } from "../../src/delivery/start-deliveries.ts";
 import type { Subscription } from "../../src/delivery/subscription.ts";
 import { outgoingEvent } from "../../src/domain/outgoing-event.ts";
 import { createSecretBox } from "../../src/domain/secret-box.ts";
@@ -40,6 +43,36 @@ test("an attempt that breaks off after its delivery was handed to its lane fails
   expect(tellings).toEqual([undefined]);
 });
 
+test("an event for very many webhooks takes no more memory than there is: the rest is started as the first ones are recorded", async () => {
+  const { fastPath, recorded } = start();
+  const { subscription } = task();
+  const paused = Array.from({ length: 100 }, () => ({
+    ...subscription,
+    status: "PAUSED" as const,
+    webhookId: randomUUID(),
+  }));
+  const record = newEvent(subscription.organizationId);
+  const ended: unknown[] = [];
+  const starting = startDeliveries(
+    fastPath,
+    { key: "", record, messages: [], sequence: 1 },
+    {
+      organization: organizationSubscriptions(paused),
+      standing: { receivedAt: Date.now(), before: undefined },
+      pacer: createPacer(10),
+    },
+    (started) => void ended.push(started),
+  );
+  for (let told = 0; told < 100; told += 10) {
+    await waitFor(() => recorded.length === told + 10, { what: "all that memory has room for" });
+    expect(fastPath.hasRoom(subscription.organizationId)).toBe(false);
+    for (const { onRecorded } of recorded.slice(told)) onRecorded();
+  }
+  await starting;
+  expect(ended).toEqual([{ kind: "recorded" }]);
+  expect(recorded).toHaveLength(100);
+});
+
 const deliveryId = randomUUID();
 
 /** The fast path alone: what it records, and when its one attempt ends, is up to the test. */
@@ -66,6 +99,7 @@ function start() {
     }),
     slots: createRequestSlots({ max: 8, maxSlow: 8, slowMs: 250, now: Date.now, isHeld: () => false }),
     now: Date.now,
+    maxUnderWay: 10,
     maxWaiting: 10,
     budgetMs: 20,
     parkMs: 1_000,
