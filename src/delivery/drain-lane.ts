@@ -33,6 +33,8 @@ export interface HeldLane {
   /** Who holds it, and since which claim. */
   owner: string;
   fence: number;
+  /** Until when a process that did not give it back may have begun requests, in milliseconds since the epoch; null: there was none. */
+  leftAt: number | null;
   /** Whether ordered deliveries waited in it when it was claimed. */
   hasOrdered: boolean;
   /** Whether a request may still begin: nobody wants us to stop, and the lease has certainly not run out. */
@@ -73,6 +75,7 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
   let failure: unknown;
   /** Ordered deliveries may wait, and the webhook asks for no order any more. */
   let isOrderToEnd = lane.hasOrdered;
+  let { leftAt } = lane;
   const turns = createOrderedTurns({
     sql: options.sql,
     broker: options.broker,
@@ -194,9 +197,26 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
     return ready.length === 0 && endpoints.mayStart(endpoint) && now() - askedAt >= pauseMs;
   };
 
+  /** Whoever was killed with the lane may have begun a request as the last thing. */
+  const countLeft = (): void => {
+    if (leftAt !== null && subscription?.rateLimit) {
+      endpoint.rateTime = rateTimeAfter(subscription.rateLimit, endpoint.rateTime, leftAt);
+      leftAt = null;
+    }
+  };
+
+  /** Some of what waits for its turn is due, where the webhook asks for no order any more. */
+  const endOrder = async ({ ordering }: Subscription): Promise<void> => {
+    if (isOrderToEnd && ordering === "NONE") {
+      isOrderToEnd = (await endTurns(options.sql, lane.webhookId)) > 0;
+      isAll &&= !isOrderToEnd;
+    }
+  };
+
   /** One round of the work. Returns whether there may be more to do. */
   const proceed = async (): Promise<boolean> => {
     subscription ??= await activeSubscription(options.subscriptions, lane);
+    countLeft();
     if (subscription === undefined || isOpen(endpoint, now()) || restMs() > maxHeldRestMs) {
       return false;
     }
@@ -205,10 +225,7 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
     if (isOrdered) {
       turns.look();
     }
-    if (isOrderToEnd && subscription.ordering === "NONE") {
-      isOrderToEnd = (await endTurns(options.sql, lane.webhookId)) > 0;
-      isAll &&= !isOrderToEnd;
-    }
+    await endOrder(subscription);
     const isAsked = isToAsk();
     if (isAsked) {
       await ask();

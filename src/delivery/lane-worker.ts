@@ -256,6 +256,7 @@ async function workOn(
         organizationId,
         owner: options.owner,
         fence: lane.fence,
+        leftAt: lane.leftAt,
         hasOrdered: lane.hasOrdered,
         mayBegin,
         onProgress,

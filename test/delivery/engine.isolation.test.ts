@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -6,6 +7,7 @@ import { encodeEventMessage } from "../../src/broker/event-message.ts";
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import type { EventRecord } from "../../src/domain/event.ts";
 import { type Database, openPostgres } from "../../src/store/database.ts";
+import { claimLanes } from "../../src/store/sql/lanes.ts";
 import {
   addOrganization,
   addWebhook,
@@ -230,6 +232,24 @@ describe("a rate limit", () => {
       return deliveries.length === 40 && deliveries.every(({ status }) => status === "DELIVERED");
     });
   }, 30_000);
+
+  test("holds although the process that began the last request was killed before it could say so", async () => {
+    const limited = await receiver();
+    const { webhook } = await addWebhook(database, organizationId, {
+      url: limited.url,
+      rateLimitCount: 1,
+      rateLimitPeriodMs: 2_000,
+    });
+    await scheduleDeliveries(database, { organizationId, webhookId: webhook.id }, [Date.now()]);
+    // It begins a request, and is gone.
+    const killed = { owner: randomUUID(), now: Date.now() + 1, limit: 100, leaseMs: 300 };
+    const claimed = await claimLanes(database.sql, killed);
+    expect(claimed.map(({ webhookId }) => webhookId)).toContain(webhook.id);
+    const leftAt = Date.now();
+    await started();
+    await waitFor(() => limited.requests.length === 1, { what: "the delivery" });
+    expect((limited.requests[0]?.receivedAt ?? 0) - leftAt).toBeGreaterThanOrEqual(2_000);
+  }, 20_000);
 
   test("slower than one request in a second gives the lane back in between", async () => {
     const limited = await receiver();

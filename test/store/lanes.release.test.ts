@@ -45,6 +45,7 @@ describe("lanes", () => {
       openUntil: null,
       opened: 0,
       rateTime: null,
+      leftAt: null,
       hasOrdered: false,
     });
     expect(await claimLane(database, webhookId, { now: 9_000 })).toBeUndefined();
@@ -113,6 +114,7 @@ describe("lanes", () => {
     const slow = await claimLane(database, webhookId, { leaseMs: 0 });
     const next = await claimLane(database, webhookId);
     expect(next?.fence).toBe((slow?.fence ?? 0) + 1);
+    expect([slow?.leftAt, next?.leftAt]).toEqual([null, expect.closeTo(Date.now(), -4)]);
     const renewal = { owner: slow?.owner ?? "", webhookIds: [webhookId], leaseMs: 1_000 };
     expect(await renewLanes(database.sql, renewal)).toEqual(new Set());
     await release(database, slow);

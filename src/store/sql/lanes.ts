@@ -17,6 +17,11 @@ export interface ClaimedLane {
   opened: number;
   /** When the rate limit's next request would be due at an even pace. */
   rateTime: number | null;
+  /**
+   * Where another process did not give it back, such as one that was killed: until when that one may have begun requests of which the row says
+   * nothing.
+   */
+  leftAt: number | null;
   /** Whether ordered deliveries wait in it. */
   hasOrdered: boolean;
 }
@@ -204,7 +209,8 @@ const claim = {
     ), ranked as (
       select webhook_id, due_at, row_number() over (partition by organization_id order by due_at) as turn from oldest
     ), due as (
-      select l.webhook_id from ranked r join lane l on l.webhook_id = r.webhook_id
+      select l.webhook_id, case when l.lease_owner <> $1::uuid then l.lease_expires_at end as left_at
+      from ranked r join lane l on l.webhook_id = r.webhook_id
       where r.turn <= $6 and l.due_at <= $2::timestamptz and (l.lease_expires_at is null or l.lease_expires_at < now())
       order by r.turn, r.due_at
       limit $3
@@ -213,12 +219,13 @@ const claim = {
       update lane l
       set lease_owner = $1::uuid, lease_expires_at = now() + $4::integer * interval '1 millisecond', fence = l.fence + 1
       from due where l.webhook_id = due.webhook_id
-      returning l.*
+      returning l.*, due.left_at
     )
     select c.webhook_id as "webhookId", c.fence::float8 as fence,
            coalesce(w.organization_id, c.organization_id) as "organizationId", w.status,
            round(extract(epoch from c.open_until) * 1000)::float8 as "openUntil", c.opened,
            (extract(epoch from c.rate_time) * 1000)::float8 as "rateTime",
+           (extract(epoch from c.left_at) * 1000)::float8 as "leftAt",
            exists (
              select from scheduled_delivery s where s.webhook_id = c.webhook_id and s.ordering_key is not null
            ) as "hasOrdered"
