@@ -51,7 +51,7 @@ export interface LaneDrain {
    * need not be looked at (milliseconds since the epoch; 0: no bound).
    */
   run(): Promise<number>;
-  /** The webhook was changed, or no request may begin any more. */
+  /** The webhook was changed, a delivery of it cancelled, or no request may begin any more. */
   look(): void;
   /** Ordered deliveries were recorded: it may be the turn of some. */
   lookAtTurns(): void;

@@ -265,7 +265,8 @@ export function createEngine(options: EngineOptions): Engine {
         listeningToWebhooks,
         await sql.listen(
           "tellwire_lanes",
-          () => lanes.wake(),
+          // Empty where a lane is due, else the webhook of which a delivery was cancelled.
+          (webhookId) => (webhookId === "" ? lanes.wake() : lanes.deliveryCancelled(webhookId)),
           () => lanes.wake(),
         ),
         await sql.listen(breakerChannel, hearOfBreaker, endpoints.doubt),

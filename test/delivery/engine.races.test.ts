@@ -6,6 +6,8 @@ import type { EngineLimits, EngineObserver } from "../../src/delivery/engine.ts"
 import type { EventRecord } from "../../src/domain/event.ts";
 import { type Database, openPostgres } from "../../src/store/database.ts";
 import type { Sql } from "../../src/store/sql.ts";
+import { createCancelDelivery } from "../../src/usecases/cancel-delivery.ts";
+import { createTransact } from "../../src/usecases/changes.ts";
 import {
   addOrganization,
   addWebhook,
@@ -145,6 +147,39 @@ test("a delivery that is recorded while the database is asked what is due is not
   const text = "select from lane where webhook_id = $1";
   await waitFor(async () => (await database.sql.query({ name: "", text }, [webhook.id])).length === 0);
   expect(slow.requests).toHaveLength(2);
+});
+
+test("a delivery that is cancelled after its lane's worker has read it is not sent", async () => {
+  const release = Promise.withResolvers<void>();
+  const slow = await receiver(async () => {
+    await release.promise;
+    return { status: 204 };
+  });
+  const { webhook } = await addWebhook(database, organizationId, { url: slow.url });
+  await scheduled(webhook.id, Date.now() - 1_000, Date.now() - 500);
+  let asked = 0;
+  const sql = watched(database.sql, {
+    "due-deliveries": async () => {
+      asked += 1;
+    },
+  });
+  await started({ sql, maxPerWebhook: 1 });
+  await waitFor(() => slow.requests.length === 1);
+  const askedBefore = asked;
+  const [, second] = (await deliveriesOf(database, webhook.id)).sort(
+    (one, other) => Number(one.nextAttemptAt) - Number(other.nextAttemptAt),
+  );
+  const cancel = createCancelDelivery({
+    transact: createTransact(database, { webhooksChanged: () => {}, lanesDue: () => {} }),
+    now: Date.now,
+  });
+  await cancel({ kind: "operator" }, { id: second?.id ?? "", organizationId: undefined });
+  await waitFor(() => asked > askedBefore, { timeoutMs: 900, what: "the lane to be read again" });
+  release.resolve();
+  await waitFor(async () => (await deliveriesOf(database, webhook.id)).every(({ status }) => status !== "SCHEDULED"));
+  const text = "select from lane where webhook_id = $1";
+  await waitFor(async () => (await database.sql.query({ name: "", text }, [webhook.id])).length === 0);
+  expect(slow.requests).toHaveLength(1);
 });
 
 test("a lane whose lease ran out while the database was away is not worked on twice by one process", async () => {
