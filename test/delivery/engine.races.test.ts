@@ -17,6 +17,7 @@ import {
   type TestEngine,
 } from "../support/engine.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { operator } from "../support/principals.ts";
 import { type Receiver, type Respond, startReceiver } from "../support/receiver.ts";
 import { scheduleDeliveries } from "../support/schedule-deliveries.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
@@ -173,7 +174,7 @@ test("a delivery that is cancelled after its lane's worker has read it is not se
     transact: createTransact(database, { webhooksChanged: () => {}, lanesDue: () => {} }),
     now: Date.now,
   });
-  await cancel({ kind: "operator" }, { id: second?.id ?? "", organizationId: undefined });
+  await cancel(operator, { id: second?.id ?? "", organizationId: undefined });
   await waitFor(() => asked > askedBefore, { timeoutMs: 900, what: "the lane to be read again" });
   release.resolve();
   await waitFor(async () => (await deliveriesOf(database, webhook.id)).every(({ status }) => status !== "SCHEDULED"));

@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parseId } from "../../src/domain/ids.ts";
-import type { Principal } from "../../src/usecases/access.ts";
 import { createTransact } from "../../src/usecases/changes.ts";
 import { createResumeWebhook } from "../../src/usecases/resume-webhook.ts";
 import { createClearWaiting } from "../../src/usecases/webhook-activation.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
 import { addWebhook } from "../support/engine.ts";
+import { operator } from "../support/principals.ts";
 import { scheduleDeliveries } from "../support/schedule-deliveries.ts";
 
-const operator: Principal = { kind: "operator" };
 let api: TestApi;
 let organizationId: string;
 beforeAll(async () => {
