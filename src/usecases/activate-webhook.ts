@@ -3,7 +3,14 @@ import type { Webhook } from "../store/entities/webhook.ts";
 import type { Principal } from "./access.ts";
 import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
 import type { ChangeParts } from "./changes.ts";
-import { type Activation, type ClearWaiting, dropWaiting, initialActivation, resetExhausted, wakeLane } from "./webhook-activation.ts";
+import {
+  type Activation,
+  type ClearWaiting,
+  dropWaiting,
+  initialActivation,
+  resetExhausted,
+  wakeLane,
+} from "./webhook-activation.ts";
 import { findWebhook, type WebhookRecord, type WebhookTarget, webhookRecord } from "./webhook-record.ts";
 
 /**

@@ -16,7 +16,12 @@ export type SetWebhookStatus = (
 
 type WrittenStatus = "ACTIVE" | "PAUSED";
 
-export function createSetWebhookStatus({ transact, audit, now, clearWaiting }: SetWebhookStatusParts): SetWebhookStatus {
+export function createSetWebhookStatus({
+  transact,
+  audit,
+  now,
+  clearWaiting,
+}: SetWebhookStatusParts): SetWebhookStatus {
   return async (principal, { status, ...target }) => {
     await clearWaiting(target.id);
     return await transact(async (em, marks) => {

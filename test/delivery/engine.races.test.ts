@@ -6,6 +6,7 @@ import type { EngineLimits, EngineObserver } from "../../src/delivery/engine.ts"
 import type { EventRecord } from "../../src/domain/event.ts";
 import { type Database, openPostgres } from "../../src/store/database.ts";
 import type { Sql } from "../../src/store/sql.ts";
+import { createAuditTrail } from "../../src/usecases/audit-trail.ts";
 import { createCancelDelivery } from "../../src/usecases/cancel-delivery.ts";
 import { createTransact } from "../../src/usecases/changes.ts";
 import {
@@ -15,6 +16,7 @@ import {
   deliveriesOf,
   newEvent,
   type TestEngine,
+  testIds,
 } from "../support/engine.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { operator } from "../support/principals.ts";
@@ -172,6 +174,7 @@ test("a delivery that is cancelled after its lane's worker has read it is not se
   );
   const cancel = createCancelDelivery({
     transact: createTransact(database, { webhooksChanged: () => {}, lanesDue: () => {} }),
+    audit: createAuditTrail(testIds),
     now: Date.now,
   });
   await cancel(operator, { id: second?.id ?? "", organizationId: undefined });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parseId } from "../../src/domain/ids.ts";
+import { createAuditTrail } from "../../src/usecases/audit-trail.ts";
 import { createTransact } from "../../src/usecases/changes.ts";
 import { createResumeWebhook } from "../../src/usecases/resume-webhook.ts";
 import { createClearWaiting } from "../../src/usecases/webhook-activation.ts";
@@ -36,6 +37,7 @@ it("what still waits for a disabled webhook is cancelled before the transaction 
   const left: number[] = [];
   const resume = createResumeWebhook({
     now: Date.now,
+    audit: createAuditTrail(api.dependencies.ids),
     clearWaiting: createClearWaiting({ sql: api.database.sql, now: Date.now }),
     async transact(work) {
       left.push(await waitingOf(webhookId));
