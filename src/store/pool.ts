@@ -12,7 +12,7 @@ export function createPoolSql(pool: Pool, connectListener: () => Client): Sql {
         client.release();
         return result;
       } catch (error) {
-        await rollBack(client, error);
+        await rollBack(client);
         throw error;
       }
     },
@@ -61,12 +61,8 @@ function inTransaction(client: PoolClient): Sql {
   return sql;
 }
 
-/** A connection whose rollback fails is broken: it does not go back into the pool. One that fell silent would keep the rollback waiting too. */
-async function rollBack(client: PoolClient, failure: unknown): Promise<void> {
-  if (failure instanceof Error && failure.message === silent) {
-    client.release(failure);
-    return;
-  }
+/** A connection whose rollback fails is broken: it does not go back into the pool. */
+async function rollBack(client: PoolClient): Promise<void> {
   try {
     await client.query("rollback");
     client.release();
@@ -74,9 +70,6 @@ async function rollBack(client: PoolClient, failure: unknown): Promise<void> {
     client.release(error instanceof Error ? error : true);
   }
 }
-
-/** What `pg` says where the server did not answer within `query_timeout`. */
-const silent = "Query read timeout";
 
 const reconnectDelayMs = 500;
 /** How long a connection that listens may take to answer before it is taken for lost. */
