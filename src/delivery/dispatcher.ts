@@ -37,6 +37,11 @@ export interface DispatcherOptions {
   now: () => number;
   /** How long another process may be at an event before its deliveries are recorded. */
   settlingMs: number;
+  /**
+   * The same where the event was published again after it was received: its first message is with somebody who has not acknowledged it, or will come
+   * again. So this one can wait for longer than a database may be away, and than the broker waits for whoever has the first one.
+   */
+  repeatSettlingMs: number;
   /** Says which events are too many. Left out: none is. */
   admission?: EventAdmission;
   /**
