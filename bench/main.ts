@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { measureGateway } from "./gateway.ts";
 import { parts, runParts } from "./run-parts.ts";
 import { resultsFolder, saveResults } from "./save-results.ts";
+import { measureSigning } from "./signing.ts";
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -15,12 +16,15 @@ const { positionals, values } = parseArgs({
   },
 });
 
-const unknown = positionals.filter((name) => name !== "gateway" && !Object.hasOwn(parts, name));
+const byThemselves = ["gateway", "signing"];
+const unknown = positionals.filter((name) => !byThemselves.includes(name) && !Object.hasOwn(parts, name));
 if (values.help || unknown.length > 0) {
   printHelp();
   process.exitCode = unknown.length === 0 ? 0 : 1;
 } else if (positionals.includes("gateway")) {
   console.log(`\nkept in ${await saveResults("gateway", await measureGateway(values))}`);
+} else if (positionals.includes("signing")) {
+  console.log(`\nkept in ${await saveResults("signing", { costs: measureSigning(values) })}`);
 } else {
   const program = {
     source: resolve(values.source),
@@ -39,6 +43,7 @@ function printHelp(): void {
   for (const [name, { help }] of Object.entries(parts)) console.log(`  ${name.padEnd(12)}${help}`);
   console.log("\nby itself:");
   console.log("  gateway     the CPU of one unary call by REST and by Connect JSON, and of finding a route");
+  console.log("  signing     what a signature costs: HMAC and ed25519");
   console.log("\n  --quick     less of everything, in about three minutes");
   console.log("  --profile   also CPU profiles of the server, without which the numbers are better");
   console.log("  --source    the folder of another checkout of Tellwire, to measure that one");

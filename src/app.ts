@@ -1,22 +1,25 @@
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { createValidator } from "@bufbuild/protovalidate";
 import { AuditService } from "../gen/tellwire/v1/audit_service_pb.ts";
 import { DeliveryService } from "../gen/tellwire/v1/delivery_service_pb.ts";
 import { EventService } from "../gen/tellwire/v1/event_service_pb.ts";
 import { OrganizationService } from "../gen/tellwire/v1/organization_service_pb.ts";
 import { WebhookService } from "../gen/tellwire/v1/webhook_service_pb.ts";
+import { withAnswerHeaders } from "./api/answer-headers.ts";
 import type { OnServerError } from "./api/interceptors/error-interceptor.ts";
 import { createInterceptors } from "./api/interceptors.ts";
+import { createJwksHandler } from "./api/jwks-handler.ts";
 import { peerContext } from "./api/peer-context.ts";
 import { createRoutes } from "./api/routes.ts";
 import { createServers, type Servers } from "./api/servers/create-servers.ts";
 import { createHealthSource } from "./api/servers/health-source.ts";
 import { openServices } from "./api/servers/open-services.ts";
 import { defaultRequestLimits } from "./api/servers/request-limits.ts";
-import type { Broker, BrokerLog } from "./broker/broker.ts";
+import type { ServerTls } from "./api/servers/server-tls.ts";
+import type { Broker, BrokerLog, RejectReason } from "./broker/broker.ts";
 import { openJetStream } from "./broker/jetstream.ts";
 import { openPostgresBroker } from "./broker/postgres.ts";
+import { hasPublisherMark } from "./broker/publisher-mark.ts";
 import type { Config } from "./config.ts";
 import { createCrossOrigin } from "./cross-origin.ts";
 import { createEngine } from "./delivery/engine.ts";
@@ -29,17 +32,22 @@ import { observeEngine } from "./engine-observer.ts";
 import { TellwireError } from "./errors.ts";
 import { createConnectCaller } from "./gateway/connect-caller.ts";
 import { createGateway } from "./gateway/gateway.ts";
+import { observeLimits } from "./limit-observer.ts";
 import { createDocsHandler } from "./openapi/docs-handler.ts";
 import { createAddressGuard } from "./outbound/address-guard.ts";
 import { createHttpClient } from "./outbound/http-client.ts";
+import { createJsonWebKeysReader } from "./outbound/json-web-keys.ts";
 import { createRandomBytes } from "./random-bytes.ts";
 import { createRequestPeer } from "./request-peer.ts";
 import { createServedDialects } from "./served-dialects.ts";
 import { type Database, openEmbedded, openPostgres } from "./store/database.ts";
 import { ensurePartitions, partitionsAtHand } from "./store/partitions.ts";
 import { createRetentionWorker } from "./store/retention-worker.ts";
+import { readPublisherMark } from "./store/sql/publisher-mark.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
+import { readTlsFiles, watchTlsFiles } from "./tls-files.ts";
+import type { Dependencies } from "./usecases/dependencies.ts";
 import { createUseCases, type UseCases } from "./usecases/use-cases.ts";
 import { version } from "./version.ts";
 
@@ -86,6 +94,9 @@ const services = [WebhookService, EventService, DeliveryService, OrganizationSer
 /** How long one verification may take in all. */
 const verificationTimeoutMs = 10_000;
 
+/** How often the files for TLS are looked at. */
+const tlsLookMs = 60_000;
+
 /** Closes a part that may take the time, in milliseconds, to finish what is under way. */
 type ClosePart = (graceMs: number) => Promise<void>;
 
@@ -105,6 +116,7 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
   onClose(() => broker.close());
   onClose(() => httpClient.close());
 
+  const publisherMark = await readPublisherMark(database.sql);
   const requestOrigin = new URL(config.publicUrl ?? "http://tellwire.local").hostname;
   const engine = createEngine({
     sql: database.sql,
@@ -117,21 +129,36 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
     requestOrigin,
     maxPayloadBytes: config.maxPayloadBytes,
     maxPerWebhook: config.concurrencyPerWebhook,
+    admission: {
+      isAccepted: (message) => hasPublisherMark(message, publisherMark),
+      prepare: (organizationIds) => useCases.publishingLimits.prepare(organizationIds),
+      take: (organizationId, publishedAt) =>
+        rejectionOf(useCases.publishingLimits.take(organizationId, 1, publishedAt)),
+    },
     observer: observeEngine({ log, metrics, now: ids.now, isForPeople: config.logFormat === "pretty" }),
   });
   const useCases = createUseCases({
     database,
     broker,
     secretBox,
+    secretsKeys: config.secretsKeys,
     httpClient,
     targetPolicy,
     changes: engine,
     ids,
     operatorKeys: config.operatorKeys,
+    externalTokens: openIssuer(config, log, onClose),
+    clientIdentities: config.grpcClients?.identities ?? [],
     requestOrigin,
     defaultTimeoutMs: config.deliveryTimeoutMs,
     maxPayloadBytes: config.maxPayloadBytes,
     disableAfterMs: config.disableAfterMs,
+    limits: {
+      defaults: config.limits,
+      failedLogins: config.failedLoginsLimit,
+      ...observeLimits({ log, metrics, now: ids.now }),
+    },
+    publisherMark,
     verification: { timeoutMs: verificationTimeoutMs, pollIntervalMs: 5_000, concurrency: 32 },
     log: { backgroundFailure: (what, error) => log.error({ err: error }, `${what} failed, and is tried again`) },
   });
@@ -139,7 +166,10 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
   onClose(() => useCases.accessChannel.stop());
   useCases.keyUsage.start();
   onClose(() => useCases.keyUsage.stop());
-  const servers = await createFrontDoors(config, { log, metrics, useCases, database, broker });
+  useCases.publishingLimits.start();
+  onClose(() => useCases.publishingLimits.stop());
+  const tls = await readTlsFiles(config);
+  const servers = await createFrontDoors(config, { log, metrics, useCases, database, broker, tls });
 
   onClose((graceMs) => engine.stop(graceMs));
   await engine.start();
@@ -165,7 +195,18 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
   onClose(() => retentionWorker.stop());
   const urls = await servers.listen();
   onClose((graceMs) => servers.close({ graceMs }));
+  if (tls !== undefined) {
+    const watch = watchTlsFiles({ config, current: tls, use: servers.renewTls, intervalMs: tlsLookMs, log });
+    onClose(() => watch.stop());
+  }
   return urls;
+}
+
+/** The words of the broker for an event that is one too many. */
+function rejectionOf(refusal: TellwireError | undefined): { reason: RejectReason; detail: string } | undefined {
+  if (refusal === undefined) return undefined;
+  const reason = refusal.reason === "QUOTA_EXCEEDED" ? "QUOTA_EXCEEDED" : "RATE_LIMITED";
+  return { reason, detail: refusal.message };
 }
 
 async function openDatabase(config: Config, log: Log): Promise<Database> {
@@ -200,6 +241,21 @@ async function bringUpToDate(config: Config, database: Database, log: Log): Prom
   await ensurePartitions(database.sql, { now: Date.now(), ...partitionsAtHand });
 }
 
+/** Nothing is asked of the issuer before the first token comes. */
+function openIssuer(
+  { externalTokens }: Config,
+  log: Log,
+  onClose: (part: ClosePart) => void,
+): Dependencies["externalTokens"] {
+  if (externalTokens === undefined) return undefined;
+  if (externalTokens.jwksUrl.startsWith("http:")) {
+    log.warn("TELLWIRE_JWT_JWKS_URL is not https: whoever can change its answer on the way can make tokens");
+  }
+  const reader = createJsonWebKeysReader({ url: externalTokens.jwksUrl });
+  onClose(() => reader.close());
+  return { issuer: externalTokens, readKeys: reader.read };
+}
+
 async function openBroker(config: Config, database: Database, log: Log): Promise<Broker> {
   const brokerLog: BrokerLog = (level, message, details = {}) => log[level](details, message);
   return config.natsServers.length === 0
@@ -220,11 +276,12 @@ interface FrontDoorParts extends AppOptions {
   useCases: UseCases;
   database: Database;
   broker: Broker;
+  tls: ServerTls | undefined;
 }
 
 /** Connect, gRPC-Web, gRPC and REST: the same handlers behind the same interceptors. The dialects stand on the same use cases. */
 async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<Servers> {
-  const { log, metrics, useCases, database, broker } = parts;
+  const { log, metrics, useCases, database, broker, tls } = parts;
   const { maxBodyBytes } = config;
   const validator = createValidator();
   const newRequestId = () => `req_${randomBytes(12).toString("hex")}`;
@@ -234,6 +291,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
   const routes = createRoutes(useCases, { validator, newRequestId, onServerError });
   const interceptors = createInterceptors({
     authenticate: useCases.authenticate,
+    callLimits: useCases.callLimits,
     openServices,
     validator,
     newRequestId,
@@ -247,7 +305,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
     caller: createConnectCaller({
       routes,
       interceptors,
-      contextValuesOf: (request) => peerContext(readPeer(request)),
+      contextValuesOf: (request, response) => withAnswerHeaders(peerContext(readPeer(request)), response),
     }),
     maxBodyBytes,
     bodyTimeoutMs: defaultRequestLimits.bodyTimeoutMs,
@@ -259,6 +317,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
   const dialectHandlers = dialects.map((dialect) =>
     createDialectHandler(dialect, {
       authenticate: useCases.authenticate,
+      callLimits: useCases.callLimits,
       readPeer,
       runIdempotently: useCases.runIdempotently,
       maxBodyBytes,
@@ -267,6 +326,10 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
       onRefusal: (refusal) => log.info(refusal, "a request was refused"),
     }),
   );
+  const handleKeys = createJwksHandler({
+    publishedKeys: useCases.publishedKeys,
+    onServerError: (error) => log.error({ err: error }, "the public keys of a webhook could not be read"),
+  });
   const handleDocs = await createDocsHandler({ title: "Tellwire API", errorDomain: "tellwire", log });
   return createServers({
     routes,
@@ -274,14 +337,14 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
     readPeer,
     http: listenAddress(config.httpAddress),
     grpc: listenAddress(config.grpcAddress),
-    tls: await readTls(config),
+    tls,
     maxBodyBytes,
     first: config.corsOrigins.length === 0 ? undefined : createCrossOrigin(config.corsOrigins),
     gateway: async (request, response) => {
       for (const handle of dialectHandlers) {
         if (await handle(request, response)) return;
       }
-      await (handleDocs(request, response) ?? gateway.handle(request, response));
+      await (handleKeys(request, response) ?? handleDocs(request, response) ?? gateway.handle(request, response));
     },
     health: createHealthSource({ checks: { database: database.ping, broker: broker.ping }, log }),
     metrics: metrics.registry,
@@ -292,22 +355,4 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
 /** No host means every interface, of IPv6 and IPv4. */
 function listenAddress({ host = "::", port }: Config["httpAddress"]): { host: string; port: number } {
   return { host, port };
-}
-
-async function readTls({ tls }: Config): Promise<{ cert: string; key: string } | undefined> {
-  if (tls === undefined) {
-    return undefined;
-  }
-  const [cert, key] = await Promise.all([
-    readPem("TELLWIRE_TLS_CERT", tls.certPath),
-    readPem("TELLWIRE_TLS_KEY", tls.keyPath),
-  ]);
-  return { cert, key };
-}
-
-async function readPem(variable: string, path: string): Promise<string> {
-  return await readFile(path, "utf8").catch((cause) => {
-    const code = (cause as NodeJS.ErrnoException).code;
-    throw new TellwireError("CONFIG_INVALID", `${variable}: ${path} cannot be read (${code})`, { cause });
-  });
 }

@@ -50,6 +50,28 @@ program
     await migrate(config, (text) => process.stdout.write(text));
   });
 
+const secrets = program.command("secrets").description("the encryption of signing secrets in the database");
+
+secrets
+  .command("status")
+  .description("say how much is sealed with which key; exit code 1 where not everything is with the first one")
+  .action(async () => {
+    const { printSecretsStatus } = await import("./commands/secrets/status.ts");
+    if (!(await printSecretsStatus(readConfig("secrets"), printOut))) process.exitCode = 1;
+  });
+
+secrets
+  .command("reencrypt")
+  .description(
+    "seal everything with the first key of TELLWIRE_SECRETS_KEY; exit code 1 where something cannot be opened",
+  )
+  .option("--dry-run", "only say what would come of it")
+  .action(async ({ dryRun = false }: { dryRun?: boolean }) => {
+    const { previewReencryption, reencrypt } = await import("./commands/secrets/reencrypt.ts");
+    const run = dryRun ? previewReencryption : reencrypt;
+    if (!(await run(readConfig("secrets"), printOut))) process.exitCode = 1;
+  });
+
 program
   .command("import")
   .description("take over organizations and webhooks of another system: lines of JSON, see docs/importing.md")
@@ -74,10 +96,17 @@ program
     if (refused > 0) process.exitCode = 1;
   });
 
+// Node.js would print the error with everything that it carries, such as a statement with its parameters.
+process.on("uncaughtException", endWithFailure);
+
 try {
   await program.parseAsync();
 } catch (error) {
-  // Not by the exit code alone: a library that leaves a socket open after a failed connection must not keep the process.
+  endWithFailure(error);
+}
+
+/** Not by the exit code alone: a library that leaves a socket open after a failed connection must not keep the process. */
+function endWithFailure(error: unknown): void {
   process.stderr.write(`tellwire: ${failureText(error)}\n`, () => process.exit(1));
 }
 
@@ -85,6 +114,10 @@ try {
 function refuseWord(word: string): never {
   const names = program.commands.map((command) => command.name());
   return program.error(`error: '${word}' is no command of tellwire: did you mean ${nearestName(word, names)}?`);
+}
+
+function printOut(text: string): void {
+  process.stdout.write(text);
 }
 
 /** Log lines and printed text share one way out, so that they stand in the order in which they were written. */

@@ -1,7 +1,14 @@
 import { z } from "zod";
+import { companionViolations } from "./config/companions.ts";
 import { nearestName } from "./config/nearest-name.ts";
+import { rateText } from "./config/rate-formats.ts";
 import type { SocketAddress } from "./config/value-formats.ts";
 import { configDefaults, type VariableName, variables } from "./config/variables.ts";
+import type { CallRate } from "./domain/call-rate.ts";
+import type { ClientGrant, ClientIdentity } from "./domain/client-identity.ts";
+import type { ExternalIssuer } from "./domain/external-issuer.ts";
+import { publicId } from "./domain/ids.ts";
+import type { Limits } from "./domain/limits.ts";
 import { type FieldViolation, TellwireError } from "./errors.ts";
 
 /** What the operator has set, read once and frozen. docs/configuration.md says what each part means. */
@@ -10,6 +17,12 @@ export interface Config {
   readonly grpcAddress: SocketAddress;
   /** Paths of PEM files; both servers use TLS where set. */
   readonly tls: { readonly certPath: string; readonly keyPath: string } | undefined;
+  /** Whom the certificates of clients of the gRPC port stand for; undefined: clients are not asked for any. */
+  readonly grpcClients:
+    | { readonly caPath: string; readonly isRequired: boolean; readonly identities: readonly ClientIdentity[] }
+    | undefined;
+  /** Who issues tokens that open this service besides its own; undefined: nobody. */
+  readonly externalTokens: (ExternalIssuer & { readonly jwksUrl: string }) | undefined;
   /** `postgres://…`, a secret. Undefined: the embedded database in `dataDir`. */
   readonly databaseUrl: string | undefined;
   readonly databaseMaxConnections: number;
@@ -32,6 +45,10 @@ export interface Config {
   readonly allowAddresses: readonly string[];
   readonly denyAddresses: readonly string[];
   readonly allowPorts: readonly number[];
+  /** What organizations may do, where an operator has set nothing else for one. */
+  readonly limits: Limits;
+  /** How many wrong keys may come from one address; null: any number. */
+  readonly failedLoginsLimit: CallRate | null;
   readonly maxPayloadBytes: number;
   readonly maxBodyBytes: number;
   readonly deliveryTimeoutMs: number;
@@ -57,8 +74,8 @@ export interface Config {
 /** The levels of pino, and none. */
 export type LogLevel = z.infer<(typeof variables)["TELLWIRE_LOG_LEVEL"]>;
 
-/** What the configuration is read for: `dev` has defaults of its own, and only `serve` needs a secrets key for a database server. */
-export type Command = "serve" | "dev" | "migrate" | "import";
+/** What the configuration is read for: `dev` has defaults of its own; `serve` and `secrets` need a secrets key for a database server. */
+export type Command = "serve" | "dev" | "migrate" | "import" | "secrets";
 
 /** Variables as the process gets them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -70,7 +87,11 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export function readConfig(command: Command, environment: Environment = process.env): Config {
   const given = Object.fromEntries(Object.entries(environment).filter(([name, text]) => isOurs(name) && text?.trim()));
   const values = schema.safeParse({ ...configDefaults, ...commandDefaults[command], ...given });
-  const violations = [...valueViolations(values.error), ...combinationViolations(command, given)];
+  const violations = [
+    ...valueViolations(values.error),
+    ...combinationViolations(command, given),
+    ...tlsViolations(environment),
+  ];
   if (values.success && values.data.TELLWIRE_MAX_BODY_BYTES < values.data.TELLWIRE_MAX_PAYLOAD_BYTES) {
     violations.push({
       field: "TELLWIRE_MAX_BODY_BYTES",
@@ -96,11 +117,15 @@ export function describeConfig(config: Config): Record<VariableName, string> {
   const secret = (isSet: boolean) => (isSet ? "set" : "not set");
   const text = (value: string | number | boolean | undefined) => (value === undefined ? "not set" : String(value));
   const list = (values: readonly (string | number)[]) => values.join(",") || "not set";
+  const external = config.externalTokens;
   return {
     TELLWIRE_HTTP_ADDR: config.httpAddress.text,
     TELLWIRE_GRPC_ADDR: config.grpcAddress.text,
     TELLWIRE_TLS_CERT: text(config.tls?.certPath),
     TELLWIRE_TLS_KEY: text(config.tls?.keyPath),
+    TELLWIRE_GRPC_CLIENT_CA: text(config.grpcClients?.caPath),
+    TELLWIRE_GRPC_CLIENT_AUTH: config.grpcClients?.isRequired ? "required" : "optional",
+    TELLWIRE_GRPC_CLIENT_IDENTITIES: list(config.grpcClients?.identities.map(identityText) ?? []),
     TELLWIRE_DATABASE_URL: secret(config.databaseUrl !== undefined),
     TELLWIRE_DATABASE_MAX_CONNECTIONS: text(config.databaseMaxConnections),
     TELLWIRE_DATA_DIR: config.dataDir,
@@ -108,6 +133,14 @@ export function describeConfig(config: Config): Record<VariableName, string> {
     TELLWIRE_NATS_CREDENTIALS: text(config.natsCredentialsPath),
     TELLWIRE_OPERATOR_KEY: secret(config.operatorKeys.length > 0),
     TELLWIRE_SECRETS_KEY: secret(config.secretsKeys.length > 0),
+    TELLWIRE_JWT_ISSUER: text(external?.issuer),
+    TELLWIRE_JWT_JWKS_URL: text(external?.jwksUrl),
+    TELLWIRE_JWT_AUDIENCE: text(external?.audience),
+    TELLWIRE_JWT_ORGANIZATION_CLAIM: text(external?.organizationClaim),
+    TELLWIRE_JWT_SCOPE_CLAIM: text(external?.scopeClaim),
+    TELLWIRE_JWT_OPERATOR_CLAIM: text(
+      external?.operatorClaim && `${external.operatorClaim.claim}=${external.operatorClaim.value}`,
+    ),
     TELLWIRE_PUBLIC_URL: text(config.publicUrl),
     TELLWIRE_CORS_ORIGINS: config.corsOrigins === "*" ? "*" : list(config.corsOrigins),
     TELLWIRE_TRUSTED_PROXIES: list(config.trustedProxies),
@@ -115,6 +148,14 @@ export function describeConfig(config: Config): Record<VariableName, string> {
     TELLWIRE_ALLOW_ADDRESSES: list(config.allowAddresses),
     TELLWIRE_DENY_ADDRESSES: list(config.denyAddresses),
     TELLWIRE_ALLOW_PORTS: list(config.allowPorts),
+    TELLWIRE_RATE_LIMIT_PER_KEY: rateText(config.limits.callsPerKey),
+    TELLWIRE_RATE_LIMIT_PER_ORGANIZATION: rateText(config.limits.calls),
+    TELLWIRE_RATE_LIMIT_RECEIVER_CALLS: rateText(config.limits.receiverCalls),
+    TELLWIRE_RATE_LIMIT_FAILED_LOGINS: rateText(config.failedLoginsLimit),
+    TELLWIRE_RATE_LIMIT_EVENTS_PER_ORGANIZATION: rateText(config.limits.events),
+    TELLWIRE_MAX_EVENTS_PER_DAY_PER_ORGANIZATION: text(config.limits.eventsPerDay ?? "off"),
+    TELLWIRE_MAX_WEBHOOKS_PER_ORGANIZATION: text(config.limits.webhooks ?? "off"),
+    TELLWIRE_MAX_API_KEYS_PER_ORGANIZATION: text(config.limits.apiKeys ?? "off"),
     TELLWIRE_MAX_PAYLOAD_BYTES: text(config.maxPayloadBytes),
     TELLWIRE_MAX_BODY_BYTES: text(config.maxBodyBytes),
     TELLWIRE_DELIVERY_TIMEOUT_MS: text(config.deliveryTimeoutMs),
@@ -132,12 +173,22 @@ export function describeConfig(config: Config): Record<VariableName, string> {
   };
 }
 
+function identityText({ name, grant }: ClientIdentity): string {
+  return `${name}=${grantText(grant)}`;
+}
+
+function grantText(grant: ClientGrant): string {
+  if (grant.kind === "operator") return "operator";
+  return `${publicId("organization", grant.organizationId)}:${grant.scopes.join("+")}`;
+}
+
 const schema = z.strictObject(variables);
 
 const commandDefaults: Record<Command, Partial<Record<VariableName, string>>> = {
   serve: {},
   migrate: {},
   import: {},
+  secrets: {},
   dev: { TELLWIRE_ALLOW_HTTP: "true", TELLWIRE_AUTO_MIGRATE: "true", TELLWIRE_LOG_FORMAT: "pretty" },
 };
 
@@ -172,6 +223,7 @@ function combinationViolations(command: Command, given: Environment): FieldViola
       });
     }
   }
+  violations.push(...companionViolations(given));
   if (given.TELLWIRE_NATS_CREDENTIALS !== undefined && given.TELLWIRE_NATS_URL === undefined) {
     violations.push({ field: "TELLWIRE_NATS_URL", description: "must be set where TELLWIRE_NATS_CREDENTIALS is" });
   }
@@ -181,7 +233,7 @@ function combinationViolations(command: Command, given: Environment): FieldViola
       description: "must be set where TELLWIRE_PROCESSES is above 1: one process at a time has the embedded database",
     });
   }
-  const needsKey = command === "serve" && given.TELLWIRE_DATABASE_URL !== undefined;
+  const needsKey = (command === "serve" || command === "secrets") && given.TELLWIRE_DATABASE_URL !== undefined;
   if (needsKey && given.TELLWIRE_SECRETS_KEY === undefined) {
     violations.push({
       field: "TELLWIRE_SECRETS_KEY",
@@ -193,12 +245,22 @@ function combinationViolations(command: Command, given: Environment): FieldViola
   return violations;
 }
 
-function toConfig(command: Command, values: z.infer<typeof schema>): Config {
+/** Deliveries are verified in any case; this would switch it off for the database, the broker and whatever else the process connects to. */
+function tlsViolations({ NODE_TLS_REJECT_UNAUTHORIZED: text }: Environment): FieldViolation[] {
+  if (text !== "0") return [];
+  const description =
+    "must not be 0: certificates are always verified. Name an authority of your own with NODE_EXTRA_CA_CERTS instead";
+  return [{ field: "NODE_TLS_REJECT_UNAUTHORIZED", description }];
+}
+
+function toConfig(command: Command, values: Values): Config {
   const { TELLWIRE_TLS_CERT: certPath, TELLWIRE_TLS_KEY: keyPath, TELLWIRE_DATABASE_URL: databaseUrl } = values;
   return {
     httpAddress: values.TELLWIRE_HTTP_ADDR,
     grpcAddress: values.TELLWIRE_GRPC_ADDR,
     tls: certPath !== undefined && keyPath !== undefined ? { certPath, keyPath } : undefined,
+    grpcClients: grpcClientsOf(values),
+    externalTokens: externalTokensOf(values),
     databaseUrl,
     databaseMaxConnections: values.TELLWIRE_DATABASE_MAX_CONNECTIONS,
     dataDir: values.TELLWIRE_DATA_DIR,
@@ -213,6 +275,16 @@ function toConfig(command: Command, values: z.infer<typeof schema>): Config {
     allowAddresses: [...(values.TELLWIRE_ALLOW_ADDRESSES ?? []), ...(command === "dev" ? loopback : [])],
     denyAddresses: values.TELLWIRE_DENY_ADDRESSES ?? [],
     allowPorts: values.TELLWIRE_ALLOW_PORTS ?? [],
+    limits: {
+      callsPerKey: values.TELLWIRE_RATE_LIMIT_PER_KEY,
+      calls: values.TELLWIRE_RATE_LIMIT_PER_ORGANIZATION,
+      receiverCalls: values.TELLWIRE_RATE_LIMIT_RECEIVER_CALLS,
+      events: values.TELLWIRE_RATE_LIMIT_EVENTS_PER_ORGANIZATION,
+      eventsPerDay: values.TELLWIRE_MAX_EVENTS_PER_DAY_PER_ORGANIZATION,
+      webhooks: values.TELLWIRE_MAX_WEBHOOKS_PER_ORGANIZATION,
+      apiKeys: values.TELLWIRE_MAX_API_KEYS_PER_ORGANIZATION,
+    },
+    failedLoginsLimit: values.TELLWIRE_RATE_LIMIT_FAILED_LOGINS,
     maxPayloadBytes: values.TELLWIRE_MAX_PAYLOAD_BYTES,
     maxBodyBytes: values.TELLWIRE_MAX_BODY_BYTES,
     deliveryTimeoutMs: values.TELLWIRE_DELIVERY_TIMEOUT_MS,
@@ -227,6 +299,27 @@ function toConfig(command: Command, values: z.infer<typeof schema>): Config {
     logLevel: values.TELLWIRE_LOG_LEVEL,
     logFormat: values.TELLWIRE_LOG_FORMAT,
     autoMigrate: values.TELLWIRE_AUTO_MIGRATE || databaseUrl === undefined,
+  };
+}
+
+type Values = z.infer<typeof schema>;
+
+function grpcClientsOf(values: Values): Config["grpcClients"] {
+  const { TELLWIRE_GRPC_CLIENT_CA: caPath, TELLWIRE_GRPC_CLIENT_IDENTITIES: identities = [] } = values;
+  if (caPath === undefined) return undefined;
+  return { caPath, isRequired: values.TELLWIRE_GRPC_CLIENT_AUTH === "required", identities };
+}
+
+function externalTokensOf(values: Values): Config["externalTokens"] {
+  const { TELLWIRE_JWT_ISSUER: issuer, TELLWIRE_JWT_JWKS_URL: jwksUrl, TELLWIRE_JWT_AUDIENCE: audience } = values;
+  if (issuer === undefined || jwksUrl === undefined || audience === undefined) return undefined;
+  return {
+    issuer,
+    jwksUrl,
+    audience,
+    organizationClaim: values.TELLWIRE_JWT_ORGANIZATION_CLAIM,
+    scopeClaim: values.TELLWIRE_JWT_SCOPE_CLAIM,
+    operatorClaim: values.TELLWIRE_JWT_OPERATOR_CLAIM,
   };
 }
 

@@ -4,6 +4,7 @@ import { publicId } from "./domain/ids.ts";
 import { type DeliveryLine, formatDeliveryLine } from "./telemetry/delivery-line.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
+import { createOnceAMinute } from "./telemetry/once-a-minute.ts";
 
 export interface EngineObserverOptions {
   log: Log;
@@ -15,6 +16,7 @@ export interface EngineObserverOptions {
 
 /** Turns what the engine tells of itself into figures, and into one readable line for each attempt. */
 export function observeEngine({ log, metrics, now, isForPeople }: EngineObserverOptions): EngineObserver {
+  const once = createOnceAMinute(now);
   return {
     inFlight: (change) => metrics.inFlightAttempts.inc(change),
     attempted(report) {
@@ -36,6 +38,14 @@ export function observeEngine({ log, metrics, now, isForPeople }: EngineObserver
     received: (events) => metrics.eventsReceived.inc(events),
     rejected(message, reason, detail) {
       metrics.eventsRejected.inc({ reason });
+      if (reason === "RATE_LIMITED" || reason === "QUOTA_EXCEEDED") {
+        // Somebody who publishes too much must not fill the log as well.
+        const [, , organization = ""] = message.subject.split(".");
+        const line = once(`${reason} ${organization}`);
+        if (line !== undefined)
+          log.warn({ organization, reason, detail, ...line }, "rejected events that are too many");
+        return;
+      }
       log.warn({ subject: message.subject, reason, detail }, "rejected a message that cannot be understood");
     },
     recorded: (outcomes) => metrics.recorderBatchSize.observe(outcomes),

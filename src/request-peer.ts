@@ -1,8 +1,8 @@
 import { isIP, type Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
+import { type CertifiedConnection, readClientCertificate } from "./api/servers/client-certificate.ts";
 import type { NodeRequest } from "./api/servers/node-server.ts";
 import { parseAddress, parseRange, type Range, rangeHolds } from "./outbound/address-class.ts";
-import type { ClientCertificate, Peer } from "./usecases/authenticate.ts";
+import type { Peer } from "./usecases/authenticate.ts";
 
 export interface RequestPeerOptions {
   /** Addresses and ranges of proxies whose X-Forwarded-For is believed. Each must be one that `parseRange` reads. */
@@ -28,13 +28,13 @@ export function createRequestPeer({
         userAgent: cleanUserAgent(request.headers["user-agent"]),
         requestId: newRequestId(),
       },
-      clientCertificate: socket && certificateOf(socket),
+      clientCertificate: socket && readClientCertificate(socket),
     };
   };
 }
 
-/** What is read of a connection; the last two where it is of TLS. */
-type Connection = Pick<Socket, "remoteAddress"> & Partial<Pick<TLSSocket, "authorized" | "getPeerCertificate">>;
+/** What is read of a connection. */
+type Connection = Pick<Socket, "remoteAddress"> & CertifiedConnection;
 
 /** The connection; undefined where it is gone already, where HTTP/2 would throw. */
 function socketOf(request: NodeRequest): Connection | undefined {
@@ -82,16 +82,3 @@ function cleanUserAgent(text: string | undefined): string | undefined {
 
 const controlCharacters = /\p{Cc}/gu;
 const maxUserAgentLength = 256;
-
-/** Only a certificate that the TLS layer accepted; a server that asks for none accepts none. */
-function certificateOf(socket: Connection): ClientCertificate | undefined {
-  if (socket.authorized !== true) return undefined;
-  const certificate = socket.getPeerCertificate?.();
-  if (certificate?.fingerprint256 === undefined) return undefined;
-  const { subject, subjectaltname = "", fingerprint256 } = certificate;
-  return {
-    commonName: [subject?.CN].flat()[0],
-    alternativeNames: subjectaltname === "" ? [] : subjectaltname.split(", "),
-    fingerprint: fingerprint256,
-  };
-}

@@ -83,6 +83,36 @@ describe("the habits of the code", () => {
     expect(sources.filter((path) => pattern.test(read(path)))).toEqual([]);
   });
 
+  it("only outbound opens connections by itself, so that every request to a receiver goes through the guard", () => {
+    const servers = [
+      "createServer",
+      "createSecureServer",
+      "createSecureContext",
+      "STATUS_CODES",
+      "constants",
+      "ServerResponse",
+      "Http2ServerResponse",
+      "isIP",
+      "isIPv4",
+      "isIPv6",
+    ];
+    const network =
+      /^import\s+(?!type\b)(?:\{([^}]*)\}|[^"]*?)\s*from\s*"(?:undici|axios|(?:node:)?(?:https?|http2|net|tls|dgram|dns)(?:\/promises)?)"/gm;
+    const outside = sources.filter((path) => folderOf(path) !== "outbound");
+    const openers = outside.filter((path) => {
+      const imported = [...read(path).matchAll(network)].flatMap(([, names = "*"]) => names.split(","));
+      const values = imported.map((name) => name.trim()).filter((name) => name !== "" && !name.startsWith("type "));
+      return values.some((name) => !servers.includes(name.split(/\s+as\s+/)[0] ?? ""));
+    });
+    expect(openers).toEqual([]);
+    const callers = outside.filter((path) =>
+      /\b(?:fetch|XMLHttpRequest|WebSocket|EventSource)\(|\b(?:require|import)\(\s*"(?:undici|(?:node:)?(?:https?|http2|net|tls|dgram|dns))/.test(
+        read(path),
+      ),
+    );
+    expect(callers).toEqual([]);
+  });
+
   it("only config.ts reads the environment", () => {
     const readers = sources.filter((path) =>
       /process\s*\.\s*env\b|process\s*\[|\{[^}]*\benv\b[^}]*\}\s*=\s*process\b/.test(read(path)),

@@ -83,7 +83,9 @@ export type RejectReason =
   | "BAD_HEADER"
   | "TOO_LARGE"
   | "UNKNOWN_ORGANIZATION"
-  | "REFUSED_BY_STORE";
+  | "REFUSED_BY_STORE"
+  | "RATE_LIMITED"
+  | "QUOTA_EXCEEDED";
 
 /** Gets what an adapter lives through: connections lost and found, settings that deserve a look, retries. */
 export type BrokerLog = (level: "info" | "warn" | "error", message: string, details?: Record<string, unknown>) => void;

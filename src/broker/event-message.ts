@@ -12,6 +12,7 @@ import { isNestedDeeper, maxJsonDepth } from "../domain/json-depth.ts";
 import type { IncomingMessage, OutgoingMessage } from "./broker.ts";
 import { type EventContent, isStructuredCloudEvent, readCloudEvent } from "./cloud-event.ts";
 import { readJson } from "./json-text.ts";
+import { publisherMarkHeader } from "./publisher-mark.ts";
 import { type Rejected, rejected } from "./rejection.ts";
 import { parseRfc3339 } from "./rfc3339.ts";
 import { defaultSubjectPrefix, eventSubject, parseEventSubject } from "./subjects.ts";
@@ -25,8 +26,15 @@ export interface DecodeOptions {
   subjectPrefix?: string;
 }
 
-/** The message for an event that was checked. Decoded again, it gives the same event, but for spaces around its texts and empty ones. */
-export function encodeEventMessage(event: EventRecord, subjectPrefix: string = defaultSubjectPrefix): OutgoingMessage {
+/**
+ * The message for an event that was checked. Decoded again, it gives the same event, but for spaces around its texts and empty ones. With the
+ * mark of this deployment it is one that was counted when it was accepted.
+ */
+export function encodeEventMessage(
+  event: EventRecord,
+  subjectPrefix: string = defaultSubjectPrefix,
+  publisherMark?: string,
+): OutgoingMessage {
   const headers: Record<string, string> = {
     // Not Nats-Msg-Id: JetStream would drop an event of another organization that has the same id.
     "ce-id": event.externalId ?? event.id,
@@ -38,6 +46,7 @@ export function encodeEventMessage(event: EventRecord, subjectPrefix: string = d
     ["tellwire-project", event.projectId],
     ["tellwire-ordering-key", event.orderingKey],
     ["traceparent", event.traceparent],
+    [publisherMarkHeader, publisherMark ?? null],
   ] as const) {
     if (value !== null) {
       headers[name] = value;

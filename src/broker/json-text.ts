@@ -1,3 +1,5 @@
+import { messageWithoutValues } from "../domain/message-without-values.ts";
+
 /** A body that was read: its text, which is the same bytes again in UTF-8, and its value. */
 export type ReadJson = { kind: "json"; text: string; value: unknown } | { kind: "invalid"; problem: string };
 
@@ -15,7 +17,7 @@ export function readJson(body: Uint8Array): ReadJson {
   try {
     return { kind: "json", text, value: JSON.parse(text) };
   } catch (error) {
-    return { kind: "invalid", problem: error instanceof Error ? error.message : String(error) };
+    return { kind: "invalid", problem: messageWithoutValues(error) };
   }
 }
 

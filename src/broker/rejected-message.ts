@@ -1,4 +1,5 @@
 import type { IncomingMessage, OutgoingMessage, RejectReason } from "./broker.ts";
+import { publisherMarkHeader } from "./publisher-mark.ts";
 import { rejectedSubject } from "./subjects.ts";
 
 export interface Rejection {
@@ -42,10 +43,10 @@ function oneLine(detail: string): string {
 
 function withoutEffect(headers: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [
-      name.toLowerCase().startsWith("nats-") ? `Tellwire-Original-${name}` : name,
-      value,
-    ]),
+    Object.entries(headers)
+      // Readers of rejected messages need not know it.
+      .filter(([name]) => name.toLowerCase() !== publisherMarkHeader)
+      .map(([name, value]) => [name.toLowerCase().startsWith("nats-") ? `Tellwire-Original-${name}` : name, value]),
   );
 }
 

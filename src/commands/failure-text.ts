@@ -1,4 +1,5 @@
 import { TellwireError } from "../errors.ts";
+import { describeError } from "../telemetry/logged-error.ts";
 
 /**
  * What to tell somebody whose command failed: a sentence for what they can mend (our own errors, and what the system refused), and the
@@ -8,7 +9,7 @@ export function failureText(error: unknown): string {
   if (error instanceof TellwireError) return ownFailureText(error);
   const refused = systemErrorIn(error);
   if (refused !== undefined) return systemFailureText(refused);
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return describeError(error);
 }
 
 function ownFailureText({ message, fieldViolations }: TellwireError): string {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { type ClientIdentity, parseClientIdentity } from "../domain/client-identity.ts";
 import { parseSecretsKey } from "../domain/secret-box.ts";
 import { TellwireError } from "../errors.ts";
 import { parseRange } from "../outbound/address-class.ts";
@@ -126,6 +127,45 @@ export const secretsKeys = list((text): Uint8Array => {
     );
   }
 });
+
+/** Where an issuer publishes its keys: an http or https URL. It may be an internal one. */
+export const jwksUrl = z
+  .string()
+  .refine((text) => /^https?:\/\/[^/\s?#@]+(\/[^\s#]*)?$/.test(text) && URL.canParse(text), {
+    error: "must be an http or https URL without a user in it, such as https://login.example.com/.well-known/jwks.json",
+  });
+
+/** The name of a claim in a token. */
+export const claimName = z.string().transform((text, context): string => {
+  if (claimPattern.test(text)) return text;
+  return refuse(context, `must be the name of a claim, such as organization_id; it is ${quote(text)}`);
+});
+
+/** A claim and a value, joined by an equals sign. */
+export const claimValue = z.string().transform((text, context): { claim: string; value: string } => {
+  const at = text.lastIndexOf("=");
+  const [claim, value] = [text.slice(0, Math.max(at, 0)), text.slice(at + 1)];
+  if (claimPattern.test(claim) && /^\S+$/.test(value)) return { claim, value };
+  return refuse(
+    context,
+    `must be a claim and the value in it that makes an operator, such as roles=tellwire-operator; it is ${quote(text)}`,
+  );
+});
+
+/** The names of clients and what they stand for, joined by commas. */
+export const clientIdentities = list((text): ClientIdentity => {
+  const identity = parseClientIdentity(text);
+  if (!("problem" in identity)) return identity;
+  throw new Refusal(
+    `must be names and what they stand for, joined by commas, such as spiffe://example.com/billing=operator; ${quote(text)} is not ${identity.problem}`,
+  );
+}).transform((identities, context): ClientIdentity[] => {
+  const names = identities.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) < index);
+  return twice === undefined ? identities : refuse(context, `must list each name once; ${twice} is listed twice`);
+});
+
+const claimPattern = /^\S{1,255}$/;
 
 const dayMs = 24 * 60 * 60 * 1000;
 const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: dayMs };

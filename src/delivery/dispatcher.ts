@@ -1,4 +1,5 @@
 import { ackWaitMs, type Broker, type IncomingMessage, type RejectReason } from "../broker/broker.ts";
+import { messageWithoutValues } from "../domain/message-without-values.ts";
 import { isAboutContent } from "../store/is-about-content.ts";
 import { eventKey, insertEvents, rememberedSince } from "../store/sql/insert-events.ts";
 import { knownEvents } from "../store/sql/known-events.ts";
@@ -36,12 +37,24 @@ export interface DispatcherOptions {
   now: () => number;
   /** How long another process may be at an event before its deliveries are recorded. */
   settlingMs: number;
+  /** Says which events are too many. Left out: none is. */
+  admission?: EventAdmission;
   /** How often the broker is told that messages are still in work. */
   workingIntervalMs?: number;
   onReceived: (events: number) => void;
   onRejected: (message: IncomingMessage, reason: RejectReason, detail: string) => void;
   /** Our side failed: the messages stay with the broker, and come again. */
   onFailure: (error: unknown, messages: number) => void;
+}
+
+/** What is asked about events of organizations that exist, before they are written. */
+export interface EventAdmission {
+  /** Whether the message was counted when this deployment accepted it: then it is not asked about again. */
+  isAccepted(message: IncomingMessage): boolean;
+  /** Gets ready to decide on events of these organizations. */
+  prepare(organizationIds: Iterable<string>): Promise<void>;
+  /** Counts an event, or says why it is one too many. `publishedAt` in milliseconds since the epoch. */
+  take(organizationId: string, publishedAt: number): { reason: RejectReason; detail: string } | undefined;
 }
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
@@ -67,9 +80,40 @@ async function dispatch(context: Context, batch: readonly IncomingMessage[]): Pr
     reject(context, message, reason, detail),
   );
   const known = await ofKnownOrganizations(context, events);
-  if (known.length > 0) {
-    await writeAndStart(context, known);
+  const admitted = await admittedOf(context, known);
+  if (admitted.length > 0) {
+    await writeAndStart(context, admitted);
   }
+}
+
+/**
+ * The others are rejected. What the broker delivers another time may have been admitted the first time, and is not asked about again: what was
+ * accepted is never dropped.
+ */
+async function admittedOf(context: Context, events: ReceivedEvent[]): Promise<ReceivedEvent[]> {
+  const { admission } = context;
+  if (admission === undefined) {
+    return events;
+  }
+  const isAsked = ({ messages }: ReceivedEvent): boolean =>
+    messages.every((message) => message.deliveryCount === 1 && !admission.isAccepted(message));
+  const asked = events.filter(isAsked);
+  if (asked.length === 0) {
+    return events;
+  }
+  await admission.prepare(asked.map(({ record }) => record.organizationId));
+  const refused = new Set<ReceivedEvent>();
+  for (const event of asked) {
+    const [first] = event.messages;
+    const refusal = admission.take(event.record.organizationId, first?.publishedAt.getTime() ?? context.now());
+    if (refusal !== undefined) {
+      refused.add(event);
+      for (const message of event.messages) {
+        reject(context, message, refusal.reason, refusal.detail);
+      }
+    }
+  }
+  return refused.size === 0 ? events : events.filter((event) => !refused.has(event));
 }
 
 /** The others are rejected, or given back where the organization could not be read. */
@@ -167,12 +211,7 @@ async function notWritten(context: Context, events: readonly ReceivedEvent[], er
     await writeAndStart(context, events.slice(middle));
   } else {
     for (const message of messagesOf(events)) {
-      reject(
-        context,
-        message,
-        "REFUSED_BY_STORE",
-        `the database cannot hold it: ${error instanceof Error ? error.message : error}`,
-      );
+      reject(context, message, "REFUSED_BY_STORE", `the database cannot hold it: ${messageWithoutValues(error)}`);
     }
   }
 }

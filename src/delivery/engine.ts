@@ -8,7 +8,7 @@ import type { HttpClient } from "../outbound/http-client.ts";
 import { breakerChannel, parseBreakerNotice, writeBreaker } from "../store/sql/write-breaker.ts";
 import type { Sql, StopListening } from "../store/sql.ts";
 import { boundedSql } from "./bounded-sql.ts";
-import { createDispatcher } from "./dispatcher.ts";
+import { createDispatcher, type EventAdmission } from "./dispatcher.ts";
 import { type BreakerChange, createEndpoints, type EndpointFigures } from "./endpoints.ts";
 import { createFastPath } from "./fast-path.ts";
 import { createHealthWriter } from "./health-writer.ts";
@@ -44,6 +44,8 @@ export interface EngineOptions {
   /** The first token of the broker's subjects. */
   subjectPrefix?: string;
   maxPerWebhook: number;
+  /** Says which events are too many. Left out: none is. */
+  admission?: EventAdmission;
   limits?: Partial<EngineLimits>;
   observer: EngineObserver;
   /** Milliseconds on a clock that is never set; the process's own where it is left out. */
@@ -230,6 +232,7 @@ export function createEngine(options: EngineOptions): Engine {
     subjectPrefix: options.subjectPrefix ?? defaultSubjectPrefix,
     now,
     settlingMs: limits.budgetMs + recordingMarginMs,
+    ...(options.admission === undefined ? {} : { admission: options.admission }),
     onReceived: observer.received,
     onRejected: observer.rejected,
     onFailure: (error) => observer.failed("dispatch", error),

@@ -1,12 +1,19 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { TellwireError } from "../errors.ts";
-import { type Actor, requireScope } from "../usecases/access.ts";
+import { type Actor, type Principal, requireScope } from "../usecases/access.ts";
 import type { Authenticate, Peer } from "../usecases/authenticate.ts";
+import type { CallLimits } from "../usecases/call-limits.ts";
 import { isDatabaseUnavailable } from "../usecases/database-failure.ts";
 import type { RunIdempotently } from "../usecases/idempotency.ts";
 import { answerOnce } from "./answer-once.ts";
-import { type Dialect, type DialectAnswer, type DialectFailure, DialectFailureError } from "./dialect.ts";
+import {
+  type Dialect,
+  type DialectAnswer,
+  type DialectFailure,
+  DialectFailureError,
+  type DialectRoute,
+} from "./dialect.ts";
 import { createDialectRoutes } from "./dialect-routes.ts";
 import { cutOff, discardRest } from "./read-body-bytes.ts";
 import { readJsonBody } from "./read-json-body.ts";
@@ -19,6 +26,7 @@ type Response =
 
 export interface DialectHandlerOptions {
   authenticate: Authenticate;
+  callLimits: CallLimits;
   /** Who is on the other side of a request, and the request's id. */
   readPeer: (request: Request) => Peer;
   /** What routes that are idempotent run in where a request has an Idempotency-Key. */
@@ -55,7 +63,7 @@ export function createDialectHandler(
   const routes = createDialectRoutes(dialect.routes);
   const bodyLimits = { maxBytes: options.maxBodyBytes, timeoutMs: options.bodyTimeoutMs ?? 60_000 };
 
-  async function answerTo(request: Request, target: Target): Promise<DialectAnswer> {
+  async function answerTo(request: Request, response: Response, target: Target): Promise<DialectAnswer> {
     const { method, path, query, requestId, peer } = target;
     const match = routes(method, path);
     if (match.kind !== "found") {
@@ -64,6 +72,7 @@ export function createDialectHandler(
     const header = headerReader(request);
     const principal = await options.authenticate({ keyText: dialect.keyOf(header) || undefined, ...peer });
     target.actor = principal.actor;
+    await admit(principal, match.route, response);
     requireScope(principal, match.route.scope);
     const asked = { principal, method, path, params: match.params, query, header, body: undefined, requestId };
     const failure = dialect.precondition?.(asked);
@@ -80,6 +89,12 @@ export function createDialectHandler(
       : await route.handle({ ...asked, body });
   }
 
+  async function admit(principal: Principal, { callsReceiver }: DialectRoute, response: Response): Promise<void> {
+    const { headers, refusal } = await options.callLimits.admit(principal, callsReceiver ? "calls receiver" : "plain");
+    for (const [name, value] of Object.entries(headers ?? {})) response.setHeader(name, value);
+    if (refusal !== undefined) throw refusal;
+  }
+
   return async (request, response) => {
     const { path, query } = splitTarget(request.url ?? "/");
     if (!dialect.claims(path)) {
@@ -92,7 +107,7 @@ export function createDialectHandler(
     let answer: DialectAnswer;
     let isCutOff = false;
     try {
-      answer = await answerTo(request, target);
+      answer = await answerTo(request, response, target);
     } catch (error) {
       const failure = failureOf(error);
       isCutOff = failure.kind === "too slow";

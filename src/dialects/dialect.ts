@@ -25,6 +25,8 @@ export interface DialectRoute {
   scope: Scope;
   /** What it needs besides, where its body asks for more than other bodies do. */
   scopeOfBody?: (body: unknown) => Scope | undefined;
+  /** Whether a call makes this service call somebody's receiver, at once or soon: such calls have a limit of their own. */
+  callsReceiver?: boolean;
   /**
    * Whether an Idempotency-Key counts: what the route answered first is answered again for 24 hours. A failure that the handler throws is not
    * kept.

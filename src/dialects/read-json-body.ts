@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import { inexactNumberProblem } from "../domain/inexact-number.ts";
+import { messageWithoutValues } from "../domain/message-without-values.ts";
 import { DialectFailureError } from "./dialect.ts";
 import { type BodyLimits, readBodyBytes } from "./read-body-bytes.ts";
 import { findUnstorableValue } from "./unstorable-value.ts";
@@ -38,8 +39,7 @@ function parseJson(bytes: Buffer): unknown {
   try {
     return JSON.parse(utf8.decode(bytes)) as unknown;
   } catch (error) {
-    const message = error instanceof Error ? error.message : "not UTF-8";
-    throw new DialectFailureError({ kind: "malformed JSON", message });
+    throw new DialectFailureError({ kind: "malformed JSON", message: messageWithoutValues(error) });
   }
 }
 

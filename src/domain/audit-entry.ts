@@ -28,7 +28,6 @@ export type AuditAction =
   | "api_key.create"
   | "api_key.revoke"
   | "portal_token.create"
-  | "portal_token.revoke"
   | "webhook.create"
   | "webhook.update"
   | "webhook.delete"
@@ -105,7 +104,7 @@ export function auditedResourceId({ type, id }: AuditEntry["resource"]): string 
 const idKinds = {
   organization: "organization",
   api_key: "apiKey",
-  portal_token: undefined,
+  portal_token: "portalToken",
   webhook: "webhook",
   delivery: "delivery",
   recovery: "recovery",

@@ -12,6 +12,7 @@ export const idPrefixes = {
   apiKey: "key",
   recovery: "rcv",
   auditEntry: "aud",
+  portalToken: "ptk",
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;

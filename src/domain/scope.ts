@@ -19,3 +19,8 @@ export const allScopes: ReadonlySet<Scope> = new Set(scopes);
 
 /** Who may make a call: whoever has the scope, or operators alone. */
 export type AccessRule = Scope | "operators only";
+
+/** Whether a text is the name of a scope. */
+export function isScope(text: string): text is Scope {
+  return (allScopes as ReadonlySet<string>).has(text);
+}

@@ -71,14 +71,27 @@ function explain(
   try {
     json = JSON.parse(text);
   } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    return new GatewayError("MALFORMED_BODY", `the request body is not JSON: ${problem}`, { cause: error });
+    return new GatewayError("MALFORMED_BODY", `the request body is not JSON: ${syntaxProblem(error)}`, {
+      cause: error,
+    });
   }
   const violations =
     target === "*" ? findJsonViolations(input, json, "", registry) : findFieldJsonViolations(target, json, registry);
   if (violations.length > 0) return invalidFieldsError(violations);
-  const problem = cause instanceof Error ? cause.message : String(cause);
-  return new GatewayError("MALFORMED_BODY", `the request body cannot be read: ${problem}`, { cause });
+  return new GatewayError("MALFORMED_BODY", `the request body cannot be read: ${decodingProblem(cause)}`, { cause });
+}
+
+/** What protobuf's parser says, where that is about names or limits: of a value it repeats a part. */
+function decodingProblem(cause: unknown): string {
+  const message = cause instanceof Error ? cause.message : "";
+  const said = /duplicate object key "[^"]*"|maximum recursion depth of \d+ reached/.exec(message)?.[0];
+  return said ?? "a value in it does not fit";
+}
+
+/** What JSON.parse says, without the part of the body that V8 repeats: `Unexpected token 'x', ..."before x after"... is not valid JSON`. */
+function syntaxProblem(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.replace(/, (\.\.\.)?".*"(\.\.\.)? is not valid JSON$/s, ": not valid JSON");
 }
 
 function withField(input: DescMessage, field: DescField & { fieldKind: "message" }, value: Message): Message {

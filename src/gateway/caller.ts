@@ -1,5 +1,5 @@
 import type { DescMethodServerStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
-import type { HttpRequest } from "./http-exchange.ts";
+import type { HttpRequest, HttpResponse } from "./http-exchange.ts";
 
 /** A way to call a method. It rejects with a ConnectError for what the method or an interceptor refuses; any other rejection answers as INTERNAL. */
 export interface Caller {
@@ -11,6 +11,8 @@ export interface Caller {
 export interface CallContext {
   /** The request itself. Its body is read already. */
   readonly request: HttpRequest;
+  /** The answer, of which nothing is sent yet: headers that are set on it stand beside those of the call's own. */
+  readonly response: HttpResponse;
   /** Every header of the request. */
   readonly header: Headers;
   /** Aborted when the client goes away and when the deadline passes, with a ConnectError as its reason; for a stream also when it is over. */

@@ -23,7 +23,7 @@ import {
 } from "@connectrpc/connect";
 import { createAsyncIterable, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import type { CallContext, Caller } from "./caller.ts";
-import type { HttpRequest } from "./http-exchange.ts";
+import type { HttpRequest, HttpResponse } from "./http-exchange.ts";
 
 /**
  * A Caller for the implementations that are registered on a Connect router: the same functions with the same interceptors as behind the
@@ -35,8 +35,8 @@ export function createConnectCaller(options: ConnectCallerOptions): Caller {
   const interceptors = [hideUnknownErrors, ...(options.interceptors ?? [])];
   const { contextValuesOf = createContextValues } = options;
 
-  function requestOf(method: DescMethod, { request, requestMethod, url, header }: CallContext) {
-    return { service: method.parent, requestMethod, url, header, contextValues: contextValuesOf(request) };
+  function requestOf(method: DescMethod, { request, response, requestMethod, url, header }: CallContext) {
+    return { service: method.parent, requestMethod, url, header, contextValues: contextValuesOf(request, response) };
   }
 
   function find<Kind extends MethodImplSpec["kind"]>(method: DescMethod, kind: Kind): ImplOf<Kind> {
@@ -86,7 +86,7 @@ export interface ConnectCallerOptions {
   /** The interceptors of the other doors; the first is the outermost. */
   readonly interceptors?: readonly Interceptor[];
   /** What the interceptors and handlers of a call find in its context. Left out: nothing. */
-  readonly contextValuesOf?: (request: HttpRequest) => ContextValues;
+  readonly contextValuesOf?: (request: HttpRequest, response: HttpResponse) => ContextValues;
 }
 
 type ImplOf<Kind> = Extract<MethodImplSpec, { kind: Kind }>;

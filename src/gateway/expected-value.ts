@@ -47,7 +47,14 @@ export function expectedScalar(type: ScalarType): string {
   }
 }
 
-/** A given value as a message shows it: in quotes, and cut where it is long. */
+/** A value of a body as a message names it, without repeating it: a secret or a payload in the wrong place must not come back in an error. */
+export function kindOfValue(value: unknown): string {
+  if (value === null || typeof value === "boolean") return String(value);
+  if (Array.isArray(value)) return "an array";
+  return { string: "this text", number: "this number" }[typeof value as string] ?? "an object";
+}
+
+/** A given value of a path or a query as a message shows it: in quotes, and cut where it is long. */
 export function quoteValue(value: unknown): string {
   const text = jsonOf(value);
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;

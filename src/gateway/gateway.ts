@@ -59,6 +59,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const message = await readMessage(exchange, route, segments, query);
     const context: CallContext = {
       request,
+      response: exchange.response,
       header: readMetadata(request),
       signal: exchange.signal,
       timeoutMs,

@@ -6,7 +6,7 @@ import {
   type JsonValue,
   type Registry,
 } from "@bufbuild/protobuf";
-import { expectedValue, quoteValue } from "./expected-value.ts";
+import { expectedValue, kindOfValue } from "./expected-value.ts";
 import { findField, hasJsonFormOfItsOwn, isPlainMessage } from "./field-path.ts";
 import type { GatewayFieldViolation } from "./gateway-error.ts";
 
@@ -123,10 +123,10 @@ function tryField(search: Search, field: DescField, json: JsonValue, path: strin
 }
 
 function describe(field: DescField, json: JsonValue, element: JsonValue, error: unknown): string {
-  if (field.fieldKind === "list" && !Array.isArray(json)) return `must be a JSON array, not ${quoteValue(json)}`;
-  if (field.fieldKind === "map" && !isObject(json)) return `must be a JSON object, not ${quoteValue(json)}`;
+  if (field.fieldKind === "list" && !Array.isArray(json)) return `must be a JSON array, not ${kindOfValue(json)}`;
+  if (field.fieldKind === "map" && !isObject(json)) return `must be a JSON object, not ${kindOfValue(json)}`;
   const expected = expectedValue(field);
-  if (expected !== undefined) return `must be ${expected}, not ${quoteValue(element)}`;
+  if (expected !== undefined) return `must be ${expected}, not ${kindOfValue(element)}`;
   // Protobuf's own words, without the part that names the type: the path says where.
   const message = error instanceof Error ? error.message : String(error);
   return message.replace(/^cannot decode \S+(?: \S+)? from JSON:? /, "").replace(/^list item #\d+: /, "");

@@ -12,10 +12,13 @@ export type AddressClass =
   | "reserved"
   | "not an address";
 
-/** An address as bytes (4 or 16), and, for an IPv6 form that carries an IPv4 address, that address, which then is what counts. */
+/**
+ * An address as bytes (4 or 16), and, for an IPv6 form that carries an IPv4 address, that address, which then is what counts. It is "hidden"
+ * where only the network knows its place in the form.
+ */
 export interface ParsedAddress {
   bytes: readonly number[];
-  embedded: readonly number[] | undefined;
+  embedded: readonly number[] | "hidden" | undefined;
 }
 
 /**
@@ -26,6 +29,7 @@ export interface ParsedAddress {
 export function classifyAddress(text: string): AddressClass {
   const address = parseAddress(text);
   if (address === undefined) return "not an address";
+  if (address.embedded === "hidden") return "reserved";
   const judged = address.embedded ?? address.bytes;
   return judged.length === 4 ? classifyIPv4(judged) : classifyIPv6(judged);
 }
@@ -110,18 +114,25 @@ function classifyIPv6(bytes: readonly number[]): AddressClass {
 
 /**
  * The IPv4 address inside mapped (::ffff:0:0/96), compatible (::/96), translated (::ffff:0:0:0/96) and NAT64 addresses (64:ff9b::/96, and
- * 64:ff9b:1::/48 where the 48 bits between are zero: with others the place of the IPv4 address depends on the network's own prefix, and
- * the address is left to the IPv6 rules, which refuse it). `::` and `::1` are no compatible addresses.
+ * 64:ff9b:1::/48 where the 48 bits between are zero: with others its place depends on the network's own prefix, RFC 8215). `::` and `::1` are
+ * no compatible addresses.
  */
-function embeddedIPv4(bytes: readonly number[]): readonly number[] | undefined {
-  const last = bytes.slice(12);
-  if (EMBEDDING_PREFIXES.some((range) => rangeHolds(range, bytes))) {
-    return isUnspecifiedOrLoopback(bytes) ? undefined : last;
+function embeddedIPv4(bytes: readonly number[]): readonly number[] | "hidden" | undefined {
+  if (EMBEDDING_PREFIXES.some((prefix) => rangeHolds(prefix, bytes))) {
+    return isUnspecifiedOrLoopback(bytes) ? undefined : bytes.slice(12);
   }
-  return undefined;
+  return rangeHolds(LOCAL_NAT64, bytes) ? "hidden" : undefined;
+}
+
+/** A range of mapped addresses (::ffff:0:0/96 and what is in it) as the range of IPv4 that it is; others as they are. */
+export function unmapped({ bytes, prefixLength }: Range): Range {
+  const isMapped = prefixLength >= 96 && rangeHolds(MAPPED, bytes);
+  return isMapped ? { bytes: bytes.slice(12), prefixLength: prefixLength - 96 } : { bytes, prefixLength };
 }
 
 const EMBEDDING_PREFIXES = ["::ffff:0:0/96", "::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/96"].map(range);
+const LOCAL_NAT64 = range("64:ff9b:1::/48");
+const MAPPED = range("::ffff:0:0/96");
 
 function isUnspecifiedOrLoopback(bytes: readonly number[]): boolean {
   return bytes.every((byte, i) => byte === 0 || (i === 15 && byte === 1));

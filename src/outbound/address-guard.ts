@@ -1,13 +1,17 @@
-import { type LookupAddress, lookup as systemLookup } from "node:dns";
+import type { LookupAddress } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { TellwireError } from "../errors.ts";
-import { classifyAddress, parseAddress, parseRange, type Range, rangeHolds } from "./address-class.ts";
+import { classifyAddress, parseAddress, parseRange, type Range, rangeHolds, unmapped } from "./address-class.ts";
 import { ExchangeFailure } from "./exchange-failure.ts";
+import { createLocalNames } from "./local-names.ts";
+import { createNameResolver, type Resolve } from "./name-resolver.ts";
 
 /** Decides which addresses requests may go to. */
 export interface AddressGuard {
   /** Whether an address may be connected to. Anything that is not an address in canonical form may not. */
   isAllowed(address: string): boolean;
+  /** Whether the operator allows no addresses besides the public ones. */
+  isPublicOnly: boolean;
   /** Why an address in a URL is refused, in words for the webhook's owner; undefined where it is allowed. */
   refusal(address: string): string | undefined;
   /**
@@ -23,15 +27,17 @@ export interface AddressGuardOptions {
   allow: readonly string[];
   /** Ranges or addresses that are refused in any case; they win over `allow`. */
   deny: readonly string[];
-  /** Resolves a name to all its addresses. The system's resolver if left out. */
+  /**
+   * Resolves a name to all its addresses. Left out, DNS is asked, and, where `allow` names addresses besides the public ones, the hosts file
+   * and the search domains too.
+   */
   resolve?: Resolve;
 }
 
-/** Resolves a name to all its addresses, in the order in which they are to be tried. */
-export type Resolve = (hostname: string, callback: (error: Error | null, addresses: LookupAddress[]) => void) => void;
-
 /** Makes a guard. Throws CONFIG_INVALID for a range that cannot be read. */
-export function createAddressGuard({ allow, deny, resolve = resolveWithSystem }: AddressGuardOptions): AddressGuard {
+export function createAddressGuard({ allow, deny, resolve }: AddressGuardOptions): AddressGuard {
+  const isPublicOnly = allow.length === 0;
+  const ask = resolve ?? createNameResolver({ localNames: isPublicOnly ? undefined : createLocalNames() });
   const allowed = readRanges("TELLWIRE_ALLOW_ADDRESSES", allow);
   const denied = readRanges("TELLWIRE_DENY_ADDRESSES", deny);
 
@@ -39,19 +45,20 @@ export function createAddressGuard({ allow, deny, resolve = resolveWithSystem }:
     const address = parseAddress(text);
     if (address === undefined) return false;
     const { bytes, embedded } = address;
-    if (holds(denied, bytes) || (embedded && holds(denied, embedded))) return false;
+    if (embedded === "hidden" || holds(denied, bytes) || (embedded && holds(denied, embedded))) return false;
     // A form that carries an IPv4 address is allowed as that address only: a range such as ::/0 must not open the IPv4 side.
     return holds(allowed, embedded ?? bytes) || classifyAddress(text) === "public";
   }
 
   return {
     isAllowed,
-    refusal: (address) => (isAllowed(address) ? undefined : `${describe(address)}, which requests may not go to`),
+    isPublicOnly,
+    refusal: (address) => (isAllowed(address) ? undefined : describe(address)),
     lookup(hostname, options, callback) {
-      resolve(hostname, (error, addresses) => {
+      ask(hostname, (error, addresses) => {
         const failure = checkAnswers(error, addresses, isAllowed);
         if (failure) return callback(failure, []);
-        const usable = ofFamily(addresses, options.family);
+        const usable = firstOfEachFamily(ofFamily(addresses, options.family));
         const [first] = usable;
         if (first === undefined) return callback(new ExchangeFailure("DNS", NOT_FOUND), []);
         if (options.all) return callback(null, usable);
@@ -62,6 +69,13 @@ export function createAddressGuard({ allow, deny, resolve = resolveWithSystem }:
 }
 
 const NOT_FOUND = "the host name has no address";
+
+/** A name with thousands of addresses must not make one request knock at thousands of doors. */
+const MAX_TRIED_OF_FAMILY = 4;
+
+function firstOfEachFamily(addresses: readonly LookupAddress[]): LookupAddress[] {
+  return [4, 6].flatMap((family) => addresses.filter((each) => each.family === family).slice(0, MAX_TRIED_OF_FAMILY));
+}
 
 function checkAnswers(
   error: Error | null,
@@ -85,15 +99,13 @@ function ofFamily(addresses: LookupAddress[], wanted: number | "IPv4" | "IPv6" =
   return addresses.filter(({ family }) => wanted === family || wanted === `IPv${family}`);
 }
 
-function resolveWithSystem(
-  hostname: string,
-  callback: (error: Error | null, addresses: LookupAddress[]) => void,
-): void {
-  systemLookup(hostname, { all: true, order: "verbatim" }, callback);
-}
-
+/** An address is public by its class where only the operator's own list refuses it. */
 function describe(address: string): string {
-  return isIP(address) === 0 ? `${address} is not an address` : `${address} is a ${classifyAddress(address)} address`;
+  if (isIP(address) === 0) return `${address} is not an address`;
+  const addressClass = classifyAddress(address);
+  return addressClass === "public"
+    ? `the operator does not allow ${address}`
+    : `${address} is a ${addressClass} address, which requests may not go to`;
 }
 
 function holds(list: readonly Range[], bytes: readonly number[]): boolean {
@@ -103,7 +115,7 @@ function holds(list: readonly Range[], bytes: readonly number[]): boolean {
 function readRanges(name: string, texts: readonly string[]): Range[] {
   return texts.map((text) => {
     const range = parseRange(text);
-    if (range) return range;
+    if (range) return unmapped(range);
     const message = `${name}: ${JSON.stringify(text)} is not an address or a range such as 10.0.0.0/8 or fd00::/8`;
     throw new TellwireError("CONFIG_INVALID", message);
   });

@@ -1,14 +1,19 @@
 import type { Socket } from "node:net";
 import { Client, type Dispatcher } from "undici";
 import type { Connector } from "./connector.ts";
+import { ExchangeFailure, headTooLarge } from "./exchange-failure.ts";
 
 /** One connection to an origin, used by one exchange at a time. */
 export interface Connection {
   /** Starts an exchange (see undici's Dispatcher). The connection is opened if it is not open. */
   dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void;
+  /** The head of a response is complete, or a part of its body came. What comes in between is bounded. */
+  noteProgress(): void;
   /** Whether the socket has served an exchange before, so that its receiver may have closed it meanwhile. */
   isReused(): boolean;
-  /** Gives the connection back for other exchanges. */
+  /** Milliseconds since it was opened. */
+  ageMs(): number;
+  /** Gives the connection back for other exchanges. It is closed instead where its receiver answered without taking the request. */
   release(): void;
   /** Closes it at once, whatever it is doing: looking up a name, connecting, exchanging. */
   destroy(): void;
@@ -32,6 +37,8 @@ export interface ConnectionPoolOptions {
   maxIdle: number;
   /** How long a connection may wait for work. A receiver's own `keep-alive: timeout=` counts instead, up to a minute. */
   idleTimeoutMs: number;
+  /** How long after it was opened a connection may begin an exchange: then the name is looked up, and its addresses checked, anew. */
+  maxAgeMs: number;
 }
 
 /**
@@ -39,7 +46,7 @@ export interface ConnectionPoolOptions {
  * exchanges run at a time is the caller's to bound.
  */
 export function createConnectionPool(options: ConnectionPoolOptions): ConnectionPool {
-  const { connector, maxIdlePerOrigin, maxIdle, idleTimeoutMs } = options;
+  const { connector, maxIdlePerOrigin, maxIdle, idleTimeoutMs, maxAgeMs } = options;
   /** Waiting connections by origin, the one used last at the end: it is taken first, so that surplus ones go idle and close. */
   const idleByOrigin = new Map<string, Connection[]>();
   /** All waiting connections, the one that has waited longest first. */
@@ -73,15 +80,23 @@ export function createConnectionPool(options: ConnectionPoolOptions): Connection
     }
   }
 
+  function takeIdle(origin: string): Connection | undefined {
+    const siblings = idleByOrigin.get(origin);
+    const connection = siblings?.pop();
+    if (siblings?.length === 0) idleByOrigin.delete(origin);
+    if (connection) idle.delete(connection);
+    return connection;
+  }
+
   return {
     open,
     acquire(origin) {
-      const siblings = idleByOrigin.get(origin);
-      const connection = siblings?.pop();
-      if (connection === undefined) return open(origin);
-      if (siblings?.length === 0) idleByOrigin.delete(origin);
-      idle.delete(connection);
-      return connection;
+      for (;;) {
+        const connection = takeIdle(origin);
+        if (connection === undefined) return open(origin);
+        if (connection.ageMs() < maxAgeMs) return connection;
+        connection.destroy();
+      }
     },
     close() {
       isClosed = true;
@@ -90,8 +105,14 @@ export function createConnectionPool(options: ConnectionPoolOptions): Connection
   };
 }
 
-/** The head of a response may take 16 KiB; undici fails the exchange beyond that. */
-const MAX_RESPONSE_HEAD_BYTES = 16 * 1024;
+/**
+ * What may be read while neither the head of a response is complete nor a byte of its body comes: the head itself, and what is thrown away,
+ * such as chunk extensions and trailers. One read of the socket may exceed it before it is seen.
+ */
+const MAX_BYTES_WITHOUT_PROGRESS = 16 * 1024;
+
+/** All that one exchange may read, informational responses too. Head and body are far less, even where each byte is a chunk. */
+const MAX_EXCHANGE_BYTES = 256 * 1024;
 
 interface ConnectionEvents {
   connector: Connector;
@@ -103,12 +124,17 @@ interface ConnectionEvents {
 function openConnection(origin: string, events: ConnectionEvents): Connection {
   const url = new URL(origin);
   let socket: Socket | undefined;
+  let openedMs = performance.now();
   let releases = 0;
+  let bytesBefore = 0;
+  let bytesAtProgress = 0;
   let isDestroyed = false;
   const client = new Client(url, {
     allowH2: false,
     pipelining: 1,
-    maxHeaderSize: MAX_RESPONSE_HEAD_BYTES,
+    // Never reached, for `boundBytes` comes before it. Beyond its own limit undici makes an error for each further header of the same read:
+    // a receiver could have our event loop for a tenth of a second a response.
+    maxHeaderSize: MAX_EXCHANGE_BYTES,
     // The exchange's own deadline covers all of these.
     headersTimeout: 0,
     bodyTimeout: 0,
@@ -116,30 +142,53 @@ function openConnection(origin: string, events: ConnectionEvents): Connection {
     keepAliveMaxTimeout: 60_000,
     connect(_options, callback) {
       releases = 0;
+      bytesBefore = bytesAtProgress = 0;
+      openedMs = performance.now();
       socket = events.connector(url, (failure, ready) => {
-        if (ready) callback(null, ready);
-        else callback(failure ?? new Error("a connector answered with nothing"), null);
+        if (!ready) return callback(failure ?? new Error("a connector answered with nothing"), null);
+        callback(null, ready);
+        ready.on("readable", boundBytes);
       });
     },
   });
   client.on("disconnect", events.onDisconnect);
 
   return {
-    dispatch: (options, handler) => void client.dispatch(options, handler),
+    dispatch(options, handler) {
+      bytesBefore = bytesAtProgress = socket?.bytesRead ?? 0;
+      client.dispatch(options, handler);
+    },
+    noteProgress() {
+      bytesAtProgress = socket?.bytesRead ?? 0;
+    },
     isReused: () => releases > 0,
+    ageMs: () => performance.now() - openedMs,
     release() {
       releases += 1;
-      events.onRelease();
+      // What the receiver has not taken would wait here, and the next request behind it.
+      if (socket && socket.writableLength > 0) destroy();
+      else events.onRelease();
     },
-    destroy() {
-      if (isDestroyed) return;
-      isDestroyed = true;
-      events.onDisconnect();
-      // A socket that is still being opened is not known to undici yet.
-      socket?.destroy();
-      client.destroy().catch(() => {});
-    },
+    destroy,
   };
+
+  function boundBytes(this: Socket): void {
+    if (this.bytesRead - bytesAtProgress > MAX_BYTES_WITHOUT_PROGRESS) this.destroy(headTooLarge());
+    else if (this.bytesRead - bytesBefore > MAX_EXCHANGE_BYTES) {
+      this.destroy(
+        new ExchangeFailure("PROTOCOL", "the response takes more than 256 KiB for the first 16 KiB of its body"),
+      );
+    }
+  }
+
+  function destroy(): void {
+    if (isDestroyed) return;
+    isDestroyed = true;
+    events.onDisconnect();
+    // A socket that is still being opened is not known to undici yet.
+    socket?.destroy();
+    client.destroy().catch(() => {});
+  }
 }
 
 function first<T>(set: ReadonlySet<T>): T | undefined {

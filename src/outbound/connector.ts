@@ -2,6 +2,7 @@ import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls, createSecureContext, type TLSSocket } from "node:tls";
 import { LRUCache } from "lru-cache";
 import { ExchangeFailure, tlsFailure } from "./exchange-failure.ts";
+import { checkHost } from "./target-host.ts";
 import { checkPort, checkScheme, hostOf, portOf, type TargetPolicy } from "./target-url.ts";
 
 /**
@@ -55,7 +56,8 @@ export function createConnector({ policy, ca }: ConnectorOptions): Connector {
       secureContext,
       rejectUnauthorized: true,
       ALPNProtocols: ["http/1.1"],
-      ...(isIP(tcpOptions.host) === 0 ? { servername: tcpOptions.host } : {}),
+      // A server's name has no dot at its end (RFC 6066, 3), and an address is none.
+      ...(isIP(tcpOptions.host) === 0 ? { servername: tcpOptions.host.replace(/\.$/, "") } : {}),
       ...(session ? { session } : {}),
     };
     const socket = connectTls(tlsOptions);
@@ -65,11 +67,8 @@ export function createConnector({ policy, ca }: ConnectorOptions): Connector {
 }
 
 function refuse(origin: URL, policy: TargetPolicy): ExchangeFailure | undefined {
-  const refusal = checkScheme(origin, policy) ?? checkPort(origin, policy);
-  if (refusal) return new ExchangeFailure("ADDRESS_REFUSED", `the URL ${refusal}`);
-  const host = hostOf(origin);
-  const addressRefusal = isIP(host) === 0 ? undefined : policy.guard.refusal(host);
-  return addressRefusal === undefined ? undefined : new ExchangeFailure("ADDRESS_REFUSED", addressRefusal);
+  const refusal = checkScheme(origin, policy) ?? checkPort(origin, policy) ?? checkHost(hostOf(origin), policy.guard);
+  return refusal === undefined ? undefined : new ExchangeFailure("ADDRESS_REFUSED", `the URL ${refusal}`);
 }
 
 function watch<S extends Socket | TLSSocket>(

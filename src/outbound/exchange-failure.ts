@@ -23,9 +23,6 @@ export function toExchangeFailure(error: Error): ExchangeFailure {
   if (error instanceof ExchangeFailure) return error;
   const code = errorCode(error);
   if (/^ERR_(SSL|TLS)_/.test(code)) return tlsFailure(error);
-  if (code === "UND_ERR_HEADERS_OVERFLOW") {
-    return new ExchangeFailure("PROTOCOL", "the response's headers are larger than 16 KiB", error);
-  }
   if (code === "UND_ERR_RES_CONTENT_LENGTH_MISMATCH") {
     return new ExchangeFailure("PROTOCOL", "the response's length differs from its content-length", error);
   }
@@ -36,6 +33,11 @@ export function toExchangeFailure(error: Error): ExchangeFailure {
     return new ExchangeFailure("PROTOCOL", `the request cannot be written: ${error.message}`, error);
   }
   return new ExchangeFailure("CONNECTION", "the connection was closed before the response was complete", error);
+}
+
+/** The failure of a response whose headers, or what else is neither head nor body, take too much. */
+export function headTooLarge(): ExchangeFailure {
+  return new ExchangeFailure("PROTOCOL", "the response's headers are larger than 16 KiB");
 }
 
 /** A failure of the TLS handshake, in words that help the receiver's owner. */

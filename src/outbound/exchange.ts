@@ -1,6 +1,6 @@
 import type { Dispatcher } from "undici";
 import type { Connection, ConnectionPool } from "./connection-pool.ts";
-import { type ExchangeError, ExchangeFailure, toExchangeFailure } from "./exchange-failure.ts";
+import { type ExchangeError, ExchangeFailure, headTooLarge, toExchangeFailure } from "./exchange-failure.ts";
 import { createResponseBody } from "./response-body.ts";
 
 /** A request to a receiver. */
@@ -76,8 +76,11 @@ export function exchange(pool: ConnectionPool, request: DispatchedRequest, signa
           // Informational responses (1xx) come before the one that counts.
           status = statusCode;
           responseHeaders = receivedHeaders;
+          next.noteProgress();
+          if (sizeOf(receivedHeaders) > MAX_HEAD_BYTES) fail(headTooLarge());
         },
         onResponseData(_controller, chunk) {
+          next.noteProgress();
           if (!isSettled && responseBody.append(chunk) === "full") respond(true);
         },
         onResponseEnd() {
@@ -135,4 +138,18 @@ export function exchange(pool: ConnectionPool, request: DispatchedRequest, signa
       return Math.round(performance.now() - startedMs);
     }
   });
+}
+
+/** Of a response's head; a connection bounds what it reads of one that is not complete. */
+const MAX_HEAD_BYTES = 16 * 1024;
+
+/** Characters of names and values, as many as bytes. */
+function sizeOf(headers: ResponseHeaders): number {
+  let size = 0;
+  for (const name in headers) {
+    const value = headers[name];
+    if (typeof value === "string") size += name.length + value.length;
+    else for (const each of value ?? []) size += name.length + each.length;
+  }
+  return size;
 }

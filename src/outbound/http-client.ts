@@ -27,6 +27,8 @@ export interface HttpClientOptions {
   maxIdle?: number;
   /** How long a connection is kept open between requests. */
   idleTimeoutMs?: number;
+  /** How long a connection is used before the name is looked up, and its addresses checked, anew. */
+  maxConnectionAgeMs?: number;
 }
 
 /**
@@ -35,8 +37,9 @@ export interface HttpClientOptions {
  */
 export function createHttpClient(options: HttpClientOptions): HttpClient {
   const { policy, userAgent, tls, maxIdlePerOrigin = 1024, maxIdle = 4096, idleTimeoutMs = 10_000 } = options;
+  const { maxConnectionAgeMs: maxAgeMs = 60_000 } = options;
   const connector = createConnector({ policy, ca: tls?.ca });
-  const pool = createConnectionPool({ connector, maxIdlePerOrigin, maxIdle, idleTimeoutMs });
+  const pool = createConnectionPool({ connector, maxIdlePerOrigin, maxIdle, idleTimeoutMs, maxAgeMs });
   const ownHeaders = { "user-agent": userAgent, "accept-encoding": "identity" };
   const addressOf = createTargetAddresses();
   let underWay = 0;
@@ -48,7 +51,12 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       if (isClosed) throw new TellwireError("SHUTTING_DOWN", "the server is shutting down");
       const address = addressOf(request.url);
       if (address === undefined) {
-        return { kind: "failure", error: "ADDRESS_REFUSED", message: "the URL is not an absolute URL", latencyMs: 0 };
+        return {
+          kind: "failure",
+          error: "ADDRESS_REFUSED",
+          message: "the URL is not an absolute URL of http or https",
+          latencyMs: 0,
+        };
       }
       const headers = { ...ownHeaders, ...request.headers };
       underWay += 1;

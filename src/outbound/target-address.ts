@@ -7,14 +7,17 @@ export interface TargetAddress {
   path: string;
 }
 
-/** Reads URLs, and remembers those that were read last: a webhook's URL is read for each of its requests. Undefined where a text is none. */
+/**
+ * Reads URLs, and remembers those that were read last: a webhook's URL is read for each of its requests. Undefined where a text is no URL of
+ * http or https: others have no origin, or, as `blob:`, the origin of another URL.
+ */
 export function createTargetAddresses(): (url: string) => TargetAddress | undefined {
   const known = new LRUCache<string, TargetAddress>({ max: 10_000 });
   return (text) => {
     const remembered = known.get(text);
     if (remembered !== undefined) return remembered;
     const url = URL.parse(text);
-    if (url === null) return undefined;
+    if (url === null || !/^https?:$/.test(url.protocol)) return undefined;
     const address = { origin: url.origin, path: url.pathname + url.search };
     known.set(text, address);
     return address;

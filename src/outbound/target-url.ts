@@ -1,4 +1,5 @@
 import type { AddressGuard } from "./address-guard.ts";
+import { checkHost } from "./target-host.ts";
 
 /** What the operator allows of URLs. */
 export interface TargetPolicy {
@@ -54,14 +55,4 @@ export function portOf(url: URL): number {
 /** The host of a URL as a socket takes it: an IPv6 address without its brackets. */
 export function hostOf({ hostname }: URL): string {
   return hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
-}
-
-/** Addresses in every spelling that a URL knows arrive here in their canonical form. */
-function checkHost(host: string, guard: AddressGuard): string | undefined {
-  if (/^localhost\.?$|\.localhost\.?$/.test(host)) {
-    return guard.isAllowed("127.0.0.1") ? undefined : `must not lead to this machine: ${host} is a loopback name`;
-  }
-  const isAddress = host.includes(":") || /^[\d.]+$/.test(host);
-  const refusal = isAddress ? guard.refusal(host) : undefined;
-  return refusal && `must not lead to this address: ${refusal}`;
 }

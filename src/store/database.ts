@@ -24,6 +24,8 @@ import { WebhookSecretEntity } from "./entities/webhook-secret.ts";
 import { AuditLog } from "./migrations/audit-log.ts";
 import { Initial } from "./migrations/initial.ts";
 import { KeyAccess } from "./migrations/key-access.ts";
+import { OrganizationLimits } from "./migrations/limits.ts";
+import { SigningKeys } from "./migrations/signing-keys.ts";
 import { ensurePartitions, partitionsAtHand } from "./partitions.ts";
 import { createPgliteSql } from "./pglite.ts";
 import { SerialPgliteDialect } from "./pglite-dialect.ts";
@@ -162,7 +164,9 @@ const ormOptions = {
     migrationsList: [
       { name: "2026-11-22-initial", class: Initial },
       { name: "2026-11-22b-key-access", class: KeyAccess },
+      { name: "2026-11-22d-limits", class: OrganizationLimits },
       { name: "2026-11-22e-audit-log", class: AuditLog },
+      { name: "2026-11-22b-signing-keys", class: SigningKeys },
     ],
   },
   forceUtcTimezone: true,

@@ -1,12 +1,14 @@
 import type { Database } from "./database.ts";
 import { type DroppedPartitions, dropExpired, type Retention } from "./drop-expired.ts";
 import { ensurePartitions, partitionsAtHand } from "./partitions.ts";
+import { removePublishedEvents } from "./sql/published-events.ts";
 import { removeOldAuditEntries } from "./sql/remove-old-audit-entries.ts";
 import { removeOldRecoveries } from "./sql/remove-old-recoveries.ts";
 import type { Sql } from "./sql.ts";
 
 /** Makes the partitions of the days to come, and drops those that are past their retention, and with them
- * the recovery jobs that ended as long ago and the audit entries that are past theirs: at the start, and then every hour. */
+ * the recovery jobs that ended as long ago, old counts of published events, and the audit entries that are past theirs: at the start, and then
+ * every hour. */
 export interface RetentionWorker {
   start(): void;
   /**
@@ -43,6 +45,7 @@ export function createRetentionWorker(options: RetentionWorkerOptions): Retentio
     const partitions = await database.exclusively(retentionLock, async (session) => {
       await removeOldRecoveries(session, now() - retention.recordRetentionMs);
       await removeAuditEntries(session);
+      await removePublishedEvents(session, new Date(now() - publishedEventsKeptMs).toISOString().slice(0, 10));
       return await dropExpired(session, { now: now(), ...retention });
     });
     if (partitions && partitions.dropped.length + partitions.postponed.length > 0) onDropped(partitions);
@@ -77,5 +80,7 @@ export function createRetentionWorker(options: RetentionWorkerOptions): Retentio
 
 const hourMs = 60 * 60_000;
 const auditBatch = 1_000;
+/** How long it is known how many events were published on a day: longer than anybody is told of it. */
+const publishedEventsKeptMs = 40 * 24 * hourMs;
 /** The key of the advisory lock: the letters "twrt" are its only meaning. */
 const retentionLock = 0x74_77_72_74;

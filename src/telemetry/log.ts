@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, pino } from "pino";
+import { loggedError } from "./logged-error.ts";
 import { formatPrettyLine } from "./pretty-line.ts";
 
 /** The log: `log.info({ webhookId }, "webhook verified")`. Facts are fields, the message is one sentence. */
@@ -13,7 +14,8 @@ export interface LogOptions {
 }
 
 /**
- * Makes the log. Fields that carry keys or secrets are written as `[redacted]`, up to two levels deep. Times are ISO 8601 in UTC.
+ * Makes the log. Fields that carry keys or secrets are written as `[redacted]`, up to two levels deep, and of errors (`err`) what is known to be
+ * harmless. Times are ISO 8601 in UTC.
  */
 export function createLog({ level, format, output }: LogOptions): Log {
   const options = {
@@ -21,6 +23,7 @@ export function createLog({ level, format, output }: LogOptions): Log {
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
+    serializers: { err: loggedError },
     redact: { paths: redactedPaths, censor: "[redacted]" },
   };
   return pino(options, format === "json" ? output : prettyStream(output));

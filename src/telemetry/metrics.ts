@@ -26,8 +26,14 @@ export function createMetrics() {
     }),
     eventsRejected: new Counter({
       name: "tellwire_events_rejected_total",
-      help: "Messages that could not be understood and went to tellwire.rejected.>.",
+      help: "Messages that could not be understood, or were too many for their organization, and went to tellwire.rejected.>.",
       labelNames: ["reason"],
+      registers,
+    }),
+    callsRefused: new Counter({
+      name: "tellwire_calls_refused_total",
+      help: "Calls that were refused because of a limit, by the limit's name.",
+      labelNames: ["limit"],
       registers,
     }),
     deliveries: new Counter({

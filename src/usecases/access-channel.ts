@@ -20,7 +20,7 @@ export interface AccessChannel {
 }
 
 /** What a message is about. */
-export type AccessMessageKind = "key-revoked" | "limit-used-up";
+export type AccessMessageKind = "key-revoked" | "limit-used-up" | "limits-changed";
 
 export function createAccessChannel(sql: Sql): AccessChannel {
   const subscribers: Subscriber[] = [];

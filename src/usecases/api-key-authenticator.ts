@@ -1,5 +1,5 @@
 import { LRUCache } from "lru-cache";
-import { publicId } from "../domain/ids.ts";
+import { parseId, publicId } from "../domain/ids.ts";
 import type { Scope } from "../domain/scope.ts";
 import { type ApiKey, ApiKeyEntity } from "../store/entities/api-key.ts";
 import type { AccessChannel } from "./access-channel.ts";
@@ -12,6 +12,8 @@ import type { KeyUsage } from "./key-usage.ts";
 export interface ApiKeyAuthenticator {
   /** Undefined where the text is no key that is known here. Throws KEY_INVALID for one that has expired or was revoked. */
   identify: Authenticator;
+  /** What a key may do, by its public id. Throws KEY_INVALID for one that is not known here, has expired or was revoked. */
+  require(publicKeyId: string): Promise<{ organizationId: string; scopes: ReadonlySet<Scope> }>;
   /** From now on the key is revoked, whatever memory says. A UUID. */
   forget(keyId: string): void;
 }
@@ -33,32 +35,44 @@ export function createApiKeyAuthenticator({ database, ids, accessChannel, usage 
     known.clear();
   });
 
-  async function find(keyHash: Buffer): Promise<KnownKey | undefined> {
-    const name = keyHash.toString("base64");
+  /** `name`: under which it is remembered. */
+  async function find(name: string, key: { hash: Buffer } | { id: string }): Promise<KnownKey | undefined> {
     const isListening = accessChannel.isListening();
     const cached = isListening ? known.get(name) : undefined;
     if (cached !== undefined && ids.now() - cached.readAtMs < maxAgeMs) return cached;
     const gapsBefore = gaps;
-    const row = await database.em().findOne(ApiKeyEntity, { hash: keyHash });
+    const row = await database.em().findOne(ApiKeyEntity, key);
     if (row === null) return undefined;
     const read = knownKey(row, ids.now());
     if (isListening && accessChannel.isListening() && gaps === gapsBefore) known.set(name, read);
     return read;
   }
 
+  function requireUsable({ id, isRevoked, expiresAt }: KnownKey): void {
+    if (isRevoked || revoked.has(id)) throw keyInvalid("was revoked: use another one");
+    if (expiresAt !== null && expiresAt.getTime() <= ids.now()) {
+      throw keyInvalid(`expired at ${expiresAt.toISOString()}: create another one`);
+    }
+  }
+
   return {
     async identify({ keyText, origin }) {
       if (keyText === undefined || !isApiKeyText(keyText)) return undefined;
-      const key = await find(apiKeyHash(keyText));
+      const hash = apiKeyHash(keyText);
+      const key = await find(hash.toString("base64"), { hash });
       if (key === undefined) return undefined;
-      const { id, organizationId, projectId, scopes, expiresAt } = key;
-      if (key.isRevoked || revoked.has(id)) throw keyInvalid("was revoked: use another one");
-      if (expiresAt !== null && expiresAt.getTime() <= ids.now()) {
-        throw keyInvalid(`expired at ${expiresAt.toISOString()}: create another one`);
-      }
+      requireUsable(key);
+      const { id, organizationId, projectId, scopes } = key;
       usage.note(id);
       const actor = { kind: "API_KEY", id: publicId("apiKey", id) } as const;
       return { kind: "organization", organizationId, projectId, actor, origin, scopes };
+    },
+    async require(publicKeyId) {
+      const id = parseId("apiKey", publicKeyId);
+      const key = id === undefined ? undefined : await find(id, { id });
+      if (key === undefined) throw keyInvalid("is not known here");
+      requireUsable(key);
+      return key;
     },
     forget,
   };

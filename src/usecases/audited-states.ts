@@ -23,6 +23,7 @@ export function auditedWebhook(webhook: Webhook): AuditState {
     status: webhook.status,
     statusReason: webhook.statusReason,
     format: webhook.format,
+    signingAlgorithm: webhook.signingAlgorithm,
     headers: webhook.headers,
     config: webhook.config ?? null,
     retryPolicy: {
@@ -74,8 +75,8 @@ export function auditedApiKey(key: Omit<ApiKey, "hash">): AuditState {
 }
 
 /** What the audit log keeps of an organization. */
-export function auditedOrganization({ name, projectIds }: Organization): AuditState {
-  return { name, projectIds: [...projectIds] };
+export function auditedOrganization({ name, projectIds, limits }: Organization): AuditState {
+  return { name, projectIds: [...projectIds], ...(limits ? { limits: { ...limits } } : {}) };
 }
 
 /** What the audit log keeps of a delivery: where it stands. Never its event's data. */

@@ -10,18 +10,18 @@ export interface Credentials extends Peer {
 /** What a front door knows of the other side, whatever its request says. */
 export interface Peer {
   origin: Origin;
-  /** Undefined where the client showed none, or one that nobody vouches for. */
+  /** Undefined where the client showed none, or was not asked for one. */
   clientCertificate: ClientCertificate | undefined;
 }
 
-/** A client's certificate that the TLS layer has verified against the certificate authorities of the configuration. */
+/** A certificate that a client has shown, and whose private key it has proved to have. */
 export interface ClientCertificate {
-  /** CN of the subject. */
-  commonName: string | undefined;
-  /** The names in the certificate, each with its kind: `DNS:worker.example.com`, `URI:spiffe://example.com/worker`. */
-  alternativeNames: readonly string[];
-  /** SHA-256 of the certificate, in hexadecimal with colons. */
-  fingerprint: string;
+  /** Its DNS names in lower case, and its URIs. Never the common name: RFC 9525, section 2. */
+  names: readonly string[];
+  /** Why no authority of the configuration vouches for it; undefined: one does. */
+  problem: string | undefined;
+  /** Milliseconds since the epoch. */
+  expiresAtMs: number;
 }
 
 /** Who makes a request. Throws KEY_MISSING for nobody in particular, and KEY_INVALID for what is unknown, expired or revoked. */

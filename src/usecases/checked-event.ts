@@ -4,10 +4,13 @@ import type { Dependencies } from "./dependencies.ts";
 import { checkPayload, eventRecord, type NewEvent } from "./new-event.ts";
 import type { Organizations } from "./organizations.ts";
 import { ownProjects } from "./projects.ts";
+import type { PublishingLimits } from "./publishing-limits.ts";
 
 /** What publishing works with. */
-export interface PublishEventsParts extends Pick<Dependencies, "broker" | "subjectPrefix" | "ids" | "maxPayloadBytes"> {
+export interface PublishEventsParts
+  extends Pick<Dependencies, "broker" | "subjectPrefix" | "publisherMark" | "ids" | "maxPayloadBytes"> {
   organizations: Organizations;
+  publishingLimits: Pick<PublishingLimits, "prepare" | "take" | "giveBack">;
 }
 
 /**

@@ -1,4 +1,3 @@
-import { formatOf } from "../domain/formats/catalogue.ts";
 import { newUuid } from "../domain/ids.ts";
 import { WebhookEntity } from "../store/entities/webhook.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
@@ -10,9 +9,16 @@ import { checkAll } from "./check-all.ts";
 import type { Dependencies } from "./dependencies.ts";
 import type { Organizations } from "./organizations.ts";
 import { ownProjects } from "./projects.ts";
-import { disabledActivation, initialActivation } from "./webhook-activation.ts";
+import type { Quotas } from "./quotas.ts";
 import {
   checkSigningSecret,
+  newSigningSecret,
+  type ShownSecret,
+  shownSecret,
+  type WantedSigningSecret,
+} from "./signing-secret-fields.ts";
+import { disabledActivation, initialActivation } from "./webhook-activation.ts";
+import {
   checkVerificationMethod,
   checkWebhookFields,
   nameTakenOr,
@@ -21,28 +27,28 @@ import {
 } from "./webhook-fields.ts";
 import { type WebhookRecord, webhookRecord } from "./webhook-record.ts";
 
-export interface NewWebhook extends WebhookFields {
+export interface NewWebhook extends WebhookFields, WantedSigningSecret {
   organizationId: string | undefined;
-  /** Empty: one is made. */
-  signingSecret: string;
   /** Why it starts DISABLED; left out: it does not. */
   disabledReason?: string;
 }
 
 /**
  * Creates a webhook. It starts UNVERIFIED, and its verification begins by itself without being waited for; one that an operator vouches for,
- * or that needs no proof, starts ACTIVE. With a `disabledReason` it starts DISABLED. The answer is the only one with the secret.
+ * or that needs no proof, starts ACTIVE. With a `disabledReason` it starts DISABLED. The answer is the only one with the secret. Throws
+ * QUOTA_EXCEEDED where the organization has as many as it may.
  */
 export type CreateWebhook = (
   principal: Principal,
   input: NewWebhook,
-) => Promise<{ record: WebhookRecord; signingSecret: string }>;
+) => Promise<ShownSecret & { record: WebhookRecord }>;
 
 export function createCreateWebhook(
   { secretBox, targetPolicy, ids }: Dependencies,
-  { organizations, transact, audit, wakeVerification }: CreateWebhookParts,
+  { organizations, quotas, transact, audit, wakeVerification }: CreateWebhookParts,
 ): CreateWebhook {
-  return async (principal, { organizationId: requested, signingSecret: given, disabledReason, ...asked }) => {
+  return async (principal, { organizationId: requested, disabledReason, ...wanted }) => {
+    const { signingSecret, signingAlgorithm, ...asked } = wanted;
     const fields = { ...asked, projectIds: ownProjects(principal, asked.projectIds) };
     const organizationId = requiredOrganizationOf(principal, requested, "webhook.organization_id");
     await organizations.require(organizationId);
@@ -50,18 +56,21 @@ export function createCreateWebhook(
     checkAll(
       () => checkWebhookFields(principal, fields, targetPolicy),
       () => checkVerificationMethod(fields),
-      () => given !== "" && checkSigningSecret(fields.format, given, "webhook.signing_secret"),
+      () => checkSigningSecret(fields.format, wanted, "webhook."),
     );
-    const signingSecret = given === "" ? formatOf(fields.format).generateSecret(ids.randomBytes) : given;
+    const secret = newSigningSecret(fields.format, wanted, ids.randomBytes);
 
+    const requireRoom = await quotas.of(organizationId, "webhooks");
     const id = newUuid(ids);
     const now = new Date(ids.now());
     try {
       const record = await transact(async (em, marks) => {
+        await requireRoom(em);
         const webhook = em.create(WebhookEntity, {
           id,
           organizationId,
           ...webhookColumns(fields),
+          signingAlgorithm: secret.algorithm,
           ...(disabledReason === undefined
             ? initialActivation(fields.verificationMethod, now)
             : disabledActivation(disabledReason)),
@@ -73,7 +82,8 @@ export function createCreateWebhook(
         em.create(WebhookSecretEntity, {
           id: newUuid(ids),
           webhookId: id,
-          sealed: secretBox.seal(signingSecret, id),
+          sealed: secretBox.seal(secret.text, id),
+          publicKey: secret.publicKey,
           createdAt: now,
           expiresAt: null,
         });
@@ -83,7 +93,7 @@ export function createCreateWebhook(
         return await webhookRecord(em, webhook);
       });
       if (record.webhook.verificationDueAt) wakeVerification();
-      return { record, signingSecret };
+      return { record, ...shownSecret(secret) };
     } catch (error) {
       throw nameTakenOr(error, fields.name);
     }
@@ -92,6 +102,7 @@ export function createCreateWebhook(
 
 export interface CreateWebhookParts {
   organizations: Organizations;
+  quotas: Quotas;
   transact: Transact;
   audit: AuditTrail;
   /** Starts what is due at once, instead of at the next look. */

@@ -44,7 +44,7 @@ export function createRunIdempotently(
 
   async function claim(call: IdempotentCall, owner: string): Promise<boolean> {
     const now = ids.now();
-    const fingerprint = secretBox.seal(call.fingerprint, contextOf(call));
+    const fingerprint = secretBox.seal(call.fingerprint, sealingContextOf(call));
     const claimed = { owner, fingerprint, now, leaseExpiresAt: now + times.lease, expiresAt: now + times.kept };
     return await claimKey(sql, call, claimed);
   }
@@ -53,8 +53,10 @@ export function createRunIdempotently(
   async function read(call: IdempotentCall): Promise<Uint8Array | undefined> {
     const used = await readKey(sql, call);
     if (used === undefined) return undefined;
-    if (secretBox.open(used.fingerprint, contextOf(call)) !== call.fingerprint) throw conflict();
-    return used.answer === null ? undefined : Buffer.from(secretBox.open(used.answer, contextOf(call)), "base64");
+    if (secretBox.open(used.fingerprint, sealingContextOf(call)) !== call.fingerprint) throw conflict();
+    return used.answer === null
+      ? undefined
+      : Buffer.from(secretBox.open(used.answer, sealingContextOf(call)), "base64");
   }
 
   async function workWith(call: IdempotentCall, owner: string, work: () => Promise<Uint8Array>): Promise<Uint8Array> {
@@ -77,7 +79,7 @@ export function createRunIdempotently(
     for (let waitedMs = 0, pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
       if (await claim(call, owner)) {
         const answer = await workWith(call, owner, work);
-        const sealed = secretBox.seal(Buffer.from(answer).toString("base64"), contextOf(call));
+        const sealed = secretBox.seal(Buffer.from(answer).toString("base64"), sealingContextOf(call));
         // The work is done: its caller gets the answer, even if nobody else will.
         await keepAnswer(sql, call, { owner, answer: sealed, expiresAt: ids.now() + times.kept }).catch(report);
         return { answer, replayed: false };
@@ -94,8 +96,10 @@ export function createRunIdempotently(
 /** Keys of different callers, and of different methods, have nothing to do with each other. */
 export function idempotencyScope(principal: Principal, method: string): string {
   const { kind, id } = principal.actor;
+  // Another issuer may know one user in several organizations.
+  const whose = principal.kind === "organization" ? `${principal.organizationId} ` : "";
   // A call that is repeated with the operator's next key is still the same.
-  return `${kind === "OPERATOR_KEY" ? kind : `${kind} ${id}`} ${method}`;
+  return `${whose}${kind === "OPERATOR_KEY" ? kind : `${kind} ${id}`} ${method}`;
 }
 
 /** What tells one request from another: SHA-256 over the method and the bytes of the body. */
@@ -106,8 +110,8 @@ export function requestFingerprint(method: string, body: Uint8Array): string {
 const firstPauseMs = 20;
 const maxPauseMs = 500;
 
-/** What is sealed for one key opens for no other. */
-function contextOf({ scope, key }: KeyName): string {
+/** What is sealed for one key opens for no other: the context for the box. */
+export function sealingContextOf({ scope, key }: KeyName): string {
   return `idempotency key\n${scope}\n${key}`;
 }
 

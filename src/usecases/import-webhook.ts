@@ -15,6 +15,8 @@ import { endOrdering } from "./end-ordering.ts";
 import { hasSecrets, writeSecrets } from "./imported-secrets.ts";
 import { checkImportedWebhook, type ImportedWebhook } from "./imported-webhook.ts";
 import type { Organizations } from "./organizations.ts";
+import type { Quotas } from "./quotas.ts";
+import { givenSigningSecret } from "./signing-secret-fields.ts";
 import { wakeLane } from "./webhook-activation.ts";
 import { nameTakenOr, webhookColumns } from "./webhook-fields.ts";
 
@@ -25,7 +27,8 @@ export type ImportOutcome = "IMPORTED" | "UNCHANGED" | "UPDATED";
  * it; its health stays, because by then it may tell of deliveries made here. What is ACTIVE is not verified; the verification of what is
  * UNVERIFIED starts. With `validateOnly` nothing is changed. Throws OPERATOR_REQUIRED, INVALID_FIELDS naming every bad field,
  * ORGANIZATION_NOT_FOUND, PROJECT_NOT_FOUND, WEBHOOK_NAME_TAKEN, WEBHOOK_ID_TAKEN where the id belongs to another organization, and
- * WEBHOOK_CHANGED_HERE where the webhook was changed here later than the import says.
+ * WEBHOOK_CHANGED_HERE where the webhook was changed here later than the import says. Throws QUOTA_EXCEEDED where it is a new one, and the
+ * organization has as many as it may.
  */
 export type ImportWebhook = (
   principal: Principal,
@@ -35,7 +38,7 @@ export type ImportWebhook = (
 
 export function createImportWebhook(dependencies: Dependencies, parts: ImportWebhookParts): ImportWebhook {
   const { targetPolicy } = dependencies;
-  const { organizations, transact, audit, wakeVerification } = parts;
+  const { organizations, quotas, transact, audit, wakeVerification } = parts;
   const now = (): Date => new Date(dependencies.ids.now());
 
   async function importOnce(
@@ -43,10 +46,12 @@ export function createImportWebhook(dependencies: Dependencies, parts: ImportWeb
     imported: ImportedWebhook,
     validateOnly: boolean,
   ): Promise<ImportOutcome> {
+    const requireRoom = await quotas.of(imported.organizationId, "webhooks");
     try {
       return await transact(async (em, marks) => {
         const existing = await em.findOne(WebhookEntity, { id: imported.id }, { lockMode: LockMode.PESSIMISTIC_WRITE });
         const context = { em, marks, imported, now: now(), dependencies, principal, audit };
+        if (existing === null) await requireRoom(em);
         const outcome = existing === null ? await insert(context) : await update(context, existing);
         if (validateOnly) throw new RolledBack(outcome);
         return outcome;
@@ -74,6 +79,7 @@ export function createImportWebhook(dependencies: Dependencies, parts: ImportWeb
 
 export interface ImportWebhookParts {
   organizations: Organizations;
+  quotas: Quotas;
   transact: Transact;
   audit: AuditTrail;
   /** Starts what is due at once, instead of at the next look. */
@@ -152,10 +158,11 @@ async function update(context: ImportContext, existing: Webhook): Promise<Import
 
 /** What an import says of the columns; `times` stand for those that it leaves out. */
 function columnsOf(imported: ImportedWebhook, times: { createdAt: Date; updatedAt: Date }) {
-  const { id, organizationId, signingSecret, previousSecrets, health, ...rest } = imported;
+  const { id, organizationId, signingSecret, signingAlgorithm, previousSecrets, health, ...rest } = imported;
   const { status, statusReason, verifiedAt, createdAt, updatedAt, ...fields } = rest;
   return {
     ...webhookColumns(fields),
+    signingAlgorithm: givenSigningSecret(imported.format, signingSecret).algorithm,
     status,
     statusReason,
     verifiedAt,

@@ -4,6 +4,7 @@ import { type IdSource, newUuid } from "../domain/ids.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 import type { ImportedWebhook } from "./imported-webhook.ts";
+import { givenSigningSecret } from "./signing-secret-fields.ts";
 
 export interface SecretContext {
   secretBox: SecretBox;
@@ -40,6 +41,7 @@ export function writeSecrets(
       id: newUuid(ids),
       webhookId: imported.id,
       sealed: secretBox.seal(signingSecret, imported.id),
+      publicKey: givenSigningSecret(imported.format, signingSecret).publicKey,
       // Signatures stand in the order in which the secrets were made.
       createdAt: new Date(now.getTime() - index),
       expiresAt,

@@ -3,20 +3,14 @@ import { type FieldViolation, invalidFields, TellwireError } from "../errors.ts"
 import type { TargetPolicy } from "../outbound/target-url.ts";
 import type { WebhookHealth } from "../store/entities/webhook-health.ts";
 import type { Principal } from "./access.ts";
-import {
-  checkSigningSecret,
-  checkVerificationMethod,
-  checkWebhookFields,
-  type WebhookFields,
-} from "./webhook-fields.ts";
+import { checkSigningSecret, type WantedSigningSecret } from "./signing-secret-fields.ts";
+import { checkVerificationMethod, checkWebhookFields, type WebhookFields } from "./webhook-fields.ts";
 
 /** A webhook as another system knew it. */
-export interface ImportedWebhook extends WebhookFields {
+export interface ImportedWebhook extends WebhookFields, WantedSigningSecret {
   /** UUIDs. */
   id: string;
   organizationId: string;
-  /** The current one. */
-  signingSecret: string;
   /** Those that were replaced and still sign for a while. */
   previousSecrets: readonly { signingSecret: string; expiresAt: Date }[];
   status: WebhookStatus;
@@ -33,14 +27,15 @@ export type ImportedHealth = Omit<WebhookHealth, "webhookId" | "exhaustedSince">
 
 /** Throws INVALID_FIELDS naming every bad field of an import, with the paths of the contract; OPERATOR_REQUIRED. */
 export function checkImportedWebhook(principal: Principal, imported: ImportedWebhook, policy: TargetPolicy): void {
-  const { format, signingSecret, previousSecrets, status, verificationMethod: method } = imported;
+  const { format, previousSecrets, status, verificationMethod: method } = imported;
   const violations = [
     () => checkWebhookFields(principal, imported, policy),
     () => checkVerificationMethod(imported),
-    () => checkSigningSecret(format, signingSecret, "webhook.signing_secret"),
+    () => checkSigningSecret(format, imported, "webhook."),
     ...previousSecrets.map(
-      (previous, index) => () =>
-        checkSigningSecret(format, previous.signingSecret, `previous_secrets[${index}].signing_secret`),
+      ({ signingSecret }, index) =>
+        () =>
+          checkSigningSecret(format, { signingSecret }, `previous_secrets[${index}].`),
     ),
   ].flatMap(violationsOf);
   if (previousSecrets.length > maxPrevious) {

@@ -16,6 +16,7 @@ import type { Organizations } from "./organizations.ts";
 import { type Page, type PageRequest, pageById, pageSizeOf } from "./page.ts";
 import { decodePageToken } from "./page-token.ts";
 import { ownProjects } from "./projects.ts";
+import type { Quotas } from "./quotas.ts";
 
 /** A key of an organization as it may be shown: without the key. */
 export type ApiKeyRecord = Omit<ApiKey, "hash">;
@@ -23,8 +24,8 @@ export type ApiKeyRecord = Omit<ApiKey, "hash">;
 /** The keys of organizations. For a caller that is kept to a project there are only the keys of that project. */
 export interface Keys {
   /**
-   * Creates a key; `key` is its text, shown this once. Throws SCOPE_MISSING for a scope that the caller does not have, PROJECT_NOT_FOUND, and
-   * INVALID_FIELDS for an end that has passed.
+   * Creates a key; `key` is its text, shown this once. Throws SCOPE_MISSING for a scope that the caller does not have, PROJECT_NOT_FOUND,
+   * INVALID_FIELDS for an end that has passed, and QUOTA_EXCEEDED where the organization has as many as it may.
    */
   create(principal: Principal, input: NewApiKey): Promise<{ apiKey: ApiKeyRecord; key: string }>;
   /** An organization's keys, newest first, the revoked ones too. */
@@ -46,6 +47,7 @@ export interface NewApiKey {
 export interface KeysDependencies {
   database: Database;
   organizations: Organizations;
+  quotas: Quotas;
   ids: IdSource;
   transact: Transact;
   audit: AuditTrail;
@@ -54,7 +56,7 @@ export interface KeysDependencies {
 }
 
 export function createKeys(dependencies: KeysDependencies): Keys {
-  const { database, organizations, ids, transact, audit, accessChannel, authenticator } = dependencies;
+  const { database, organizations, quotas, ids, transact, audit, accessChannel, authenticator } = dependencies;
 
   async function organizationIdOf(principal: Principal, requested: string): Promise<string> {
     const organizationId = requiredOrganizationOf(principal, requested, "organization_id");
@@ -81,7 +83,9 @@ export function createKeys(dependencies: KeysDependencies): Keys {
         revokedAt: null,
         lastUsedAt: null,
       };
+      const requireRoom = await quotas.of(organizationId, "api-keys");
       await transact(async (em) => {
+        await requireRoom(em);
         await em.insert(ApiKeyEntity, { ...apiKey, hash: apiKeyHash(key) });
         const change = { action: "api_key.create", before: null, after: auditedApiKey(apiKey) } as const;
         await audit.record(em, principal, { ...aboutApiKey(apiKey), ...change });

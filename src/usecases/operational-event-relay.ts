@@ -20,8 +20,9 @@ export function createOperationalEventRelay({
   database: { sql },
   broker,
   subjectPrefix,
+  publisherMark,
   log,
-}: Pick<Dependencies, "database" | "broker" | "subjectPrefix" | "log">): OperationalEventRelay {
+}: Pick<Dependencies, "database" | "broker" | "subjectPrefix" | "publisherMark" | "log">): OperationalEventRelay {
   return createBackgroundLoop({
     what: "publishing operational events",
     log,
@@ -31,7 +32,7 @@ export function createOperationalEventRelay({
       if (events.length === 0) return false;
       const ids = events.map(({ id }) => id);
       try {
-        await broker.publish(events.map((event) => encodeEventMessage(eventOf(event), subjectPrefix)));
+        await broker.publish(events.map((event) => encodeEventMessage(eventOf(event), subjectPrefix, publisherMark)));
       } catch (error) {
         // Where this fails too, the claim runs out by itself.
         await releaseOperationalEvents(sql, ids).catch(() => {});

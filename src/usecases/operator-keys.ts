@@ -7,10 +7,7 @@ import type { Authenticator } from "./authenticate.ts";
  * are compared by their SHA-256, and each with all of them, so that the time that it takes says nothing about any.
  */
 export function createOperatorKeys(keys: readonly string[]): Authenticator {
-  const known = keys.map((key) => {
-    const digest = sha256(key);
-    return { digest, fingerprint: digest.toString("hex").slice(0, fingerprintLength) };
-  });
+  const known = keys.map((key) => ({ digest: sha256(key), fingerprint: operatorKeyFingerprint(key) }));
   return async ({ keyText, origin }) => {
     if (keyText === undefined) return undefined;
     const digest = sha256(keyText);
@@ -18,6 +15,11 @@ export function createOperatorKeys(keys: readonly string[]): Authenticator {
     if (found === undefined) return undefined;
     return { kind: "operator", actor: { kind: "OPERATOR_KEY", id: found.fingerprint }, origin, scopes: allScopes };
   };
+}
+
+/** What an operator's key is called wherever it must not be shown. */
+export function operatorKeyFingerprint(key: string): string {
+  return sha256(key).toString("hex").slice(0, fingerprintLength);
 }
 
 /** Enough to tell a few keys apart, and 48 of 256 bits of what a key of at least 24 characters hashes to. */

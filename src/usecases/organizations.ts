@@ -2,12 +2,15 @@ import { LockMode, UniqueConstraintViolationException } from "@mikro-orm/core";
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import { LRUCache } from "lru-cache";
 import { type IdSource, newUuid, publicId } from "../domain/ids.ts";
+import type { LimitOverrides } from "../domain/limits.ts";
 import { TellwireError } from "../errors.ts";
 import type { Database } from "../store/database.ts";
 import { type Organization, OrganizationEntity } from "../store/entities/organization.ts";
+import { transactionSql } from "../store/transaction-sql.ts";
 import { organizationNotFound, organizationOf, type Principal, projectOf, requireOperator } from "./access.ts";
 import type { AuditTrail } from "./audit-trail.ts";
 import { aboutOrganization, auditedOrganization } from "./audited-states.ts";
+import type { OrganizationLimits } from "./organization-limits.ts";
 import { type Page, type PageRequest, pageById, pageSizeOf } from "./page.ts";
 import { decodePageToken } from "./page-token.ts";
 import { projectNotFound } from "./projects.ts";
@@ -20,16 +23,16 @@ export interface Organizations {
   /** `id`: a UUID that the organization brings from elsewhere; left out, one is made. Throws ORGANIZATION_EXISTS. */
   create(
     principal: Principal,
-    input: { id?: string | undefined; name: string; projectIds?: string[] },
+    input: { id?: string | undefined; name: string; projectIds?: string[]; limits?: LimitOverrides | null },
   ): Promise<OrganizationRecord>;
   /** Throws ORGANIZATION_NOT_FOUND. */
   get(principal: Principal, id: string): Promise<OrganizationRecord>;
   /** Newest first. */
   list(principal: Principal, request: PageRequest): Promise<Page<OrganizationRecord>>;
-  /** What is left out stays. */
+  /** What is left out stays. New limits hold at once, in every process. */
   update(
     principal: Principal,
-    input: { id: string; name?: string; projectIds?: string[] },
+    input: { id: string; name?: string; projectIds?: string[]; limits?: LimitOverrides | null },
   ): Promise<OrganizationRecord>;
   /** Throws ORGANIZATION_NOT_FOUND where there is none. Cheap enough for each event: what exists is remembered. */
   require(id: string): Promise<void>;
@@ -44,9 +47,15 @@ export interface OrganizationsDependencies {
   database: Database;
   ids: IdSource;
   audit: AuditTrail;
+  limits: Pick<OrganizationLimits, "changed">;
 }
 
-export function createOrganizations({ database, ids, audit }: OrganizationsDependencies): Organizations {
+export function createOrganizations({
+  database,
+  ids,
+  audit,
+  limits: limitsInUse,
+}: OrganizationsDependencies): Organizations {
   // Organizations are never deleted, so what was seen once needs no second look.
   const known = new LRUCache<string, true>({ max: 10_000 });
 
@@ -58,10 +67,10 @@ export function createOrganizations({ database, ids, audit }: OrganizationsDepen
   }
 
   return {
-    async create(principal, { id = newUuid(ids), name, projectIds = [] }) {
+    async create(principal, { id = newUuid(ids), name, projectIds = [], limits = null }) {
       requireOperator(principal, "creating an organization");
       const now = new Date(ids.now());
-      const organization = { id, name, projectIds, createdAt: now, updatedAt: now };
+      const organization = { id, name, projectIds, limits, createdAt: now, updatedAt: now };
       try {
         await database.em().transactional(async (em) => {
           await em.insert(OrganizationEntity, organization);
@@ -95,7 +104,7 @@ export function createOrganizations({ database, ids, audit }: OrganizationsDepen
       return pageById(rows, { request, filters, toItem: (row) => asSeenBy(principal, row) });
     },
 
-    async update(principal, { id, name, projectIds }) {
+    async update(principal, { id, name, projectIds, limits }) {
       organizationOf(principal, id);
       requireOperator(principal, "changing an organization");
       return await database.em().transactional(async (em) => {
@@ -105,10 +114,12 @@ export function createOrganizations({ database, ids, audit }: OrganizationsDepen
         const was = auditedOrganization(row);
         if (name !== undefined) row.name = name;
         if (projectIds !== undefined) row.projectIds = projectIds;
+        if (limits !== undefined) row.limits = limits;
         row.updatedAt = new Date(ids.now());
         await em.flush();
         const change = { action: "organization.update", before: was, after: auditedOrganization(row) } as const;
         await audit.record(em, principal, { ...aboutOrganization(row), ...change });
+        if (limits !== undefined) await limitsInUse.changed(id, transactionSql(em));
         return row;
       });
     },
@@ -130,8 +141,9 @@ export function createOrganizations({ database, ids, audit }: OrganizationsDepen
 function asSeenBy(principal: Principal, organization: OrganizationRecord): OrganizationRecord {
   const own = projectOf(principal);
   if (own === undefined) return organization;
-  const { id, name, projectIds, createdAt, updatedAt } = organization;
-  return { id, name, projectIds: projectIds.filter((projectId) => projectId === own), createdAt, updatedAt };
+  const { id, name, projectIds, limits, createdAt, updatedAt } = organization;
+  const ownIds = projectIds.filter((projectId) => projectId === own);
+  return { id, name, projectIds: ownIds, limits, createdAt, updatedAt };
 }
 
 function organizationExists(organizationId: string, cause: unknown): TellwireError {

@@ -3,6 +3,7 @@ import type { EventRecord } from "../domain/event.ts";
 import { TellwireError } from "../errors.ts";
 import type { Principal } from "./access.ts";
 import { checkedEvent, type PublishEventsParts } from "./checked-event.ts";
+import { type CountedEvents, countEvents } from "./count-events.ts";
 import type { NewEvent } from "./new-event.ts";
 
 /**
@@ -25,7 +26,7 @@ export function createPublishInOrder(parts: PublishEventsParts): PublishInOrder 
       while (waiting.length > 0) {
         const batch = waiting;
         waiting = [];
-        await send(parts, await checkedOf(batch));
+        await send(parts, await countedOf(parts, await checkedOf(batch)));
       }
       isSending = false;
     }
@@ -55,6 +56,8 @@ interface Checked extends Answer {
   record: EventRecord;
 }
 
+interface Counted extends Checked, CountedEvents {}
+
 /** Those that passed their checks, in their order; the others are answered. */
 async function checkedOf(batch: readonly Waiting[]): Promise<Checked[]> {
   const checked: Checked[] = [];
@@ -68,18 +71,34 @@ async function checkedOf(batch: readonly Waiting[]): Promise<Checked[]> {
   return checked;
 }
 
+/** Those that are not too many for their organization, in their order; the others are answered. */
+async function countedOf(parts: PublishEventsParts, batch: readonly Checked[]): Promise<Counted[]> {
+  const counted: Counted[] = [];
+  for (const one of batch) {
+    try {
+      counted.push({ ...one, ...(await countEvents(parts, [one.record])) });
+    } catch (error) {
+      one.reject(error);
+    }
+  }
+  return counted;
+}
+
 /** Answers each of them. Of a batch that the broker refuses because of its contents it holds none, and each goes by itself. */
-async function send(parts: PublishEventsParts, batch: readonly Checked[]): Promise<void> {
-  const { broker, subjectPrefix } = parts;
+async function send(parts: PublishEventsParts, batch: readonly Counted[]): Promise<void> {
+  const { broker, subjectPrefix, publisherMark } = parts;
   if (batch.length === 0) return;
   try {
-    await broker.publish(batch.map(({ record }) => encodeEventMessage(record, subjectPrefix)));
+    await broker.publish(batch.map(({ record }) => encodeEventMessage(record, subjectPrefix, publisherMark)));
     for (const { record, resolve } of batch) resolve(record.id);
   } catch (error) {
     if (batch.length > 1 && error instanceof TellwireError && error.reason === "INVALID_FIELDS") {
       for (const one of batch) await send(parts, [one]);
       return;
     }
-    for (const { reject } of batch) reject(error);
+    for (const { reject, giveBack } of batch) {
+      giveBack();
+      reject(error);
+    }
   }
 }

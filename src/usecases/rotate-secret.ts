@@ -1,4 +1,3 @@
-import { formatOf } from "../domain/formats/catalogue.ts";
 import { newUuid } from "../domain/ids.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 import type { Principal } from "./access.ts";
@@ -6,21 +5,25 @@ import type { AuditTrail } from "./audit-trail.ts";
 import { aboutWebhook, secondsText, timeText } from "./audited-states.ts";
 import type { Transact } from "./changes.ts";
 import type { Dependencies } from "./dependencies.ts";
-import { checkSigningSecret } from "./webhook-fields.ts";
+import {
+  checkSigningSecret,
+  newSigningSecret,
+  type ShownSecret,
+  shownSecret,
+  type WantedSigningSecret,
+} from "./signing-secret-fields.ts";
 import { findWebhook, type WebhookTarget } from "./webhook-record.ts";
 
-export interface SecretRotation extends WebhookTarget {
+/** An algorithm that is left out is that of the given secret, and where none is given, the one that the webhook has. */
+export interface SecretRotation extends WebhookTarget, WantedSigningSecret {
   /** How long the old secret still signs beside the new one. 0: nothing but the new secret signs from now on. */
   overlapMs: number;
-  /** Empty: one is made. */
-  signingSecret: string;
 }
 
-/** Replaces the signing secret. The answer is the only one with the new secret. Of replaced secrets the newest three go on signing at most. */
+/** Replaces the signing secret, by one of another algorithm where that is asked for. The answer is the only one with the new secret. Of replaced secrets the newest three go on signing at most. */
 export type RotateSecret = (principal: Principal, rotation: SecretRotation) => Promise<RotatedSecret>;
 
-export interface RotatedSecret {
-  signingSecret: string;
+export interface RotatedSecret extends ShownSecret {
   /** null: no old secret signs any more. */
   previousExpiresAt: Date | null;
 }
@@ -32,12 +35,14 @@ export function createRotateSecret(
   { secretBox, ids }: Dependencies,
   { transact, audit }: { transact: Transact; audit: AuditTrail },
 ): RotateSecret {
-  return async (principal, { overlapMs, signingSecret: given, ...target }) => {
+  return async (principal, { overlapMs, signingSecret, signingAlgorithm, ...target }) => {
     return await transact(async (em, marks) => {
       // The lock makes two rotations of one webhook follow each other.
       const webhook = await findWebhook(em, principal, target, { lock: true });
-      if (given !== "") checkSigningSecret(webhook.format, given, "signing_secret");
-      const signingSecret = given === "" ? formatOf(webhook.format).generateSecret(ids.randomBytes) : given;
+      const kept = signingSecret === "" ? webhook.signingAlgorithm : undefined;
+      const wanted = { signingSecret, signingAlgorithm: signingAlgorithm ?? kept };
+      checkSigningSecret(webhook.format, wanted);
+      const secret = newSigningSecret(webhook.format, wanted, ids.randomBytes);
       const now = new Date(ids.now());
       const end = new Date(now.getTime() + overlapMs);
       const replaced = await em.find(
@@ -53,10 +58,12 @@ export function createRotateSecret(
       em.create(WebhookSecretEntity, {
         id: newUuid(ids),
         webhookId: webhook.id,
-        sealed: secretBox.seal(signingSecret, webhook.id),
+        sealed: secretBox.seal(secret.text, webhook.id),
+        publicKey: secret.publicKey,
         createdAt: now,
         expiresAt: null,
       });
+      webhook.signingAlgorithm = secret.algorithm;
       webhook.updatedAt = now;
       marks.webhookChanged(webhook.organizationId);
       await em.flush();
@@ -66,12 +73,13 @@ export function createRotateSecret(
         action: "webhook.rotate_secret",
         before: null,
         after: {
-          isGenerated: given === "",
+          isGenerated: signingSecret === "",
+          signingAlgorithm: secret.algorithm,
           overlap: secondsText(overlapMs),
           previousSecretExpireTime: timeText(previousExpiresAt),
         },
       });
-      return { signingSecret, previousExpiresAt };
+      return { ...shownSecret(secret), previousExpiresAt };
     });
   };
 }

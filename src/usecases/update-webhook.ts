@@ -1,7 +1,9 @@
+import type { KeyObject } from "node:crypto";
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
 import { maskedHeaders, maskViolations, unmaskedHeaders } from "../domain/masked-headers.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
+import type { SigningAlgorithm } from "../domain/signing-key.ts";
 import { invalidFields } from "../errors.ts";
 import type { Webhook } from "../store/entities/webhook.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
@@ -13,6 +15,7 @@ import type { Dependencies } from "./dependencies.ts";
 import { endOrdering } from "./end-ordering.ts";
 import type { Organizations } from "./organizations.ts";
 import { ownProjects } from "./projects.ts";
+import { algorithmOf } from "./signing-secret-fields.ts";
 import { dropWaiting, initialActivation, wakeLane } from "./webhook-activation.ts";
 import {
   checkVerificationMethod,
@@ -29,6 +32,8 @@ export interface WebhookChange extends WebhookTarget {
   etag: string;
   /** The new values; what is left out stays. */
   patch: Partial<WebhookFields>;
+  /** The algorithm that the caller takes the webhook to have; undefined: whichever. It is changed with the secret alone. */
+  signingAlgorithm?: SigningAlgorithm | undefined;
 }
 
 /**
@@ -41,13 +46,14 @@ export function createUpdateWebhook(
   { targetPolicy, secretBox, ids }: Dependencies,
   { organizations, transact, audit, wakeVerification }: UpdateWebhookParts,
 ): UpdateWebhook {
-  return async (principal, { patch: asked, etag, ...target }) => {
+  return async (principal, { patch: asked, etag, signingAlgorithm, ...target }) => {
     const patch =
       asked.projectIds === undefined ? asked : { ...asked, projectIds: ownProjects(principal, asked.projectIds) };
     try {
       const record = await transact(async (em, marks) => {
         const webhook = await findWebhook(em, principal, target, { lock: true });
         requireEtag(webhook, etag);
+        checkAlgorithmStays(webhook, signingAlgorithm);
         const before = webhookFields(webhook);
         const changes = withStoredValues(patch, before);
         checkWebhookFields(principal, withoutKept(changes, before), targetPolicy);
@@ -107,6 +113,13 @@ function needsNoProof(before: WebhookFields, after: WebhookFields): boolean {
   return before.verificationMethod === "NONE" && after.verificationMethod === "NONE";
 }
 
+function checkAlgorithmStays(webhook: Webhook, wanted: SigningAlgorithm | undefined): void {
+  if (wanted === undefined || wanted === webhook.signingAlgorithm) return;
+  const description =
+    "cannot be changed by an update: use RotateWebhookSecret, which keeps the old secret valid for a while";
+  throw invalidFields({ field: "webhook.signing_algorithm", description });
+}
+
 /** Else a secret that is shown once could be read again by way of another format. */
 function checkSecretsStayHidden(before: WebhookFormat, after: WebhookFormat): void {
   if (formatOf(before).showsSecret || !formatOf(after).showsSecret) return;
@@ -120,10 +133,11 @@ async function checkSecretsFit(
   secretBox: SecretBox,
   { id, format }: { id: string; format: WebhookFormat },
 ): Promise<void> {
-  for (const { sealed } of await em.find(WebhookSecretEntity, { webhookId: id })) {
+  for (const { sealed, publicKey } of await em.find(WebhookSecretEntity, { webhookId: id })) {
     const parsed = formatOf(format).parseSecret(secretBox.open(sealed, id));
-    if (parsed.kind === "refused") {
-      const description = `the signing secret, which this format would sign with, ${parsed.reason}: rotate it first, or create another webhook`;
+    const reason = parsed.kind === "refused" ? parsed.reason : otherAlgorithm(parsed.key, publicKey ?? null);
+    if (reason !== undefined) {
+      const description = `the signing secret, which this format would sign with, ${reason}: rotate it first, or create another webhook`;
       throw invalidFields({ field: "webhook.format", description });
     }
   }
@@ -147,6 +161,12 @@ function checkSecretsStayWithTheirReceiver(patch: Partial<WebhookFields>, before
     description,
   });
   if (violations.length > 0) throw invalidFields(...violations);
+}
+
+/** A private key's text is a text, which some formats would take for a secret that a receiver shares. */
+function otherAlgorithm(key: KeyObject, publicKey: Uint8Array | null): string | undefined {
+  const algorithm: SigningAlgorithm = publicKey === null ? "HMAC" : "ED25519";
+  return algorithmOf(key) === algorithm ? undefined : `is one for ${algorithm}`;
 }
 
 /** Sending back the method that a webhook has already is no act of vouching. */

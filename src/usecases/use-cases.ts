@@ -2,7 +2,8 @@ import { type AccessChannel, createAccessChannel } from "./access-channel.ts";
 import { type ActivateWebhook, createActivateWebhook } from "./activate-webhook.ts";
 import { createApiKeyAuthenticator } from "./api-key-authenticator.ts";
 import { createAuditTrail } from "./audit-trail.ts";
-import { type Authenticate, createAuthenticate } from "./authenticate.ts";
+import type { Authenticate } from "./authenticate.ts";
+import type { CallLimits } from "./call-limits.ts";
 import { type CancelDelivery, createCancelDelivery } from "./cancel-delivery.ts";
 import { createTransact } from "./changes.ts";
 import { type CreateWebhook, createCreateWebhook } from "./create-webhook.ts";
@@ -12,16 +13,21 @@ import { createDisableWebhook, type DisableWebhook } from "./disable-webhook.ts"
 import { createFailingWebhookWorker, type FailingWebhookWorker } from "./failing-webhook-worker.ts";
 import { createRunIdempotently, type RunIdempotently } from "./idempotency.ts";
 import { createIdempotencyCleaner, type IdempotencyCleaner } from "./idempotency-cleaner.ts";
+import { createIdentities } from "./identities.ts";
 import { createImportWebhook, type ImportWebhook } from "./import-webhook.ts";
 import { createKeyUsage, type KeyUsage } from "./key-usage.ts";
 import { createKeys, type Keys } from "./keys.ts";
+import { createLimits } from "./limits.ts";
 import { createListWebhooksByOffset, type ListWebhooksByOffset } from "./list-webhooks-by-offset.ts";
 import { createOperationalEventRelay, type OperationalEventRelay } from "./operational-event-relay.ts";
-import { createOperatorKeys } from "./operator-keys.ts";
+import { createReadOrganizationUsage, type ReadOrganizationUsage } from "./organization-usage.ts";
 import { createOrganizations, type Organizations } from "./organizations.ts";
 import { createPauseWebhook, type PauseWebhook } from "./pause-webhook.ts";
+import type { PortalTokens } from "./portal-tokens.ts";
 import { createPublishEvents, type PublishEvents } from "./publish-events.ts";
 import { createPublishInOrder, type PublishInOrder } from "./publish-in-order.ts";
+import { createPublishedKeys, type PublishedKeys } from "./published-keys.ts";
+import type { PublishingLimits } from "./publishing-limits.ts";
 import { createReadAudit, type ReadAudit } from "./read-audit.ts";
 import { createReadDeliveries, type ReadDeliveries } from "./read-deliveries.ts";
 import { createReadDeliveryLog, type ReadDeliveryLog } from "./read-delivery-log.ts";
@@ -47,8 +53,13 @@ export interface UseCases {
   accessChannel: AccessChannel;
   /** Whoever runs the process starts and stops it. */
   keyUsage: KeyUsage;
+  /** Asked by the front doors for every call, right after `authenticate`. */
+  callLimits: CallLimits;
+  /** Counts what is published here, and what publishers on NATS send; whoever runs the process starts and stops it. */
+  publishingLimits: PublishingLimits;
   keys: Keys;
-  organizations: Organizations;
+  portalTokens: PortalTokens;
+  organizations: Organizations & { usage: ReadOrganizationUsage };
   webhooks: ReadWebhooks & {
     create: CreateWebhook;
     update: UpdateWebhook;
@@ -75,6 +86,8 @@ export interface UseCases {
   };
   recoveries: Recoveries;
   audit: ReadAudit;
+  /** For everybody, without a key. */
+  publishedKeys: PublishedKeys;
   /** What front doors run the work of a call with an idempotency key in. */
   runIdempotently: RunIdempotently;
   /** Whoever runs the process starts and stops it. */
@@ -90,29 +103,38 @@ export interface UseCases {
 }
 
 export function createUseCases(dependencies: Dependencies): UseCases {
-  const { database, changes, ids, operatorKeys } = dependencies;
+  const { database, changes, ids } = dependencies;
   const accessChannel = createAccessChannel(database.sql);
+  const limits = createLimits(dependencies, accessChannel);
+  const { quotas } = limits;
   const transact = createTransact(database, changes);
   const audit = createAuditTrail(ids);
   const inTransaction = { transact, audit, now: ids.now };
-  const organizations = createOrganizations({ database, ids, audit });
+  const organizations = createOrganizations({ database, ids, audit, limits: limits.ofOrganizations });
   const verifyWebhook = createVerifyWebhook(dependencies, { transact, audit });
   const verificationWorker = createVerificationWorker(dependencies, verifyWebhook);
   const wakeVerification = verificationWorker.wake;
   const recoveryWorker = createRecoveryWorker(dependencies);
-  const publishing = { ...dependencies, organizations };
+  const publishing = { ...dependencies, organizations, publishingLimits: limits.publishing };
   const sendToWebhook = createSendToWebhook(dependencies, { transact, audit });
   const keyUsage = createKeyUsage(dependencies);
   const authenticator = createApiKeyAuthenticator({ database, ids, accessChannel, usage: keyUsage });
+  const identities = createIdentities(dependencies, { organizations, apiKeys: authenticator, transact, audit });
   return {
-    authenticate: createAuthenticate([createOperatorKeys(operatorKeys), authenticator.identify]),
+    authenticate: limits.forLogins(identities.authenticate),
+    portalTokens: identities.portalTokens,
     accessChannel,
+    callLimits: limits.calls,
+    publishingLimits: limits.publishing,
     keyUsage,
-    keys: createKeys({ database, organizations, ids, transact, audit, accessChannel, authenticator }),
-    organizations,
+    keys: createKeys({ database, organizations, quotas, ids, transact, audit, accessChannel, authenticator }),
+    organizations: {
+      ...organizations,
+      usage: createReadOrganizationUsage(dependencies, { organizations, limits: limits.ofOrganizations }),
+    },
     webhooks: {
       ...createReadWebhooks(dependencies, organizations),
-      create: createCreateWebhook(dependencies, { organizations, transact, audit, wakeVerification }),
+      create: createCreateWebhook(dependencies, { organizations, quotas, transact, audit, wakeVerification }),
       update: createUpdateWebhook(dependencies, { organizations, transact, audit, wakeVerification }),
       delete: createDeleteWebhook(inTransaction),
       rotateSecret: createRotateSecret(dependencies, { transact, audit }),
@@ -124,7 +146,7 @@ export function createUseCases(dependencies: Dependencies): UseCases {
       resume: createResumeWebhook(inTransaction),
       disable: createDisableWebhook(inTransaction),
       activate: createActivateWebhook({ ...inTransaction, wakeVerification }),
-      import: createImportWebhook(dependencies, { organizations, transact, audit, wakeVerification }),
+      import: createImportWebhook(dependencies, { organizations, quotas, transact, audit, wakeVerification }),
       setStatus: createSetWebhookStatus(inTransaction),
       send: sendToWebhook.send,
     },
@@ -142,6 +164,7 @@ export function createUseCases(dependencies: Dependencies): UseCases {
     },
     recoveries: createRecoveries(dependencies, { organizations, transact, audit, wakeRecovery: recoveryWorker.wake }),
     audit: createReadAudit(dependencies, organizations),
+    publishedKeys: createPublishedKeys({ sql: database.sql, now: ids.now }),
     runIdempotently: createRunIdempotently(dependencies),
     idempotencyCleaner: createIdempotencyCleaner(dependencies),
     verificationWorker,

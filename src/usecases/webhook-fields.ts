@@ -77,12 +77,6 @@ export function checkVerificationMethod({ format, verificationMethod }: WebhookF
   throw invalidFields({ field: "webhook.verification.method", description });
 }
 
-/** Throws INVALID_FIELDS, naming `field`, for a text that is no signing secret of the format. The text itself is never repeated. */
-export function checkSigningSecret(format: WebhookFormat, text: string, field: string): void {
-  const parsed = formatOf(format).parseSecret(text);
-  if (parsed.kind === "refused") throw invalidFields({ field, description: parsed.reason });
-}
-
 /** The columns of the fields. */
 export function webhookColumns({ name, retry, rateLimit, ...same }: WebhookFields) {
   const { delaysMs: retryDelaysMs, maxAttempts, timeoutMs } = retry;

@@ -106,8 +106,10 @@ const questions: Record<string, Record<string, (clients: Clients, ids: Ids) => P
   GetOrganization: { organization: (c, i) => c.organizations.getOrganization({ id: i.organization }) },
   GetAuditEntry: byIdAndOrganization("auditEntry", (c, request) => c.audit.getAuditEntry(request)),
   ListAuditEntries: { organization: (c, i) => c.audit.listAuditEntries(org(i)) },
+  GetOrganizationUsage: { organization: (c, i) => c.organizations.getOrganizationUsage(org(i)) },
   CreateApiKey: { organization: (c, i) => c.organizations.createApiKey(org(i)) },
   ListApiKeys: { organization: (c, i) => c.organizations.listApiKeys(org(i)) },
+  CreatePortalToken: { organization: (c, i) => c.organizations.createPortalToken(org(i)) },
   RevokeApiKey: {
     organization: (c, i) => c.organizations.revokeApiKey({ ...org(i), id: i.key }),
     key: async (c, i) => {

@@ -40,9 +40,11 @@ const rules = [
     "organization",
     "organization",
   ],
+  ["OrganizationService/GetOrganizationUsage", "GET /v1/organizations/{organization_id}/usage", "", "usage"],
   ["OrganizationService/CreateApiKey", "POST /v1/organizations/{organization_id}/api-keys", "api_key", ""],
   ["OrganizationService/ListApiKeys", "GET /v1/organizations/{organization_id}/api-keys", "", ""],
   ["OrganizationService/RevokeApiKey", "DELETE /v1/organizations/{organization_id}/api-keys/{id}", "", ""],
+  ["OrganizationService/CreatePortalToken", "POST /v1/organizations/{organization_id}/portal-tokens", "*", ""],
   ["AuditService/ListAuditEntries", "GET /v1/audit-entries", "", ""],
   ["AuditService/GetAuditEntry", "GET /v1/audit-entries/{id}", "", "audit_entry"],
 ];

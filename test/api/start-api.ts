@@ -70,10 +70,12 @@ export async function startApi(overrides: Partial<Dependencies> = {}): Promise<T
   const changed: string[] = [];
   const backgroundFailures: unknown[] = [];
   let aheadMs = 0;
+  const secretsKeys = [randomBytes(32)];
   const dependencies: Dependencies = {
     database,
     broker,
-    secretBox: createSecretBox({ keys: [randomBytes(32)] }),
+    secretBox: createSecretBox({ keys: secretsKeys }),
+    secretsKeys,
     httpClient,
     targetPolicy,
     changes: {
@@ -82,6 +84,8 @@ export async function startApi(overrides: Partial<Dependencies> = {}): Promise<T
     },
     ids: { now: () => Date.now() + aheadMs, randomBytes },
     operatorKeys: [operatorKey],
+    externalTokens: undefined,
+    clientIdentities: [],
     requestOrigin: "tellwire.test",
     defaultTimeoutMs: 5_000,
     maxPayloadBytes: 262_144,
@@ -103,6 +107,7 @@ export async function startApi(overrides: Partial<Dependencies> = {}): Promise<T
       interceptors: createInterceptors({
         ...shared,
         authenticate: useCases.authenticate,
+        callLimits: useCases.callLimits,
         openServices: new Set(),
         onRequest: (entry) => void requests.push(entry),
         now: () => performance.now(),

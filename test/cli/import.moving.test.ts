@@ -119,7 +119,7 @@ it("each line that is refused is named with its number and the reason, the other
   expect(stdout.split("\n")).toEqual([
     "line 3: is not JSON",
     expect.stringMatching(
-      `^line 4: ${publicId("webhook", wrong)}: webhook.url: must not contain user information .*; webhook.signing_secret: must begin with whsec_ \\(INVALID_FIELDS\\)$`,
+      `^line 4: ${publicId("webhook", wrong)}: webhook.url: must not contain user information .*; webhook.signing_secret: must begin with whsec_, or with whsk_ where it is an ed25519 private key \\(INVALID_FIELDS\\)$`,
     ),
     "line 5: Webhook.signing_secret is not what the contract says",
     'line 6: "colour" is no known member',

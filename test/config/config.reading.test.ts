@@ -44,6 +44,15 @@ describe("defaults", () => {
     expect(violationsOf({ PATH: "/bin", TELLWIREX: "1", TELLWIRE_TEST_NATS_URL: "nats://x" })).toEqual([]);
   });
 
+  it("the switch of Node that turns certificates' verification off stops the start", () => {
+    for (const command of ["serve", "dev", "migrate"] as const) {
+      expect(violationsOf({ NODE_TLS_REJECT_UNAUTHORIZED: "0" }, command)).toEqual([
+        expect.stringMatching(/^NODE_TLS_REJECT_UNAUTHORIZED must not be 0: .*NODE_EXTRA_CA_CERTS/),
+      ]);
+    }
+    expect(violationsOf({ NODE_TLS_REJECT_UNAUTHORIZED: "1", NODE_EXTRA_CA_CERTS: "/etc/own-ca.pem" })).toEqual([]);
+  });
+
   it("a database server is not migrated unless it is asked for", () => {
     expect(readConfig("serve", server).autoMigrate).toBe(false);
     expect(readConfig("serve", { ...server, TELLWIRE_AUTO_MIGRATE: "true" }).autoMigrate).toBe(true);

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Broker } from "../../src/broker/broker.ts";
 import { encodeEventMessage } from "../../src/broker/event-message.ts";
-import { createDispatcher, type DispatcherOptions } from "../../src/delivery/dispatcher.ts";
+import { hasPublisherMark } from "../../src/broker/publisher-mark.ts";
+import { createDispatcher, type DispatcherOptions, type EventAdmission } from "../../src/delivery/dispatcher.ts";
 import type { FastPath } from "../../src/delivery/fast-path.ts";
 import type { AttemptTask } from "../../src/delivery/make-attempt.ts";
 import { createSubscriptions, type Subscriptions } from "../../src/delivery/subscriptions.ts";
@@ -186,6 +187,61 @@ export function dispatcherContract(
       await waitFor(() => tasks.length >= 2);
       await dispatcher.drain();
       expect(tasks.some(({ subscription }) => subscription.webhookId === late.id)).toBe(false);
+    });
+
+    test("an event that is one too many is kept as rejected with the reason, and the others go on", async () => {
+      await addWebhook(database, organizationId, { url });
+      const taken: number[] = [];
+      const admission: EventAdmission = {
+        isAccepted: () => false,
+        prepare: () => Promise.resolve(),
+        take: (_organizationId, publishedAt) =>
+          taken.push(publishedAt) > 3 ? { reason: "QUOTA_EXCEEDED", detail: "that is enough" } : undefined,
+      };
+      const { tasks, rejections, failures, dispatcher } = await dispatching({ admission });
+      const before = Date.now();
+      await publish(...Array.from({ length: 5 }, () => newEvent(organizationId)));
+      await waitFor(() => tasks.length === 3 && rejections.length === 2);
+      await dispatcher.drain();
+      expect(rejections[0]).toEqual({ reason: "QUOTA_EXCEEDED", detail: "that is enough" });
+      const [kept] = await underTest.rejected();
+      expect(kept).toMatchObject({ headers: { "Tellwire-Reject-Reason": "QUOTA_EXCEEDED" } });
+      expect(failures).toEqual([]);
+      for (const at of taken) expect(Math.abs(at - before), "the time at which it was published").toBeLessThan(60_000);
+    });
+
+    test("what this deployment accepted, and what is delivered a second time, is not judged again", async () => {
+      await addWebhook(database, organizationId, { url });
+      const asked: string[] = [];
+      let isAway = true;
+      const admission: EventAdmission = {
+        isAccepted: (message) => hasPublisherMark(message, "mark"),
+        async prepare() {
+          if (isAway) throw new Error("the limits cannot be read");
+        },
+        take(id) {
+          asked.push(id);
+          return { reason: "RATE_LIMITED", detail: "too fast" };
+        },
+      };
+      const { tasks, rejections, failures } = await dispatching({ admission });
+      await broker.publish([encodeEventMessage(newEvent(organizationId), underTest.subjectPrefix, "mark")]);
+      await waitFor(() => tasks.length === 1);
+      await publish(newEvent(organizationId));
+      await waitFor(() => failures.length === 1);
+      isAway = false;
+      await waitFor(() => tasks.length === 2, { what: "the event that came again" });
+      expect(asked).toEqual([]);
+      await publish(newEvent(organizationId));
+      await broker.publish([encodeEventMessage(newEvent(organizationId), underTest.subjectPrefix, "another mark")]);
+      await waitFor(() => rejections.length === 2);
+      const kept = await waitFor(async () => {
+        const all = await underTest.rejected();
+        return all.length === 2 ? all : undefined;
+      });
+      expect(kept.flatMap(({ headers }) => Object.keys(headers).filter((name) => name.includes("publisher")))).toEqual(
+        [],
+      );
     });
 
     test("events of an organization that does not exist are rejected, together", async () => {

@@ -11,7 +11,7 @@ import { createLayersDialect } from "../../src/dialects/layers/layers-dialect.ts
 import { createVerifikDialect } from "../../src/dialects/verifik/verifik-dialect.ts";
 import { parseId } from "../../src/domain/ids.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
-import { peer } from "../support/principals.ts";
+import { noCallLimits, peer } from "../support/principals.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { type ServedDialect, serveDialect } from "./serve-dialect.ts";
 
@@ -89,6 +89,7 @@ it.each([
 it("over HTTP/2 too, a body that does not arrive is refused, and its stream ends", async () => {
   const handle = createDialectHandler(createVerifikDialect(api.useCases, { defaultPolicy }), {
     authenticate: api.useCases.authenticate,
+    callLimits: noCallLimits,
     readPeer: () => peer,
     runIdempotently: api.useCases.runIdempotently,
     maxBodyBytes: 1_000,

@@ -9,7 +9,7 @@ import { type Database, openPostgres } from "../../src/store/database.ts";
 import { createRunIdempotently } from "../../src/usecases/idempotency.ts";
 import { testIds } from "../support/engine.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
-import { organizationPrincipal, peer } from "../support/principals.ts";
+import { noCallLimits, organizationPrincipal, peer } from "../support/principals.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;
@@ -61,6 +61,7 @@ beforeAll(async () => {
   const unexpected: unknown[] = [];
   const handle = createDialectHandler(dialect, {
     authenticate: async ({ keyText = "" }) => organizationPrincipal("o", { actor: { kind: "API_KEY", id: keyText } }),
+    callLimits: noCallLimits,
     readPeer: () => peer,
     runIdempotently: createRunIdempotently({
       database,

@@ -41,6 +41,7 @@ export async function serveDialect(
   let requests = 0;
   const handle = createDialectHandler(dialect, {
     authenticate: api.useCases.authenticate,
+    callLimits: api.useCases.callLimits,
     readPeer: () => peer,
     runIdempotently: api.useCases.runIdempotently,
     maxBodyBytes,

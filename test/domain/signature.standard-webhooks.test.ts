@@ -2,7 +2,17 @@ import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, veri
 import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { signatureHeaders } from "../../src/domain/signature.ts";
-import { generateSecret, type ParsedKey, parsePrivateKey, parseSecret } from "../../src/domain/signing-key.ts";
+import {
+  generatePrivateKey,
+  generateSecret,
+  type ParsedKey,
+  parsePrivateKey,
+  parseSecret,
+  parseSigningKey,
+  publicJwk,
+  publicKeyOf,
+  publicKeyText,
+} from "../../src/domain/signing-key.ts";
 import vectors from "../vectors/standard-webhooks.json" with { type: "json" };
 
 const message = { id: vectors.id, timestampSeconds: vectors.timestamp, body: Buffer.from(vectors.body) };
@@ -95,6 +105,40 @@ test("a private key whose halves do not belong together is refused", () => {
   expect(parsePrivateKey(`whsk_${halves(other.publicKey)}`).kind).toBe("refused");
   expect(parsePrivateKey("whsk_c2hvcnQ=").kind).toBe("refused");
   expect(parsePrivateKey(vectors.v1.secret).kind).toBe("refused");
+});
+
+test("the public key of the v1a vector's private key is the vector's", () => {
+  expect(publicKeyText(publicKeyOf(keyOf(parsePrivateKey(vectors.v1a.private))))).toBe(vectors.v1a.public);
+});
+
+test("a generated key pair has a seed of 32 random bytes, and is read back", () => {
+  const text = generatePrivateKey((size) => Buffer.alloc(size, 7));
+  const bytes = Buffer.from(text.replace("whsk_", ""), "base64");
+  expect(bytes).toHaveLength(64);
+  expect(bytes.subarray(0, 32)).toEqual(Buffer.alloc(32, 7));
+  expect(publicKeyOf(keyOf(parseSigningKey(text)))).toEqual(bytes.subarray(32));
+});
+
+test("secrets and private keys are told apart by their prefixes, and anything else is refused naming both", () => {
+  expect(keyOf(parseSigningKey(vectors.v1.secret)).type).toBe("secret");
+  expect(keyOf(parseSigningKey(vectors.v1a.private)).type).toBe("private");
+  expect(parseSigningKey(vectors.v1a.public)).toEqual({
+    kind: "refused",
+    reason: "must begin with whsec_, or with whsk_ where it is an ed25519 private key",
+  });
+});
+
+test("a public key as a JWK is that of RFC 8037, with its thumbprint as its id", () => {
+  // RFC 8037, appendices A.2 and A.3.
+  const x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+  expect(publicJwk(Buffer.from(x, "base64url"))).toEqual({
+    kty: "OKP",
+    crv: "Ed25519",
+    x,
+    kid: "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+    use: "sig",
+    alg: "EdDSA",
+  });
 });
 
 function keyOf(parsed: ParsedKey): KeyObject {

@@ -110,7 +110,7 @@ test("no entry holds a secret, a key, a payload or the value of a header", async
   const log = await wholeLog();
   expect(log).toContain(webhook.id);
   expect(log).toContain("headers.x-canary");
-  const shown = answers.join("\n").match(/(whsec_|twk_)[\w+/=-]{20,}/g) ?? [];
+  const shown = answers.join("\n").match(/(whsec_|twk_|twp_)[\w+/=.-]{20,}/g) ?? [];
   expect(shown.length).toBeGreaterThan(2);
   const secrets = [...Object.values(canaries), ...shown, world.operatorKey, world.own.key, world.other.key];
   for (const secret of secrets) expect(log).not.toContain(secret);

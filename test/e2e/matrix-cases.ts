@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { Scope } from "../../gen/tellwire/v1/access_pb.ts";
 import { RecoveryScope } from "../../gen/tellwire/v1/recovery_pb.ts";
 import { WebhookStatus } from "../../gen/tellwire/v1/webhook_pb.ts";
 import type { World } from "./matrix-world.ts";
@@ -285,6 +286,12 @@ export const cases: Readonly<Record<string, RpcCase>> = {
     },
     operatorOnly: ({ own }) => ({ organization: { id: own.id, name: "Newer" } }),
   },
+  "OrganizationService/GetOrganizationUsage": {
+    success: ({ own }) => ({ organizationId: own.id }),
+    invalid: { request: { organizationId: "7" }, fields: ["organization_id"] },
+    foreign: listOfOther,
+    unknown: { request: { organizationId: `org_${nobody}` }, reason: "ORGANIZATION_NOT_FOUND" },
+  },
   "OrganizationService/CreateApiKey": {
     success: ({ own }) => ({ organizationId: own.id, apiKey: { name: "new" } }),
     invalid: {
@@ -339,5 +346,14 @@ export const cases: Readonly<Record<string, RpcCase>> = {
       reason: "AUDIT_ENTRY_NOT_FOUND",
     }),
     unknown: unknown.auditEntry,
+  },
+  "OrganizationService/CreatePortalToken": {
+    success: ({ own }) => ({ organizationId: own.id, scopes: [Scope.WEBHOOKS_READ], lifetime: { seconds: 90n } }),
+    invalid: {
+      request: { organizationId: "7", scopes: [99], projectId: "a b", lifetime: { seconds: 1n } },
+      fields: ["organization_id", "project_id", "scopes[0]", "lifetime"],
+    },
+    foreign: ({ other }) => ({ request: { organizationId: other.id }, reason: "ORGANIZATION_NOT_FOUND" }),
+    unknown: { request: { organizationId: `org_${nobody}` }, reason: "ORGANIZATION_NOT_FOUND" },
   },
 };

@@ -103,7 +103,7 @@ export function normalize(value: unknown, key = ""): unknown {
   if (typeof value !== "string") return value;
   if (changing.has(key) && value !== "") return `some ${key}`;
   return value
-    .replaceAll(/\b(wh|evt|dlv|att|org|key|rcv|aud)_[0-9a-z]{26}\b/g, "$1_…")
+    .replaceAll(/\b(wh|evt|dlv|att|org|key|rcv|aud|ptk)_[0-9a-z]{26}\b/g, "$1_…")
     .replaceAll(/\bword\d+\b/g, "a word")
     .replaceAll(/\b\d{4}-\d\d-\d\dT[\d:.]+Z/g, "a time");
 }
@@ -116,4 +116,5 @@ const changing: ReadonlySet<string> = new Set([
   "latency",
   "nextPageToken",
   "requestId",
+  "token",
 ]);

@@ -55,22 +55,22 @@ describe("every field of a body that is wrong is named with its path", () => {
     [
       "POST /v1/body",
       '{"int32Value":"x"}',
-      ['int32_value: must be an integer from -2147483648 to 2147483647, not "x"'],
+      ["int32_value: must be an integer from -2147483648 to 2147483647, not this text"],
     ],
     [
       "POST /v1/body",
       '{"int64s":[1,"x"]}',
-      ['int64s[1]: must be an integer from -9223372036854775808 to 9223372036854775807, not "x"'],
+      ["int64s[1]: must be an integer from -9223372036854775808 to 9223372036854775807, not this text"],
     ],
-    ["POST /v1/body", '{"stringValue":1}', ["string_value: must be a string, not 1"]],
+    ["POST /v1/body", '{"stringValue":1}', ["string_value: must be a string, not this number"]],
     [
       "POST /v1/body",
       '{"timestamp":"x"}',
-      ['timestamp: must be an RFC 3339 time such as 2026-01-31T12:00:00Z, not "x"'],
+      ["timestamp: must be an RFC 3339 time such as 2026-01-31T12:00:00Z, not this text"],
     ],
     ["POST /v1/body", '{"nested":[]}', ["nested: must be a JSON object"]],
     ["POST /v1/body", '{"nested":{"deeper":1}}', ["nested.deeper: must be a JSON object"]],
-    ["POST /v1/body", '{"labels":{"a":1}}', ['labels["a"]: must be a string, not 1']],
+    ["POST /v1/body", '{"labels":{"a":1}}', ['labels["a"]: must be a string, not this number']],
     [
       "POST /v1/body",
       '{"stringValue":"a","string_value":"b"}',
@@ -81,11 +81,15 @@ describe("every field of a body that is wrong is named with its path", () => {
       '{"choiceText":"a","choiceNumber":1}',
       ["choice_number: cannot be set beside choice_text: the oneof choice holds one of them"],
     ],
-    ["POST /v1/body", '{"strings":"a"}', ['strings: must be a JSON array, not "a"']],
+    ["POST /v1/body", '{"strings":"a"}', ["strings: must be a JSON array, not this text"]],
     ["POST /v1/body", '{"strings":["a",null]}', ["strings[1]: must be a string, not null"]],
-    ["POST /v1/body", '{"labels":[]}', ["labels: must be a JSON object, not []"]],
-    ["POST /v1/body", '{"color":"RED"}', ['color: must be one of COLOR_UNSPECIFIED, COLOR_RED, COLOR_BLUE, not "RED"']],
-    ["POST /v1/body", '{"boolWrapper":1}', ["bool_wrapper: must be true or false, not 1"]],
+    ["POST /v1/body", '{"labels":[]}', ["labels: must be a JSON object, not an array"]],
+    [
+      "POST /v1/body",
+      '{"color":"RED"}',
+      ["color: must be one of COLOR_UNSPECIFIED, COLOR_RED, COLOR_BLUE, not this text"],
+    ],
+    ["POST /v1/body", '{"boolWrapper":1}', ["bool_wrapper: must be true or false, not this number"]],
     [
       "POST /v1/body",
       '{"any":{"@type":"type.googleapis.com/x.Y"}}',
@@ -97,13 +101,13 @@ describe("every field of a body that is wrong is named with its path", () => {
     ["PATCH /v1/things/x", '{"nope":1}', ["thing.nope: is not known: fixture.v1.Thing has no such field"]],
     ["PATCH /v1/things/x", '{"thing":{}}', ["thing.thing: is not known: fixture.v1.Thing has no such field"]],
     ["PATCH /v1/things/x", '"x"', ["thing: must be a JSON object"]],
-    ["POST /v1/parts/tags", '["a",1]', ["tags[1]: must be a string, not 1"]],
+    ["POST /v1/parts/tags", '["a",1]', ["tags[1]: must be a string, not this number"]],
     [
       "POST /v1/parts/things",
       '[{"id":"a"},{"nope":1}]',
       ["things[1].nope: is not known: fixture.v1.Thing has no such field"],
     ],
-    ["POST /v1/parts/note", "1", ["note: must be a string, not 1"]],
+    ["POST /v1/parts/note", "1", ["note: must be a string, not this number"]],
   ])("%s %s", (request, body, expected) => {
     expect(violationsOf(() => bind(request, body))).toEqual(expected);
   });

@@ -89,6 +89,7 @@ describe("every operation, from the document alone", () => {
     const create = "OrganizationService_CreateOrganization";
     ids.organization = (await call<{ id: string }>(operator, create, {}, exampleOf(create))).id;
     await call(operator, "OrganizationService_GetOrganization", { id: ids.organization });
+    await call(operator, "OrganizationService_GetOrganizationUsage", { organizationId: ids.organization });
     const listed = await call<{ organizations: unknown[] }>(operator, "OrganizationService_ListOrganizations", {
       pageSize: 1,
     });
@@ -104,6 +105,11 @@ describe("every operation, from the document alone", () => {
     keyId = apiKey.id;
     await call(operator, "OrganizationService_ListApiKeys", { organizationId });
     customer = await createClient({ "x-api-key": key });
+
+    const createToken = "OrganizationService_CreatePortalToken";
+    type Token = { token: string };
+    const { token } = await call<Token>(operator, createToken, { organizationId }, exampleOf(createToken));
+    await call(await createClient({ "x-api-key": token }), "WebhookService_ListWebhooks", {});
   });
 
   test("webhooks", async () => {

@@ -148,9 +148,25 @@ test("allowing all of IPv6 does not open the IPv4 side by a form that carries it
   const open = createAddressGuard({ allow: ["::/0"], deny: [] });
   expect(open.isAllowed("fd00::1")).toBe(true);
   expect(open.isAllowed("::1")).toBe(true);
-  for (const address of ["::ffff:127.0.0.1", "::7f00:1", "64:ff9b::a00:1", "127.0.0.1"]) {
+  for (const address of ["::ffff:127.0.0.1", "::7f00:1", "64:ff9b::a00:1", "64:ff9b:1:7f00:0:100::", "127.0.0.1"]) {
     expect(open.isAllowed(address), address).toBe(false);
   }
+});
+
+test("a range that is written in mapped form means the IPv4 addresses that it holds", () => {
+  const mapped = createAddressGuard({
+    allow: ["::ffff:10.0.0.0/104"],
+    deny: ["::ffff:10.1.0.0/112", "::ffff:8.8.8.8"],
+  });
+  expect(["10.0.0.1", "::ffff:10.0.0.1", "64:ff9b::a00:1"].map(mapped.isAllowed)).toEqual([true, true, true]);
+  expect(["10.1.0.1", "::ffff:a01:1", "8.8.8.8", "11.0.0.1"].map(mapped.isAllowed)).toEqual([
+    false,
+    false,
+    false,
+    true,
+  ]);
+  expect(createAddressGuard({ allow: [], deny: ["64:ff9b::/96"] }).isAllowed("8.8.8.8")).toBe(true);
+  expect(createAddressGuard({ allow: [], deny: ["64:ff9b::/96"] }).isAllowed("64:ff9b::808:808")).toBe(false);
 });
 
 test("a prefix that ends inside a byte is compared to the bit", () => {

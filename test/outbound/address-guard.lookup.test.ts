@@ -1,5 +1,6 @@
 import { connect } from "node:net";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
+import { watchConnectionAttempts } from "../support/connection-attempts.ts";
 import { post, startClient, startHttpReceiver, startTcpReceiver } from "./receiver.ts";
 
 type Answer = { address: string; family: number }[];
@@ -76,6 +77,26 @@ test("the system's resolver is guarded too: localhost is refused where loopback 
   const answer = await startClient({ guard: { allow: [] } }).send(post(`http://localhost:${receiver.port}/`));
   expect(answer).toMatchObject({ kind: "failure", error: "ADDRESS_REFUSED" });
   expect(await connectionsBefore(receiver.port, receiver.sockets)).toBe(0);
+});
+
+test("of a name with many addresses at most four of each family are tried", async () => {
+  const receiver = await startTcpReceiver((socket) => socket.end());
+  const answers = Array.from({ length: 100 }, (_, i) => [
+    { address: `127.0.1.${i}`, family: 4 },
+    { address: `::ffff:127.0.2.${i}`, family: 6 },
+  ]).flat();
+  const client = startClient({ guard: { resolve: resolveTo(answers).resolve } });
+  const attempts = watchConnectionAttempts();
+  onTestFinished(() => attempts.stop());
+  // The receiver listens on another address of this machine.
+  const answer = await client.send(post(`http://many.example:${receiver.port}/`));
+  expect(answer).toMatchObject({ kind: "failure", error: "CONNECTION" });
+  expect(attempts.made.sort()).toEqual(
+    answers
+      .slice(0, 8)
+      .map(({ address }) => `${address}:${receiver.port}`)
+      .sort(),
+  );
 });
 
 test("a policy that became stricter holds for URLs that were accepted before", async () => {

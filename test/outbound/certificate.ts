@@ -7,7 +7,7 @@ export interface Certificate {
 }
 
 export interface CertificateOptions {
-  /** DNS names and IPv4 addresses. */
+  /** DNS names, IPv4 addresses, and URIs. */
   names: string[];
   notBefore?: Date;
   notAfter?: Date;
@@ -95,7 +95,7 @@ function extension(id: number[], isCritical: boolean, value: Buffer): Buffer {
 
 function generalName(name: string): Buffer {
   if (/^[\d.]+$/.test(name)) return der(0x87, Buffer.from(name.split(".").map(Number)));
-  return der(0x82, Buffer.from(name));
+  return der(name.includes("://") ? 0x86 : 0x82, Buffer.from(name));
 }
 
 const ECDSA_WITH_SHA256 = sequence(oid(0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02));

@@ -110,6 +110,58 @@ test.each([
   await waitFor(() => receiver.sockets[0]!.destroyed, { what: "the connection's end" });
 });
 
+test.each([
+  ["informational responses", "", "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(100)],
+  ["a reason phrase", "HTTP/1.1 200 ", "x".repeat(1000)],
+  ["a chunk extension", `${OK_HEAD}transfer-encoding: chunked\r\n\r\n1;`, "x".repeat(1000)],
+  ["empty lines before the head", "", "\r\n".repeat(500)],
+])("%s without end are cut off and PROTOCOL, long before the deadline", async (_what, start, chunk) => {
+  const receiver = await startTcpReceiver((socket) => {
+    socket.once("data", () => {
+      socket.write(start);
+      flood(socket, chunk);
+    });
+  });
+  const answer = await startClient().send(post(receiver.url, { timeoutMs: 20_000 }));
+  expect(answer).toMatchObject({ kind: "failure", error: "PROTOCOL" });
+  expect(answer.latencyMs).toBeLessThan(15_000);
+  await waitFor(() => receiver.sockets[0]!.destroyed, { what: "the connection's end" });
+  // Most of it is what the sockets of both sides hold.
+  expect(receiver.sockets[0]!.bytesWritten).toBeLessThan(16 * 1024 * 1024);
+});
+
+test.each([
+  ["refused", 16_500],
+  ["taken", 16_000],
+])("a head that comes in one piece is %s with %d bytes of names and values", async (what, size) => {
+  const receiver = await startTcpReceiver((socket) => {
+    socket.once("data", () => socket.write(`${OK_HEAD}x-b: ${"y".repeat(size)}\r\ncontent-length: 2\r\n\r\nok`));
+  });
+  const answer = await startClient().send(post(receiver.url));
+  expect(answer).toMatchObject(what === "taken" ? { kind: "response" } : { kind: "failure", error: "PROTOCOL" });
+});
+
+test("chunks of one byte in long wrappings are cut off at 256 KiB", async () => {
+  const receiver = await startTcpReceiver((socket) => {
+    socket.once("data", () => {
+      socket.write(`${OK_HEAD}transfer-encoding: chunked\r\n\r\n`);
+      flood(socket, `1;${"x".repeat(8_000)}\r\ny\r\n`);
+    });
+  });
+  const answer = await startClient().send(post(receiver.url));
+  expect(answer).toMatchObject({ kind: "failure", error: "PROTOCOL", message: expect.stringContaining("256 KiB") });
+});
+
+test("some informational responses are skipped, and the one that counts is taken", async () => {
+  const receiver = await startTcpReceiver((socket) => {
+    socket.once("data", () => {
+      socket.write("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(20));
+      socket.write(`${OK_HEAD}content-length: 2\r\n\r\nok`);
+    });
+  });
+  expect(await startClient().send(post(receiver.url))).toMatchObject({ kind: "response", status: 200 });
+});
+
 test("trailers without end are refused as PROTOCOL", async () => {
   const receiver = await startTcpReceiver((socket) => {
     socket.write(`${OK_HEAD}transfer-encoding: chunked\r\n\r\n0\r\n`);
@@ -127,6 +179,20 @@ test.each([
   ["a length and chunks", `${OK_HEAD}content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`],
   ["a length that is none", `${OK_HEAD}content-length: abc\r\n\r\n`],
   ["a chunk size that is none", `${OK_HEAD}transfer-encoding: chunked\r\n\r\nzz\r\n`],
+  ["a length below zero", `${OK_HEAD}content-length: -1\r\n\r\n`],
+  ["a length with a sign", `${OK_HEAD}content-length: +1\r\n\r\na`],
+  ["a length in hexadecimal", `${OK_HEAD}content-length: 0x1\r\n\r\na`],
+  ["a length beyond all numbers", `${OK_HEAD}content-length: 99999999999999999999999\r\n\r\n`],
+  ["a list of lengths", `${OK_HEAD}content-length: 1, 1\r\n\r\na`],
+  ["chunks and then a length", `${OK_HEAD}transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n`],
+  ["a chunk size below zero", `${OK_HEAD}transfer-encoding: chunked\r\n\r\n-1\r\n`],
+  ["a chunk size beyond all numbers", `${OK_HEAD}transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\na`],
+  ["a chunk size in hexadecimal notation", `${OK_HEAD}transfer-encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n`],
+  ["a chunk that is longer than it says", `${OK_HEAD}transfer-encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n`],
+  ["lines that end with LF alone", "HTTP/1.1 200 OK\ncontent-length: 0\n\n"],
+  ["a status of two digits", "HTTP/1.1 20 OK\r\n\r\n"],
+  ["a page without any head, as in HTTP/0.9", "<html>hello</html>"],
+  ["a header without a colon", `${OK_HEAD}x-a\r\n\r\n`],
   ["a header with a space in its name", `${OK_HEAD}x a: b\r\n\r\n`],
   ["a header with NUL", `${OK_HEAD}x-a: b\0c\r\n\r\n`],
   ["100 Continue, which was not asked for", "HTTP/1.1 100 Continue\r\n\r\n"],

@@ -18,7 +18,6 @@ test.each([
   ["https://m\u00fcnchen.example/h\u00f6ren"],
   ["https://8.8.8.8/"],
   ["https://[2606:4700::1111]:8443/"],
-  ["https://intranet/"],
   ["https://example.com/@me?to=a@b.example"],
 ])("%s is accepted", (url) => {
   expect(checkTargetUrl(url, strict)).toEqual([]);
@@ -97,9 +96,26 @@ test.each([
   expect(checkTargetUrl(url, strict)).toEqual([expect.stringMatching(/^must not lead to /)]);
 });
 
+test.each([["https://intranet/"], ["https://metadata.google.internal/"], ["https://db.corp./"]])(
+  "%s means something only inside a network, and is accepted only where the operator allows addresses of one",
+  (url) => {
+    expect(checkTargetUrl(url, strict)).toEqual([
+      expect.stringMatching(/^must not lead into a network: .* no public name$/),
+    ]);
+    expect(checkTargetUrl(url, open)).toEqual([]);
+  },
+);
+
 test("the refusal of an address says what the address is", () => {
   expect(checkTargetUrl("https://0x7f.1/", strict)).toEqual([
     "must not lead to this address: 127.0.0.1 is a loopback address, which requests may not go to",
+  ]);
+});
+
+test("an address that only the operator's list refuses is not called private", () => {
+  const guard = createAddressGuard({ allow: [], deny: ["8.8.8.0/24"] });
+  expect(checkTargetUrl("https://8.8.8.8/", { ...strict, guard })).toEqual([
+    "must not lead to this address: the operator does not allow 8.8.8.8",
   ]);
 });
 

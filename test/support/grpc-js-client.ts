@@ -43,21 +43,21 @@ export interface GrpcJsCallOptions {
 
 /**
  * Connects when the first call is made. `address` is `host:port`, or a URL as createServers answers with: https speaks TLS and trusts the certificates
- * of `tls.ca` (PEM). Dispose of the client, or its connection stays open.
+ * of `tls.ca` (PEM), and shows the certificate `tls.cert` with its `tls.key`. Dispose of the client, or its connection stays open.
  */
 export function createGrpcJsClient<S extends DescService>(
   service: S,
   address: string,
   metadata: Readonly<Record<string, string>> = {},
-  tls: { ca?: string } = {},
+  tls: { ca?: string; cert?: string; key?: string } = {},
 ): GrpcJsClient<S> {
   const ServiceClient = makeGenericClientConstructor(
     Object.fromEntries(service.methods.map((method) => [method.localName, definitionOf(method)])),
     service.typeName,
   );
   const { protocol, host } = /^https?:/.test(address) ? new URL(address) : { protocol: "http:", host: address };
-  const root = tls.ca === undefined ? null : Buffer.from(tls.ca);
-  const channel = protocol === "https:" ? credentials.createSsl(root) : credentials.createInsecure();
+  const [root, key, cert] = [tls.ca, tls.key, tls.cert].map((pem) => (pem === undefined ? null : Buffer.from(pem)));
+  const channel = protocol === "https:" ? credentials.createSsl(root, key, cert) : credentials.createInsecure();
   const client = new ServiceClient(host, channel);
   const methods = service.methods.map((method) => [method.localName, bind(client, method, metadata)]);
   return { ...Object.fromEntries(methods), [Symbol.dispose]: () => client.close() };

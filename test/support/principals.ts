@@ -1,9 +1,10 @@
 import { allScopes } from "../../src/domain/scope.ts";
 import type { OperatorPrincipal, OrganizationPrincipal, Origin } from "../../src/usecases/access.ts";
 import type { Peer } from "../../src/usecases/authenticate.ts";
+import type { CallLimits } from "../../src/usecases/call-limits.ts";
 
 /** From nowhere in particular. */
-const origin: Origin = { address: undefined, userAgent: undefined, requestId: undefined };
+export const origin: Origin = { address: undefined, userAgent: undefined, requestId: undefined };
 
 /** A peer that shows nothing but its key. */
 export const peer: Peer = { origin, clientCertificate: undefined };
@@ -31,3 +32,6 @@ export function organizationPrincipal(
     ...overrides,
   };
 }
+
+/** As many calls as anybody likes. */
+export const noCallLimits: CallLimits = { admit: async () => ({ headers: undefined, refusal: undefined }) };

@@ -26,7 +26,7 @@ export interface TellwireSettings {
   operatorKey: string;
 }
 
-/** Settings with an operator key, loopback receivers and free ports. Without a database URL, a data folder that disappears. */
+/** Settings with an operator key, loopback receivers, free ports and no rate limits. Without a database URL, a data folder that disappears. */
 export function tellwireSettings(environment: Record<string, string> = {}): TellwireSettings {
   const operatorKey = randomBytes(24).toString("base64url");
   return {
@@ -39,6 +39,11 @@ export function tellwireSettings(environment: Record<string, string> = {}): Tell
       TELLWIRE_ALLOW_HTTP: "true",
       TELLWIRE_ALLOW_ADDRESSES: "127.0.0.0/8",
       TELLWIRE_AUTO_MIGRATE: "true",
+      // Tests call as fast as they can, with wrong keys too, from one address.
+      TELLWIRE_RATE_LIMIT_PER_KEY: "off",
+      TELLWIRE_RATE_LIMIT_PER_ORGANIZATION: "off",
+      TELLWIRE_RATE_LIMIT_RECEIVER_CALLS: "off",
+      TELLWIRE_RATE_LIMIT_FAILED_LOGINS: "off",
       ...(environment.TELLWIRE_DATABASE_URL === undefined
         ? { TELLWIRE_DATA_DIR: makeTemporaryFolder("tellwire").path }
         : {}),

@@ -4,10 +4,16 @@ import { createSecretBox } from "../../src/domain/secret-box.ts";
 import { type Database, openPostgres } from "../../src/store/database.ts";
 import { claimKey } from "../../src/store/sql/idempotency-keys.ts";
 import type { Dependencies } from "../../src/usecases/dependencies.ts";
-import { createRunIdempotently, type RunIdempotently, requestFingerprint } from "../../src/usecases/idempotency.ts";
+import {
+  createRunIdempotently,
+  idempotencyScope,
+  type RunIdempotently,
+  requestFingerprint,
+} from "../../src/usecases/idempotency.ts";
 import { createIdempotencyCleaner } from "../../src/usecases/idempotency-cleaner.ts";
 import { testIds } from "../support/engine.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { operator, organizationPrincipal } from "../support/principals.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const times = { kept: 24 * 60 * 60 * 1000, lease: 60_000, wait: 5_000 };
@@ -196,3 +202,15 @@ async function keyCount(key: string): Promise<number> {
   const rows = await databases[0]!.sql.query({ name: "", text: "select 1 from idempotency_key where key = $1" }, [key]);
   return rows.length;
 }
+
+it("one user of another issuer is somebody else in each organization, and somebody else again as an operator", () => {
+  const actor = { kind: "EXTERNAL_TOKEN", id: "user-7" } as const;
+  const one = "0196a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2c";
+  const other = "0196a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2d";
+  const principals = [
+    organizationPrincipal(one, { actor }),
+    organizationPrincipal(other, { actor }),
+    { ...operator, actor },
+  ];
+  expect(new Set(principals.map((principal) => idempotencyScope(principal, "a method"))).size).toBe(3);
+});

@@ -7,9 +7,12 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.ts";
 import { file_google_api_field_behavior } from "../../google/api/field_behavior_pb.ts";
-import type { FieldMask } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
+import type { Duration, FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Scope } from "./access_pb.ts";
 import { file_tellwire_v1_access } from "./access_pb.ts";
+import type { OrganizationUsage } from "./limits_pb.ts";
+import { file_tellwire_v1_limits } from "./limits_pb.ts";
 import type { ApiKey, Organization } from "./organization_pb.ts";
 import { file_tellwire_v1_organization } from "./organization_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -18,7 +21,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tellwire/v1/organization_service.proto.
  */
 export const file_tellwire_v1_organization_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZ0ZWxsd2lyZS92MS9vcmdhbml6YXRpb25fc2VydmljZS5wcm90bxILdGVsbHdpcmUudjEiVwoZQ3JlYXRlT3JnYW5pemF0aW9uUmVxdWVzdBI6Cgxvcmdhbml6YXRpb24YASABKAsyGS50ZWxsd2lyZS52MS5Pcmdhbml6YXRpb25CCeBBArpIA8gBASJNChpDcmVhdGVPcmdhbml6YXRpb25SZXNwb25zZRIvCgxvcmdhbml6YXRpb24YASABKAsyGS50ZWxsd2lyZS52MS5Pcmdhbml6YXRpb24igAIKFkdldE9yZ2FuaXphdGlvblJlcXVlc3QS5QEKAmlkGAEgASgJQtgB4EECukjRAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcpIkoKF0dldE9yZ2FuaXphdGlvblJlc3BvbnNlEi8KDG9yZ2FuaXphdGlvbhgBIAEoCzIZLnRlbGx3aXJlLnYxLk9yZ2FuaXphdGlvbiJXChhMaXN0T3JnYW5pemF0aW9uc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjIASgAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIACImYKGUxpc3RPcmdhbml6YXRpb25zUmVzcG9uc2USMAoNb3JnYW5pemF0aW9ucxgBIAMoCzIZLnRlbGx3aXJlLnYxLk9yZ2FuaXphdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiiAEKGVVwZGF0ZU9yZ2FuaXphdGlvblJlcXVlc3QSOgoMb3JnYW5pemF0aW9uGAEgASgLMhkudGVsbHdpcmUudjEuT3JnYW5pemF0aW9uQgngQQK6SAPIAQESLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIk0KGlVwZGF0ZU9yZ2FuaXphdGlvblJlc3BvbnNlEi8KDG9yZ2FuaXphdGlvbhgBIAEoCzIZLnRlbGx3aXJlLnYxLk9yZ2FuaXphdGlvbiKwAgoTQ3JlYXRlQXBpS2V5UmVxdWVzdBLyAQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQtgB4EECukjRAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcpEiQKB2FwaV9rZXkYAiABKAsyEy50ZWxsd2lyZS52MS5BcGlLZXkiSQoUQ3JlYXRlQXBpS2V5UmVzcG9uc2USJAoHYXBpX2tleRgBIAEoCzITLnRlbGx3aXJlLnYxLkFwaUtleRILCgNrZXkYAiABKAkixgIKEkxpc3RBcGlLZXlzUmVxdWVzdBLyAQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQtgB4EECukjRAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcpEh0KCXBhZ2Vfc2l6ZRgCIAEoBUIKukgHGgUYyAEoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiAAiJVChNMaXN0QXBpS2V5c1Jlc3BvbnNlEiUKCGFwaV9rZXlzGAEgAygLMhMudGVsbHdpcmUudjEuQXBpS2V5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLfAwoTUmV2b2tlQXBpS2V5UmVxdWVzdBLyAQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQtgB4EECukjRAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcpEtIBCgJpZBgCIAEoCULFAeBBArpIvgG6AboBCgZrZXlfaWQSNW11c3QgYmUgYSBrZXkgaWQ6IGtleV8gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15rZXlfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcpIhYKFFJldm9rZUFwaUtleVJlc3BvbnNlMskIChNPcmdhbml6YXRpb25TZXJ2aWNlEqABChJDcmVhdGVPcmdhbml6YXRpb24SJi50ZWxsd2lyZS52MS5DcmVhdGVPcmdhbml6YXRpb25SZXF1ZXN0GicudGVsbHdpcmUudjEuQ3JlYXRlT3JnYW5pemF0aW9uUmVzcG9uc2UiOZjbGAGC0+STAi86DG9yZ2FuaXphdGlvbmIMb3JnYW5pemF0aW9uIhEvdjEvb3JnYW5pemF0aW9ucxKRAQoPR2V0T3JnYW5pemF0aW9uEiMudGVsbHdpcmUudjEuR2V0T3JnYW5pemF0aW9uUmVxdWVzdBokLnRlbGx3aXJlLnYxLkdldE9yZ2FuaXphdGlvblJlc3BvbnNlIjOQAgGQ2xgBgtPkkwImYgxvcmdhbml6YXRpb24SFi92MS9vcmdhbml6YXRpb25zL3tpZH0ShAEKEUxpc3RPcmdhbml6YXRpb25zEiUudGVsbHdpcmUudjEuTGlzdE9yZ2FuaXphdGlvbnNSZXF1ZXN0GiYudGVsbHdpcmUudjEuTGlzdE9yZ2FuaXphdGlvbnNSZXNwb25zZSIgkAIBkNsYAYLT5JMCExIRL3YxL29yZ2FuaXphdGlvbnMSsgEKElVwZGF0ZU9yZ2FuaXphdGlvbhImLnRlbGx3aXJlLnYxLlVwZGF0ZU9yZ2FuaXphdGlvblJlcXVlc3QaJy50ZWxsd2lyZS52MS5VcGRhdGVPcmdhbml6YXRpb25SZXNwb25zZSJLmNsYAYLT5JMCQToMb3JnYW5pemF0aW9uYgxvcmdhbml6YXRpb24yIy92MS9vcmdhbml6YXRpb25zL3tvcmdhbml6YXRpb24uaWR9EpYBCgxDcmVhdGVBcGlLZXkSIC50ZWxsd2lyZS52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0GiEudGVsbHdpcmUudjEuQ3JlYXRlQXBpS2V5UmVzcG9uc2UiQZDbGAmC0+STAjc6B2FwaV9rZXkiLC92MS9vcmdhbml6YXRpb25zL3tvcmdhbml6YXRpb25faWR9L2FwaS1rZXlzEo0BCgtMaXN0QXBpS2V5cxIfLnRlbGx3aXJlLnYxLkxpc3RBcGlLZXlzUmVxdWVzdBogLnRlbGx3aXJlLnYxLkxpc3RBcGlLZXlzUmVzcG9uc2UiO5ACAZDbGAiC0+STAi4SLC92MS9vcmdhbml6YXRpb25zL3tvcmdhbml6YXRpb25faWR9L2FwaS1rZXlzEpUBCgxSZXZva2VBcGlLZXkSIC50ZWxsd2lyZS52MS5SZXZva2VBcGlLZXlSZXF1ZXN0GiEudGVsbHdpcmUudjEuUmV2b2tlQXBpS2V5UmVzcG9uc2UiQJACApDbGAmC0+STAjMqMS92MS9vcmdhbml6YXRpb25zL3tvcmdhbml6YXRpb25faWR9L2FwaS1rZXlzL3tpZH1iBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_field_mask, file_tellwire_v1_access, file_tellwire_v1_organization]);
+  fileDesc("CiZ0ZWxsd2lyZS92MS9vcmdhbml6YXRpb25fc2VydmljZS5wcm90bxILdGVsbHdpcmUudjEiVwoZQ3JlYXRlT3JnYW5pemF0aW9uUmVxdWVzdBI6Cgxvcmdhbml6YXRpb24YASABKAsyGS50ZWxsd2lyZS52MS5Pcmdhbml6YXRpb25CCeBBArpIA8gBASJNChpDcmVhdGVPcmdhbml6YXRpb25SZXNwb25zZRIvCgxvcmdhbml6YXRpb24YASABKAsyGS50ZWxsd2lyZS52MS5Pcmdhbml6YXRpb24igAIKFkdldE9yZ2FuaXphdGlvblJlcXVlc3QS5QEKAmlkGAEgASgJQtgB4EECukjRAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcpIkoKF0dldE9yZ2FuaXphdGlvblJlc3BvbnNlEi8KDG9yZ2FuaXphdGlvbhgBIAEoCzIZLnRlbGx3aXJlLnYxLk9yZ2FuaXphdGlvbiJXChhMaXN0T3JnYW5pemF0aW9uc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjIASgAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIACImYKGUxpc3RPcmdhbml6YXRpb25zUmVzcG9uc2USMAoNb3JnYW5pemF0aW9ucxgBIAMoCzIZLnRlbGx3aXJlLnYxLk9yZ2FuaXphdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiiAEKGVVwZGF0ZU9yZ2FuaXphdGlvblJlcXVlc3QSOgoMb3JnYW5pemF0aW9uGAEgASgLMhkudGVsbHdpcmUudjEuT3JnYW5pemF0aW9uQgngQQK6SAPIAQESLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIk0KGlVwZGF0ZU9yZ2FuaXphdGlvblJlc3BvbnNlEi8KDG9yZ2FuaXphdGlvbhgBIAEoCzIZLnRlbGx3aXJlLnYxLk9yZ2FuaXphdGlvbiKSAgobR2V0T3JnYW5pemF0aW9uVXNhZ2VSZXF1ZXN0EvIBCg9vcmdhbml6YXRpb25faWQYASABKAlC2AHgQQK6SNEBugHNAQoPb3JnYW5pemF0aW9uX2lkEj9tdXN0IGJlIGFuIG9yZ2FuaXphdGlvbiBpZDogb3JnXyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeXRoaXMubWF0Y2hlcygnXm9yZ19bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJykiTQocR2V0T3JnYW5pemF0aW9uVXNhZ2VSZXNwb25zZRItCgV1c2FnZRgBIAEoCzIeLnRlbGx3aXJlLnYxLk9yZ2FuaXphdGlvblVzYWdlIrACChNDcmVhdGVBcGlLZXlSZXF1ZXN0EvIBCg9vcmdhbml6YXRpb25faWQYASABKAlC2AHgQQK6SNEBugHNAQoPb3JnYW5pemF0aW9uX2lkEj9tdXN0IGJlIGFuIG9yZ2FuaXphdGlvbiBpZDogb3JnXyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeXRoaXMubWF0Y2hlcygnXm9yZ19bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJykSJAoHYXBpX2tleRgCIAEoCzITLnRlbGx3aXJlLnYxLkFwaUtleSJJChRDcmVhdGVBcGlLZXlSZXNwb25zZRIkCgdhcGlfa2V5GAEgASgLMhMudGVsbHdpcmUudjEuQXBpS2V5EgsKA2tleRgCIAEoCSLGAgoSTGlzdEFwaUtleXNSZXF1ZXN0EvIBCg9vcmdhbml6YXRpb25faWQYASABKAlC2AHgQQK6SNEBugHNAQoPb3JnYW5pemF0aW9uX2lkEj9tdXN0IGJlIGFuIG9yZ2FuaXphdGlvbiBpZDogb3JnXyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeXRoaXMubWF0Y2hlcygnXm9yZ19bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJykSHQoJcGFnZV9zaXplGAIgASgFQgq6SAcaBRjIASgAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGIACIlUKE0xpc3RBcGlLZXlzUmVzcG9uc2USJQoIYXBpX2tleXMYASADKAsyEy50ZWxsd2lyZS52MS5BcGlLZXkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIt8DChNSZXZva2VBcGlLZXlSZXF1ZXN0EvIBCg9vcmdhbml6YXRpb25faWQYASABKAlC2AHgQQK6SNEBugHNAQoPb3JnYW5pemF0aW9uX2lkEj9tdXN0IGJlIGFuIG9yZ2FuaXphdGlvbiBpZDogb3JnXyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeXRoaXMubWF0Y2hlcygnXm9yZ19bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJykS0gEKAmlkGAIgASgJQsUB4EECuki+AboBugEKBmtleV9pZBI1bXVzdCBiZSBhIGtleSBpZDoga2V5XyBhbmQgMjYgY2hhcmFjdGVycywgb3IgaXRzIFVVSUQaeXRoaXMubWF0Y2hlcygnXmtleV9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kJykgfHwgdGhpcy5tYXRjaGVzKCdeWzAtOWEtZkEtRl17OH0oLVswLTlhLWZBLUZdezR9KXszfS1bMC05YS1mQS1GXXsxMn0kJykiFgoUUmV2b2tlQXBpS2V5UmVzcG9uc2Ui2AQKGENyZWF0ZVBvcnRhbFRva2VuUmVxdWVzdBLyAQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQtgB4EECukjRAboBzQEKD29yZ2FuaXphdGlvbl9pZBI/bXVzdCBiZSBhbiBvcmdhbml6YXRpb24gaWQ6IG9yZ18gYW5kIDI2IGNoYXJhY3RlcnMsIG9yIGl0cyBVVUlEGnl0aGlzLm1hdGNoZXMoJ15vcmdfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCcpIHx8IHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcpEi8KCnByb2plY3RfaWQYAiABKAlCG7pIGNgBAXITGIABMg5eW1x4MjEtXHg3ZV0qJBIRCglyZWFkX29ubHkYAyABKAgSNQoGc2NvcGVzGAQgAygOMhIudGVsbHdpcmUudjEuU2NvcGVCEbpIDpIBCxgBIgeCAQQQASAAEj0KCGxpZmV0aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiAowUyAgg8OowBukiIARqFAQoTcmVhZF9vbmx5X29yX3Njb3BlcxJCcmVhZF9vbmx5IGFuZCBzY29wZXMgZXhjbHVkZSBlYWNoIG90aGVyOiBuYW1lIHRoZSBzY29wZXMgdGhhdCByZWFkGiohdGhpcy5yZWFkX29ubHkgfHwgdGhpcy5zY29wZXMuc2l6ZSgpID09IDAiuAEKGUNyZWF0ZVBvcnRhbFRva2VuUmVzcG9uc2USDQoFdG9rZW4YASABKAkSCgoCaWQYAiABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAMgASgJEhIKCnByb2plY3RfaWQYBCABKAkSIgoGc2NvcGVzGAUgAygOMhIudGVsbHdpcmUudjEuU2NvcGUSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wMp8LChNPcmdhbml6YXRpb25TZXJ2aWNlEqABChJDcmVhdGVPcmdhbml6YXRpb24SJi50ZWxsd2lyZS52MS5DcmVhdGVPcmdhbml6YXRpb25SZXF1ZXN0GicudGVsbHdpcmUudjEuQ3JlYXRlT3JnYW5pemF0aW9uUmVzcG9uc2UiOZjbGAGC0+STAi86DG9yZ2FuaXphdGlvbmIMb3JnYW5pemF0aW9uIhEvdjEvb3JnYW5pemF0aW9ucxKRAQoPR2V0T3JnYW5pemF0aW9uEiMudGVsbHdpcmUudjEuR2V0T3JnYW5pemF0aW9uUmVxdWVzdBokLnRlbGx3aXJlLnYxLkdldE9yZ2FuaXphdGlvblJlc3BvbnNlIjOQAgGQ2xgBgtPkkwImYgxvcmdhbml6YXRpb24SFi92MS9vcmdhbml6YXRpb25zL3tpZH0ShAEKEUxpc3RPcmdhbml6YXRpb25zEiUudGVsbHdpcmUudjEuTGlzdE9yZ2FuaXphdGlvbnNSZXF1ZXN0GiYudGVsbHdpcmUudjEuTGlzdE9yZ2FuaXphdGlvbnNSZXNwb25zZSIgkAIBkNsYAYLT5JMCExIRL3YxL29yZ2FuaXphdGlvbnMSsgEKElVwZGF0ZU9yZ2FuaXphdGlvbhImLnRlbGx3aXJlLnYxLlVwZGF0ZU9yZ2FuaXphdGlvblJlcXVlc3QaJy50ZWxsd2lyZS52MS5VcGRhdGVPcmdhbml6YXRpb25SZXNwb25zZSJLmNsYAYLT5JMCQToMb3JnYW5pemF0aW9uYgxvcmdhbml6YXRpb24yIy92MS9vcmdhbml6YXRpb25zL3tvcmdhbml6YXRpb24uaWR9EqwBChRHZXRPcmdhbml6YXRpb25Vc2FnZRIoLnRlbGx3aXJlLnYxLkdldE9yZ2FuaXphdGlvblVzYWdlUmVxdWVzdBopLnRlbGx3aXJlLnYxLkdldE9yZ2FuaXphdGlvblVzYWdlUmVzcG9uc2UiP5ACAZDbGAGC0+STAjJiBXVzYWdlEikvdjEvb3JnYW5pemF0aW9ucy97b3JnYW5pemF0aW9uX2lkfS91c2FnZRKWAQoMQ3JlYXRlQXBpS2V5EiAudGVsbHdpcmUudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBohLnRlbGx3aXJlLnYxLkNyZWF0ZUFwaUtleVJlc3BvbnNlIkGQ2xgJgtPkkwI3OgdhcGlfa2V5IiwvdjEvb3JnYW5pemF0aW9ucy97b3JnYW5pemF0aW9uX2lkfS9hcGkta2V5cxKNAQoLTGlzdEFwaUtleXMSHy50ZWxsd2lyZS52MS5MaXN0QXBpS2V5c1JlcXVlc3QaIC50ZWxsd2lyZS52MS5MaXN0QXBpS2V5c1Jlc3BvbnNlIjuQAgGQ2xgIgtPkkwIuEiwvdjEvb3JnYW5pemF0aW9ucy97b3JnYW5pemF0aW9uX2lkfS9hcGkta2V5cxKVAQoMUmV2b2tlQXBpS2V5EiAudGVsbHdpcmUudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBohLnRlbGx3aXJlLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlIkCQAgKQ2xgJgtPkkwIzKjEvdjEvb3JnYW5pemF0aW9ucy97b3JnYW5pemF0aW9uX2lkfS9hcGkta2V5cy97aWR9EqQBChFDcmVhdGVQb3J0YWxUb2tlbhIlLnRlbGx3aXJlLnYxLkNyZWF0ZVBvcnRhbFRva2VuUmVxdWVzdBomLnRlbGx3aXJlLnYxLkNyZWF0ZVBvcnRhbFRva2VuUmVzcG9uc2UiQJDbGAmC0+STAjY6ASoiMS92MS9vcmdhbml6YXRpb25zL3tvcmdhbml6YXRpb25faWR9L3BvcnRhbC10b2tlbnNiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_tellwire_v1_access, file_tellwire_v1_limits, file_tellwire_v1_organization]);
 
 /**
  * The request of CreateOrganization.
@@ -174,7 +177,7 @@ export type UpdateOrganizationRequest = Message<"tellwire.v1.UpdateOrganizationR
   organization?: Organization | undefined;
 
   /**
-   * The fields to change, among: name, project_ids. Left out: every field that is set.
+   * The fields to change, among: name, project_ids, limits. Left out: every field that is set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
@@ -210,6 +213,48 @@ export const UpdateOrganizationResponseSchema: GenMessage<UpdateOrganizationResp
   messageDesc(file_tellwire_v1_organization_service, 7);
 
 /**
+ * The request of GetOrganizationUsage.
+ *
+ * @generated from message tellwire.v1.GetOrganizationUsageRequest
+ */
+export type GetOrganizationUsageRequest = Message<"tellwire.v1.GetOrganizationUsageRequest"> & {
+  /**
+   * The organization's id.
+   *
+   * @generated from field: string organization_id = 1;
+   */
+  organizationId: string;
+};
+
+/**
+ * Describes the message tellwire.v1.GetOrganizationUsageRequest.
+ * Use `create(GetOrganizationUsageRequestSchema)` to create a new message.
+ */
+export const GetOrganizationUsageRequestSchema: GenMessage<GetOrganizationUsageRequest> = /*@__PURE__*/
+  messageDesc(file_tellwire_v1_organization_service, 8);
+
+/**
+ * The response of GetOrganizationUsage.
+ *
+ * @generated from message tellwire.v1.GetOrganizationUsageResponse
+ */
+export type GetOrganizationUsageResponse = Message<"tellwire.v1.GetOrganizationUsageResponse"> & {
+  /**
+   * The usage.
+   *
+   * @generated from field: tellwire.v1.OrganizationUsage usage = 1;
+   */
+  usage?: OrganizationUsage | undefined;
+};
+
+/**
+ * Describes the message tellwire.v1.GetOrganizationUsageResponse.
+ * Use `create(GetOrganizationUsageResponseSchema)` to create a new message.
+ */
+export const GetOrganizationUsageResponseSchema: GenMessage<GetOrganizationUsageResponse> = /*@__PURE__*/
+  messageDesc(file_tellwire_v1_organization_service, 9);
+
+/**
  * The request of CreateApiKey.
  *
  * @generated from message tellwire.v1.CreateApiKeyRequest
@@ -235,7 +280,7 @@ export type CreateApiKeyRequest = Message<"tellwire.v1.CreateApiKeyRequest"> & {
  * Use `create(CreateApiKeyRequestSchema)` to create a new message.
  */
 export const CreateApiKeyRequestSchema: GenMessage<CreateApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_tellwire_v1_organization_service, 8);
+  messageDesc(file_tellwire_v1_organization_service, 10);
 
 /**
  * The response of CreateApiKey.
@@ -263,7 +308,7 @@ export type CreateApiKeyResponse = Message<"tellwire.v1.CreateApiKeyResponse"> &
  * Use `create(CreateApiKeyResponseSchema)` to create a new message.
  */
 export const CreateApiKeyResponseSchema: GenMessage<CreateApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_tellwire_v1_organization_service, 9);
+  messageDesc(file_tellwire_v1_organization_service, 11);
 
 /**
  * The request of ListApiKeys.
@@ -298,7 +343,7 @@ export type ListApiKeysRequest = Message<"tellwire.v1.ListApiKeysRequest"> & {
  * Use `create(ListApiKeysRequestSchema)` to create a new message.
  */
 export const ListApiKeysRequestSchema: GenMessage<ListApiKeysRequest> = /*@__PURE__*/
-  messageDesc(file_tellwire_v1_organization_service, 10);
+  messageDesc(file_tellwire_v1_organization_service, 12);
 
 /**
  * The response of ListApiKeys.
@@ -326,7 +371,7 @@ export type ListApiKeysResponse = Message<"tellwire.v1.ListApiKeysResponse"> & {
  * Use `create(ListApiKeysResponseSchema)` to create a new message.
  */
 export const ListApiKeysResponseSchema: GenMessage<ListApiKeysResponse> = /*@__PURE__*/
-  messageDesc(file_tellwire_v1_organization_service, 11);
+  messageDesc(file_tellwire_v1_organization_service, 13);
 
 /**
  * The request of RevokeApiKey.
@@ -354,7 +399,7 @@ export type RevokeApiKeyRequest = Message<"tellwire.v1.RevokeApiKeyRequest"> & {
  * Use `create(RevokeApiKeyRequestSchema)` to create a new message.
  */
 export const RevokeApiKeyRequestSchema: GenMessage<RevokeApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_tellwire_v1_organization_service, 12);
+  messageDesc(file_tellwire_v1_organization_service, 14);
 
 /**
  * The response of RevokeApiKey.
@@ -369,7 +414,112 @@ export type RevokeApiKeyResponse = Message<"tellwire.v1.RevokeApiKeyResponse"> &
  * Use `create(RevokeApiKeyResponseSchema)` to create a new message.
  */
 export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_tellwire_v1_organization_service, 13);
+  messageDesc(file_tellwire_v1_organization_service, 15);
+
+/**
+ * The request of CreatePortalToken.
+ *
+ * @generated from message tellwire.v1.CreatePortalTokenRequest
+ */
+export type CreatePortalTokenRequest = Message<"tellwire.v1.CreatePortalTokenRequest"> & {
+  /**
+   * The organization's id.
+   *
+   * @generated from field: string organization_id = 1;
+   */
+  organizationId: string;
+
+  /**
+   * The project that the token is kept to: it sees and changes only what belongs to that. Empty: what the caller is kept to, if anything.
+   *
+   * @generated from field: string project_id = 2;
+   */
+  projectId: string;
+
+  /**
+   * Whether the token may only read webhooks, events and deliveries.
+   *
+   * @generated from field: bool read_only = 3;
+   */
+  readOnly: boolean;
+
+  /**
+   * What it may be used for: only what the caller may do, and never keys:read and keys:write. Empty: all of that but audit:read.
+   *
+   * @generated from field: repeated tellwire.v1.Scope scopes = 4;
+   */
+  scopes: Scope[];
+
+  /**
+   * How long it works, from a minute to 24 hours. Left out: an hour.
+   *
+   * @generated from field: google.protobuf.Duration lifetime = 5;
+   */
+  lifetime?: Duration | undefined;
+};
+
+/**
+ * Describes the message tellwire.v1.CreatePortalTokenRequest.
+ * Use `create(CreatePortalTokenRequestSchema)` to create a new message.
+ */
+export const CreatePortalTokenRequestSchema: GenMessage<CreatePortalTokenRequest> = /*@__PURE__*/
+  messageDesc(file_tellwire_v1_organization_service, 16);
+
+/**
+ * The response of CreatePortalToken.
+ *
+ * @generated from message tellwire.v1.CreatePortalTokenResponse
+ */
+export type CreatePortalTokenResponse = Message<"tellwire.v1.CreatePortalTokenResponse"> & {
+  /**
+   * The token itself, `twp_…`, for `Authorization: Bearer` or `X-Api-Key`. It is shown this once.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * Its id, `ptk_…`. It is not the token; the audit log names it.
+   *
+   * @generated from field: string id = 2;
+   */
+  id: string;
+
+  /**
+   * The organization, `org_…`.
+   *
+   * @generated from field: string organization_id = 3;
+   */
+  organizationId: string;
+
+  /**
+   * The project that it is kept to. Empty: none.
+   *
+   * @generated from field: string project_id = 4;
+   */
+  projectId: string;
+
+  /**
+   * What it may be used for.
+   *
+   * @generated from field: repeated tellwire.v1.Scope scopes = 5;
+   */
+  scopes: Scope[];
+
+  /**
+   * When it ends.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 6;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message tellwire.v1.CreatePortalTokenResponse.
+ * Use `create(CreatePortalTokenResponseSchema)` to create a new message.
+ */
+export const CreatePortalTokenResponseSchema: GenMessage<CreatePortalTokenResponse> = /*@__PURE__*/
+  messageDesc(file_tellwire_v1_organization_service, 17);
 
 /**
  * Manages organizations and their keys. An operator's key may call all of it; a key of an organization may read its own organization, and
@@ -409,7 +559,7 @@ export const OrganizationService: GenService<{
     output: typeof ListOrganizationsResponseSchema;
   },
   /**
-   * Changes an organization's name, or the list of its projects. Operators only.
+   * Changes an organization's name, the list of its projects, or its limits. Operators only.
    *
    * @generated from rpc tellwire.v1.OrganizationService.UpdateOrganization
    */
@@ -417,6 +567,16 @@ export const OrganizationService: GenService<{
     methodKind: "unary";
     input: typeof UpdateOrganizationRequestSchema;
     output: typeof UpdateOrganizationResponseSchema;
+  },
+  /**
+   * Returns how much an organization has and does, beside what it may.
+   *
+   * @generated from rpc tellwire.v1.OrganizationService.GetOrganizationUsage
+   */
+  getOrganizationUsage: {
+    methodKind: "unary";
+    input: typeof GetOrganizationUsageRequestSchema;
+    output: typeof GetOrganizationUsageResponseSchema;
   },
   /**
    * Creates a key for an organization. The answer is the only time that the key is shown.
@@ -447,6 +607,18 @@ export const OrganizationService: GenService<{
     methodKind: "unary";
     input: typeof RevokeApiKeyRequestSchema;
     output: typeof RevokeApiKeyResponseSchema;
+  },
+  /**
+   * Makes a short-lived token for an organization, for a page that its customers see or whatever else should not hold a key. The answer is the only
+   * time that it is shown. It ends at its time, and before that with the key or certificate of the caller who made it. A caller with a token of
+   * another issuer cannot make one (API_KEY_REQUIRED).
+   *
+   * @generated from rpc tellwire.v1.OrganizationService.CreatePortalToken
+   */
+  createPortalToken: {
+    methodKind: "unary";
+    input: typeof CreatePortalTokenRequestSchema;
+    output: typeof CreatePortalTokenResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_tellwire_v1_organization_service, 0);

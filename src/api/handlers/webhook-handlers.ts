@@ -2,11 +2,13 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromDate, type Value } from "@bufbuild/protobuf/wkt";
 import type { Validator } from "@bufbuild/protovalidate";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { type Webhook, WebhookStatus } from "../../../gen/tellwire/v1/webhook_pb.ts";
+import { SigningAlgorithm, type Webhook, WebhookStatus } from "../../../gen/tellwire/v1/webhook_pb.ts";
 import { CreateWebhookRequestSchema, type WebhookService } from "../../../gen/tellwire/v1/webhook_service_pb.ts";
 import { publicId } from "../../domain/ids.ts";
+import { publicKeyText } from "../../domain/signing-key.ts";
 import { invalidFields } from "../../errors.ts";
 import { defaultOverlapMs } from "../../usecases/rotate-secret.ts";
+import type { ShownSecret } from "../../usecases/signing-secret-fields.ts";
 import type { UseCases } from "../../usecases/use-cases.ts";
 import type { WebhookTarget } from "../../usecases/webhook-record.ts";
 import { fieldViolations } from "../field-violations.ts";
@@ -14,7 +16,7 @@ import { principalOf } from "../interceptors/auth-interceptor.ts";
 import { attemptMessage } from "../messages/delivery-message.ts";
 import { newWebhook, webhookMessage } from "../messages/webhook-message.ts";
 import { changedPaths, webhookPatch } from "../messages/webhook-patch.ts";
-import { enumNames, jsonTextOf, millisecondsOf, optionalUuidOf, uuidOf } from "../messages/wire-values.ts";
+import { enumName, enumNames, jsonTextOf, millisecondsOf, optionalUuidOf, uuidOf } from "../messages/wire-values.ts";
 import { createImportWebhooks, type ImportWebhooksOptions } from "./import-webhooks.ts";
 
 /** WebhookService on the use cases. */
@@ -25,8 +27,8 @@ export function createWebhookHandlers(
   const { validator } = options;
   return {
     async createWebhook({ webhook }, context) {
-      const { record, signingSecret } = await webhooks.create(principalOf(context), newWebhook(required(webhook)));
-      return { webhook: webhookMessage(record), signingSecret };
+      const { record, ...secret } = await webhooks.create(principalOf(context), newWebhook(required(webhook)));
+      return { webhook: webhookMessage(record), ...secretMessage(secret) };
     },
 
     async getWebhook(request, context) {
@@ -51,7 +53,8 @@ export function createWebhookHandlers(
       };
       const paths = changedPaths(webhook, updateMask);
       checkChangedFields(validator, webhook, paths);
-      const change = { ...target, etag: webhook.etag, patch: webhookPatch(webhook, paths) };
+      const signingAlgorithm = enumName(SigningAlgorithm, webhook.signingAlgorithm);
+      const change = { ...target, etag: webhook.etag, signingAlgorithm, patch: webhookPatch(webhook, paths) };
       return { webhook: webhookMessage(await webhooks.update(principalOf(context), change)) };
     },
 
@@ -61,14 +64,15 @@ export function createWebhookHandlers(
     },
 
     async rotateWebhookSecret(request, context) {
-      const { signingSecret, previousExpiresAt } = await webhooks.rotateSecret(principalOf(context), {
+      const { previousExpiresAt, ...secret } = await webhooks.rotateSecret(principalOf(context), {
         ...targetOf(request),
         overlapMs: request.overlap === undefined ? defaultOverlapMs : millisecondsOf(request.overlap),
         signingSecret: request.signingSecret,
+        signingAlgorithm: enumName(SigningAlgorithm, request.signingAlgorithm),
       });
       return previousExpiresAt === null
-        ? { signingSecret }
-        : { signingSecret, previousSecretExpireTime: timestampFromDate(previousExpiresAt) };
+        ? secretMessage(secret)
+        : { ...secretMessage(secret), previousSecretExpireTime: timestampFromDate(previousExpiresAt) };
     },
 
     async testWebhook(request, context) {
@@ -108,6 +112,10 @@ function targetOf({ id, organizationId }: { id: string; organizationId: string }
     id: uuidOf("webhook", id, "id"),
     organizationId: optionalUuidOf("organization", organizationId, "organization_id"),
   };
+}
+
+function secretMessage({ signingSecret, publicKey }: ShownSecret): { signingSecret: string; publicKey: string } {
+  return { signingSecret, publicKey: publicKey === null ? "" : publicKeyText(publicKey) };
 }
 
 function required(webhook: Webhook | undefined): Webhook {

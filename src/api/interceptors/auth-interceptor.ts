@@ -1,33 +1,39 @@
-import type { DescMethod } from "@bufbuild/protobuf";
+import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { type ContextValues, createContextKey, type Interceptor } from "@connectrpc/connect";
-import type { AccessRule } from "../../domain/scope.ts";
+import { calls_receiver } from "../../../gen/tellwire/v1/limits_pb.ts";
 import { type Principal, requireScope } from "../../usecases/access.ts";
 import { type Authenticate, keyMissing } from "../../usecases/authenticate.ts";
+import type { CallKind, CallLimits } from "../../usecases/call-limits.ts";
 import { accessRuleOf } from "../access-rule.ts";
+import { setAnswerHeaders } from "../answer-headers.ts";
 import { peerOf } from "../peer-context.ts";
 
 /**
- * Lets nobody pass without a key (`X-Api-Key`, or else `Authorization: Bearer`) that has the scope which the method names. Throws what
- * `authenticate` and requireScope throw. Services in `openServices` (health, reflection) ask for none.
+ * Lets nobody pass without a key (`X-Api-Key`, or else `Authorization: Bearer`) that has the scope which the method names, nor more often than
+ * the limits say: a stream is one call, however many messages it has. Throws what `authenticate` and requireScope throw, and RATE_LIMITED. Services in `openServices` (health, reflection) ask for none.
  */
-export function createAuthInterceptor({ authenticate, openServices }: AuthInterceptorOptions): Interceptor {
+export function createAuthInterceptor({ authenticate, callLimits, openServices }: AuthInterceptorOptions): Interceptor {
   const ruleOf = remember(accessRuleOf);
+  const kindOf = remember(callKindOf);
   return (next) => async (request) => {
     if (openServices.has(request.service.typeName)) return await next(request);
-    const admit = async (): Promise<Principal> => {
-      const principal = await authenticate({ keyText: keyOf(request.header), ...peerOf(request) });
-      // Before what it may do is asked: the log of denied calls tells who it was.
-      request.contextValues.set(principalKey, principal);
-      requireScope(principal, ruleOf(request.method));
-      return principal;
-    };
-    await admit();
+    const identify = async (): Promise<Principal> =>
+      await authenticate({ keyText: keyOf(request.header), ...peerOf(request) });
+    const admit = async (): Promise<void> => requireScope(await identify(), ruleOf(request.method));
+    const principal = await identify();
+    // Before what it may do is asked: the log of denied calls tells who it was.
+    request.contextValues.set(principalKey, principal);
+    const { headers, refusal } = await callLimits.admit(principal, kindOf(request.method));
+    if (headers !== undefined) setAnswerHeaders(request, { ...headers });
+    if (refusal !== undefined) throw refusal;
+    requireScope(principal, ruleOf(request.method));
     return await next(request.stream ? { ...request, message: admittedEach(request.message, admit) } : request);
   };
 }
 
 export interface AuthInterceptorOptions {
   authenticate: Authenticate;
+  callLimits: CallLimits;
   /** Full names, such as `grpc.health.v1.Health`. */
   openServices: ReadonlySet<string>;
 }
@@ -59,11 +65,15 @@ async function* admittedEach<Item>(items: AsyncIterable<Item>, admit: () => Prom
 }
 
 /** Options are read from the descriptor's bytes, once for each method. */
-function remember(read: (method: DescMethod) => AccessRule): (method: DescMethod) => AccessRule {
-  const known = new Map<DescMethod, AccessRule>();
+function remember<Value extends string>(read: (method: DescMethod) => Value): (method: DescMethod) => Value {
+  const known = new Map<DescMethod, Value>();
   return (method) => {
-    const rule = known.get(method) ?? read(method);
-    known.set(method, rule);
-    return rule;
+    const value = known.get(method) ?? read(method);
+    known.set(method, value);
+    return value;
   };
+}
+
+function callKindOf(method: DescMethod): CallKind {
+  return getOption(method, calls_receiver) ? "calls receiver" : "plain";
 }

@@ -3,6 +3,7 @@ import { type ErrorCode, invalidFields, type TellwireError } from "../../errors.
 import { isUnstorableText } from "../../usecases/database-failure.ts";
 import { callerError } from "../caller-error.ts";
 import { isClientGone } from "../client-gone.ts";
+import { decodingMessage } from "../decoding-message.ts";
 import { errorDetails } from "../messages/error-details.ts";
 import { nulCharacterViolations } from "../nul-characters.ts";
 import { peerOf } from "../peer-context.ts";
@@ -30,7 +31,7 @@ export function createErrorInterceptor({ newRequestId, onServerError }: ErrorInt
         return new ConnectError("the client went away", Code.Canceled, undefined, undefined, thrown);
       const requestId = peerOf(request).origin.requestId ?? newRequestId();
       const shown = callerError(thrown, requestId);
-      if (shown === undefined) return thrown;
+      if (shown === undefined) return withoutValues(thrown);
       if (shown.log) onServerError({ requestId, method, error: thrown });
       return connectError(shown.error);
     };
@@ -41,6 +42,13 @@ export function createErrorInterceptor({ newRequestId, onServerError }: ErrorInt
       throw translate(textRefusal(request, thrown) ?? thrown);
     }
   };
+}
+
+/** An error of the protocol itself, which a message of a stream that cannot be read is. */
+function withoutValues(thrown: unknown): unknown {
+  if (!(thrown instanceof ConnectError)) return thrown;
+  const message = decodingMessage(thrown.rawMessage);
+  return message === thrown.rawMessage ? thrown : new ConnectError(message, thrown.code, thrown.metadata);
 }
 
 /** What the database says about a text, in terms of the request; undefined where it says nothing of the kind. */

@@ -8,17 +8,21 @@ import {
 import { publicId } from "../../domain/ids.ts";
 import type { ApiKeyRecord } from "../../usecases/keys.ts";
 import type { OrganizationRecord } from "../../usecases/organizations.ts";
+import { limitsMessage } from "./limits-message.ts";
 import { scopeMessage } from "./scope-message.ts";
 import { timestampOf } from "./wire-values.ts";
 
 /** An organization as answers show it. */
-export function organizationMessage({ id, name, projectIds, createdAt, updatedAt }: OrganizationRecord): Organization {
+export function organizationMessage(organization: OrganizationRecord): Organization {
+  const { id, name, projectIds, createdAt, updatedAt } = organization;
+  const limits = limitsMessage(organization.limits ?? null);
   return create(OrganizationSchema, {
     id: publicId("organization", id),
     name,
     projectIds,
     createTime: timestampOf(createdAt),
     updateTime: timestampOf(updatedAt),
+    ...(limits && { limits }),
   });
 }
 

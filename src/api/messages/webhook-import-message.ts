@@ -1,5 +1,10 @@
 import type { WebhookImport } from "../../../gen/tellwire/v1/webhook_import_pb.ts";
-import { VerificationMethod, type WebhookHealth, WebhookStatus } from "../../../gen/tellwire/v1/webhook_pb.ts";
+import {
+  SigningAlgorithm,
+  VerificationMethod,
+  type WebhookHealth,
+  WebhookStatus,
+} from "../../../gen/tellwire/v1/webhook_pb.ts";
 import { formatOf } from "../../domain/formats/catalogue.ts";
 import { type FieldViolation, invalidFields } from "../../errors.ts";
 import type { ImportedHealth, ImportedWebhook } from "../../usecases/imported-webhook.ts";
@@ -31,6 +36,7 @@ export function importedWebhook({ webhook, previousSecrets }: WebhookImport): Im
     id: uuidOf("webhook", webhook.id, "webhook.id"),
     organizationId: uuidOf("organization", webhook.organizationId, "webhook.organization_id"),
     signingSecret: webhook.signingSecret,
+    signingAlgorithm: enumName(SigningAlgorithm, webhook.signingAlgorithm),
     previousSecrets: previousSecrets.map(({ signingSecret, expireTime }, index) => ({
       signingSecret,
       expiresAt: dateOf(expireTime, `previous_secrets[${index}].expire_time`) ?? new Date(0),

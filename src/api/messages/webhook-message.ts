@@ -3,6 +3,7 @@ import {
   Ordering,
   type RateLimit,
   type RetryPolicy,
+  SigningAlgorithm,
   VerificationMethod,
   type Webhook,
   WebhookFormat,
@@ -29,6 +30,7 @@ export function webhookMessage({ webhook, health, etag }: WebhookRecord): Webhoo
     status: WebhookStatus[webhook.status],
     statusReason: webhook.statusReason,
     format: WebhookFormat[webhook.format],
+    signingAlgorithm: webhook.signingAlgorithm === "ED25519" ? SigningAlgorithm.ED25519 : SigningAlgorithm.UNSPECIFIED,
     headers: maskedHeaders(webhook.headers),
     ...(webhook.config ? { config: webhook.config as JsonObject } : {}),
     disableAfterExhausted: webhook.disableAfterExhausted ?? 0,
@@ -53,6 +55,7 @@ export function newWebhook(message: Webhook): NewWebhook {
     ...webhookFieldsOf(message),
     organizationId: optionalUuidOf("organization", message.organizationId, "webhook.organization_id"),
     signingSecret: message.signingSecret,
+    signingAlgorithm: enumName(SigningAlgorithm, message.signingAlgorithm),
   };
 }
 

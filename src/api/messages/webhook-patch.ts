@@ -75,5 +75,6 @@ const isSet: Record<ChangeablePath, (webhook: Webhook) => boolean> = {
 };
 
 function secretHint(unknown: readonly string[]): string {
-  return unknown.includes("signing_secret") ? "; the secret is replaced by RotateWebhookSecret" : "";
+  const isAboutSecret = unknown.includes("signing_secret") || unknown.includes("signing_algorithm");
+  return isAboutSecret ? "; the secret is replaced by RotateWebhookSecret" : "";
 }

@@ -11,13 +11,14 @@ import {
   type NodeRequest,
   type NodeResponse,
   type NodeServer,
-  type TlsIdentity,
+  renewTls,
 } from "./node-server.ts";
 import { createProbes, type ProbesOptions } from "./probes.ts";
 import { findOtherVersion, findOversize, sendRefusal } from "./refusal.ts";
 import { defaultRequestLimits, type RequestLimits } from "./request-limits.ts";
 import { isGrpcRequest, sendError, sendGrpcUnimplemented } from "./responses.ts";
 import { createRpcHandler, type RpcHandlerOptions } from "./rpc-handler.ts";
+import type { ServerTls } from "./server-tls.ts";
 import { createServingState } from "./serving-state.ts";
 import { cutUnreadAnswer } from "./unread-answers.ts";
 
@@ -27,8 +28,8 @@ export interface ServersOptions
   http: ListenAddress;
   /** gRPC, over h2c where there is no TLS. */
   grpc: ListenAddress;
-  /** For both ports. */
-  tls?: TlsIdentity | undefined;
+  /** For both ports; only the one of gRPC asks clients for certificates. */
+  tls?: ServerTls | undefined;
   /** Sees each request on the HTTP port first. True: it has answered it. */
   first?: ((request: NodeRequest, response: NodeResponse) => boolean) | undefined;
   /** Answers every request on the HTTP port that is neither for an RPC nor for a probe. */
@@ -44,6 +45,11 @@ export interface ServersOptions
 export interface Servers {
   /** Listens on both ports or none. Throws CONFIG_INVALID, with the variable and the fix, for an address that cannot be had. */
   listen(): Promise<{ httpUrl: string; grpcUrl: string }>;
+  /**
+   * Has new connections use another certificate, key and authorities. Throws CONFIG_INVALID, and changes nothing, where they cannot be used. For
+   * servers that began with TLS.
+   */
+  renewTls(tls: ServerTls): void;
   /** From now on health checks and /readyz say that this process does not serve, while it still does: for load balancers to turn away. */
   announceClose(): void;
   /**
@@ -63,7 +69,7 @@ export function createServers(options: ServersOptions): Servers {
   const handleRpc = createRpcHandler({ ...options, bodyTimeoutMs, serving, shutdownSignal: shutdown.signal });
   const handleProbe = createProbes({ serving, metrics: options.metrics, log });
 
-  const http = createWebServer(tls, limits, (request, response) => {
+  const http = createWebServer(tls === undefined ? undefined : withoutClients(tls), limits, (request, response) => {
     if (limitRequest(request, response) || options.first?.(request, response)) return;
     if (handleRpc(request, response) || handleProbe(request, response)) return;
     if (isGrpcRequest(request)) sendGrpcUnimplemented(request, response);
@@ -104,6 +110,11 @@ export function createServers(options: ServersOptions): Servers {
   }
 
   return {
+    renewTls(next) {
+      // The port that can refuse more comes first, so that a refusal changes neither.
+      renewTls(grpc, next);
+      renewTls(http, withoutClients(next));
+    },
     announceClose: () => serving.stop(),
     close: ({ graceMs }) => {
       closing ??= close(graceMs);
@@ -123,6 +134,10 @@ export function createServers(options: ServersOptions): Servers {
       }
     },
   };
+}
+
+function withoutClients({ cert, key }: ServerTls): ServerTls {
+  return { cert, key };
 }
 
 /** For calls that end themselves when their signal aborts: the time to send their status. */

@@ -8,8 +8,8 @@ import {
   type SecureServerOptions,
 } from "node:http2";
 import type { universalResponseToNodeResponse } from "@connectrpc/connect-node";
-import { TellwireError } from "../../errors.ts";
 import { maxParsedHeaderBytes, type RequestLimits } from "./request-limits.ts";
+import { type ServerTls, type TlsIdentity, tlsServerOptions } from "./server-tls.ts";
 
 /** A request of HTTP/1.1 or HTTP/2, as Node.js has it. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -20,12 +20,6 @@ export type NodeResponse = Parameters<typeof universalResponseToNodeResponse>[1]
 export type NodeServer = Server | Http2Server | Http2SecureServer;
 
 export type NodeListener = (request: NodeRequest, response: NodeResponse) => void;
-
-/** A certificate with its chain, and its private key, as PEM texts. */
-export interface TlsIdentity {
-  cert: string;
-  key: string;
-}
 
 /** Longer than the 60 s after which common load balancers let go of an idle connection: the side that reuses it closes it first. */
 const keepAliveTimeoutMs = 65_000;
@@ -54,21 +48,34 @@ export function createWebServer(
   const server =
     tls === undefined
       ? createHttp1Server(options, listener)
-      : createTlsServer({ ...options, ...tls, allowHTTP1: true }, limits, listener);
+      : createTlsServer({ ...options, ...tlsServerOptions(tls), allowHTTP1: true }, limits, listener);
   // By default headers beyond the 2000th are dropped in silence. Their size is limited as it is.
   (server as Server).maxHeadersCount = 0;
   return prepare(server, limits);
 }
 
-/** A server of HTTP/2 alone: with TLS, or in the clear with prior knowledge (h2c). Throws CONFIG_INVALID for a bad certificate or key. */
+/**
+ * A server of HTTP/2 alone: with TLS, or in the clear with prior knowledge (h2c). With TLS it may ask clients for certificates. Throws
+ * CONFIG_INVALID for a certificate, a key or an authority that cannot be used.
+ */
 export function createGrpcServer(
-  tls: TlsIdentity | undefined,
+  tls: ServerTls | undefined,
   limits: RequestLimits,
   listener: NodeListener,
 ): NodeServer {
   const server =
-    tls === undefined ? createHttp2Server(http2Options(limits), listener) : createTlsServer(tls, limits, listener);
+    tls === undefined
+      ? createHttp2Server(http2Options(limits), listener)
+      : createTlsServer(tlsServerOptions(tls), limits, listener);
   return prepare(server, limits);
+}
+
+/**
+ * Has connections from now on use another certificate, key and authorities; those that are there stay as they are. Throws CONFIG_INVALID, and
+ * changes nothing, where they cannot be used. Without TLS there is nothing to renew.
+ */
+export function renewTls(server: NodeServer, tls: ServerTls): void {
+  if ("setSecureContext" in server) server.setSecureContext(tlsServerOptions(tls));
 }
 
 function http2Options(limits: RequestLimits) {
@@ -87,17 +94,10 @@ function createTlsServer(
   limits: RequestLimits,
   listener: NodeListener,
 ): Http2SecureServer {
-  const protocol = { minVersion: "TLSv1.2", handshakeTimeout: limits.headersTimeoutMs } as const;
-  try {
-    return createSecureServer({ ...http2Options(limits), ...options, ...protocol }, listener);
-  } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause);
-    throw new TellwireError(
-      "CONFIG_INVALID",
-      `TELLWIRE_TLS_CERT, TELLWIRE_TLS_KEY: cannot be used (${detail}); name a PEM file with the certificate and its chain, and a PEM file with the private key that belongs to it`,
-      { cause },
-    );
-  }
+  return createSecureServer(
+    { ...http2Options(limits), ...options, handshakeTimeout: limits.headersTimeoutMs },
+    listener,
+  );
 }
 
 function prepare(server: NodeServer, { headersTimeoutMs }: RequestLimits): NodeServer {

@@ -7,7 +7,7 @@ import { errorDetails } from "../messages/error-details.ts";
 import { encodeMessage } from "./grpc-message.ts";
 import type { NodeRequest, NodeResponse } from "./node-server.ts";
 import type { RequestLimits } from "./request-limits.ts";
-import { requestPath, sendText } from "./responses.ts";
+import { errorJson, requestPath, sendText } from "./responses.ts";
 
 /** A request that goes no further, because it is beyond a limit or no HTTP: why, and the status of HTTP. */
 export interface Refusal {
@@ -58,9 +58,7 @@ export function refusalError({ reason, message }: Pick<Refusal, "reason" | "mess
 
 /** The JSON of AIP-193 for a refusal. */
 export function refusalJson({ reason, httpStatus, message }: Refusal): string {
-  const { code } = new TellwireError(reason, message);
-  const info = { "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason, domain: "tellwire" };
-  return `${JSON.stringify({ error: { code: httpStatus, status: code, message, details: [info] } })}\n`;
+  return errorJson(httpStatus, new TellwireError(reason, message));
 }
 
 /** Answers a request, whose body was not read yet, with a refusal in the protocol that it speaks. */

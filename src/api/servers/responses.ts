@@ -30,6 +30,15 @@ export function sendJson(request: NodeRequest, response: NodeResponse, status: n
   sendText(request, response, { status, type: "application/json", text: `${JSON.stringify(value)}\n` });
 }
 
+/** The JSON of AIP-193 for an error, with its reason as a detail. */
+export function errorJson(
+  httpStatus: number,
+  { code, reason, message }: { code: ErrorCode; reason: string; message: string },
+): string {
+  const info = { "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason, domain: "tellwire" };
+  return `${JSON.stringify({ error: { code: httpStatus, status: code, message, details: [info] } })}\n`;
+}
+
 /** Sends an error in the JSON form of AIP-193. */
 export function sendError(
   request: NodeRequest,

@@ -14,10 +14,12 @@ import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_det
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
 import type { Peer } from "../../usecases/authenticate.ts";
+import { withAnswerHeaders } from "../answer-headers.ts";
 import { isClientGone } from "../client-gone.ts";
 import { peerContext } from "../peer-context.ts";
 import { closingSignalKey } from "./closing-signal.ts";
 import { compressions } from "./compressions.ts";
+import { withoutRepeatedValues } from "./error-body.ts";
 import { withReadableMessage } from "./grpc-message.ts";
 import { createHealthService } from "./health-service.ts";
 import { isEnveloped, limitBody } from "./limited-body.ts";
@@ -113,8 +115,8 @@ async function run(
   }
   limitRequest(universal, handler, request, response, options);
   try {
-    const answer = await blameSenderOfUnary(await handler(universal));
-    await universalResponseToNodeResponse(withReadableMessage(blameSender(answer)), response);
+    const answer = blameSender(await blameSenderOfUnary(await handler(universal)));
+    await universalResponseToNodeResponse(withReadableMessage(await withoutRepeatedValues(answer)), response);
   } catch (error) {
     const rpc = `${handler.service.typeName}/${handler.method.name}`;
     if (isClientGone(error) || ConnectError.from(error).code === Code.Aborted) {
@@ -158,6 +160,7 @@ function toUniversalRequest(
 ): UniversalServerRequest | undefined {
   const authority = "authority" in request ? request.authority : request.headers.host;
   if (authority === undefined || !URL.canParse(request.url ?? "", `http://${authority}`)) return undefined;
-  const contextValues = peerContext(readPeer(request)).set(closingSignalKey, serving.closing);
+  const peer = peerContext(readPeer(request)).set(closingSignalKey, serving.closing);
+  const contextValues = withAnswerHeaders(peer, response);
   return universalRequestFromNodeRequest(request, response, undefined, contextValues);
 }

@@ -42,6 +42,7 @@ export function createLayerDialect(useCases: UseCases, options: LayerDialectOpti
         method: "POST",
         path: collection,
         scope: "webhooks:write",
+        callsReceiver: true,
         handle: async (request) => answer(request, 201, await webhooks.create(request)),
       },
       {
@@ -65,6 +66,7 @@ export function createLayerDialect(useCases: UseCases, options: LayerDialectOpti
         path: one,
         scope: "webhooks:write",
         scopeOfBody: scopeOfSecret,
+        callsReceiver: true,
         handle: async (request) => answer(request, 200, await webhooks.update(request)),
       },
       {
@@ -80,6 +82,7 @@ export function createLayerDialect(useCases: UseCases, options: LayerDialectOpti
         method: "POST",
         path: `${one}/activate`,
         scope: "webhooks:write",
+        callsReceiver: true,
         handle: async (request) => answer(request, 200, await webhooks.activate(request)),
       },
       {

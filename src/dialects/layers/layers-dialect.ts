@@ -13,13 +13,20 @@ export function createLayersDialect(useCases: UseCases): Dialect {
     name: "layers",
     claims: (path) => /^\/v1\/webhook-(endpoints|deliveries)(\/|$)/.test(path),
     routes: [
-      { method: "POST", path: collection, scope: "webhooks:write", idempotent: true, handle: endpoints.create },
+      {
+        method: "POST",
+        path: collection,
+        scope: "webhooks:write",
+        callsReceiver: true,
+        idempotent: true,
+        handle: endpoints.create,
+      },
       { method: "GET", path: collection, scope: "webhooks:read", handle: endpoints.list },
       { method: "GET", path: member, scope: "webhooks:read", handle: endpoints.get },
-      { method: "PATCH", path: member, scope: "webhooks:write", handle: endpoints.update },
+      { method: "PATCH", path: member, scope: "webhooks:write", callsReceiver: true, handle: endpoints.update },
       { method: "DELETE", path: member, scope: "webhooks:write", handle: endpoints.delete },
       { method: "POST", path: `${member}/rotate-secret`, scope: "secrets:rotate", handle: endpoints.rotateSecret },
-      { method: "POST", path: `${member}/test`, scope: "webhooks:write", handle: deliveries.test },
+      { method: "POST", path: `${member}/test`, scope: "webhooks:write", callsReceiver: true, handle: deliveries.test },
       { method: "GET", path: `${member}/deliveries`, scope: "deliveries:read", handle: deliveries.list },
       {
         method: "POST",

@@ -140,8 +140,12 @@ function byCode(error: TellwireError): Described {
         ? validation(error.fieldViolations.map(inWordsOfLayers))
         : { code: "VALIDATION", message };
     case "RESOURCE_EXHAUSTED":
-      // The header is promised, whoever limits.
-      return { code: "RATE_LIMITED", message, headers: { "retry-after": "1", ...headers } };
+      // The header is promised, whoever limits. A quota that is full stays so until somebody does something.
+      return {
+        code: "RATE_LIMITED",
+        message,
+        headers: { "retry-after": error.reason === "QUOTA_EXCEEDED" ? "3600" : "1", ...headers },
+      };
     case "UNAVAILABLE":
     case "DEADLINE_EXCEEDED":
       return { code: "UNAVAILABLE", message, headers: { "retry-after": "1", ...headers } };

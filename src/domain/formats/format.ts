@@ -1,5 +1,5 @@
 import type { KeyObject } from "node:crypto";
-import type { ParsedKey } from "../signing-key.ts";
+import type { ParsedKey, SigningAlgorithm } from "../signing-key.ts";
 import type { EncodedPayload, PayloadEvent } from "./payload.ts";
 
 /** How events are written for receivers of one kind, and how they are signed. Pure: the time and the keys are passed in. */
@@ -8,9 +8,11 @@ export interface Format {
   encode(event: PayloadEvent, configJson: string | null): EncodedPayload;
   /** What an attempt adds to the payload's headers, in lower case: signatures above all. */
   sign(request: UnsignedRequest): Readonly<Record<string, string>>;
+  /** What its receivers can check. */
+  algorithms: readonly SigningAlgorithm[];
   /** Reads a signing secret of this format, or says why a text is none. */
   parseSecret(text: string): ParsedKey;
-  /** Makes a secret. `randomBytes` must be cryptographically strong. */
+  /** Makes a secret for HMAC. `randomBytes` must be cryptographically strong. */
   generateSecret(randomBytes: (size: number) => Uint8Array): string;
   verification: VerificationRules;
   /** Whether a 410 means that the receiver wants no more requests (Standard Webhooks), or is a failure like any other. */

@@ -25,6 +25,7 @@ export function layer(generation: LayerGeneration): Format {
           : { "layer-webhook-signature": createHmac("sha1", key).update(payload.body).digest("hex") }),
       };
     },
+    algorithms: ["HMAC"],
     parseSecret: parseTextSecret,
     generateSecret: generateTextSecret,
     verification: { optional: false, afterFailure: "DISABLED", maxTimeoutMs: 1_000, exactEcho: true },

@@ -14,6 +14,7 @@ export const layers: Format = {
     const signatures = keys.map((key) => `v1=${signature(key, seconds, payload)}`);
     return { "x-layers-signature": [`t=${seconds}`, ...signatures].join(",") };
   },
+  algorithms: ["HMAC"],
   parseSecret,
   generateSecret,
   verification: { optional: true, afterFailure: "UNVERIFIED", maxTimeoutMs: 10_000, exactEcho: false },

@@ -1,5 +1,5 @@
 import { signatureHeaders } from "../signature.ts";
-import { generateSecret, parseSecret } from "../signing-key.ts";
+import { generateSecret, parseSigningKey } from "../signing-key.ts";
 import type { Format } from "./format.ts";
 import type { EncodedPayload, PayloadEvent } from "./payload.ts";
 
@@ -8,7 +8,8 @@ export const standardSigning = {
   sign: ({ eventId, now, payload, keys }) => ({
     ...signatureHeaders({ id: eventId, timestampSeconds: Math.floor(now / 1000), body: payload.body, keys }),
   }),
-  parseSecret,
+  algorithms: ["HMAC", "ED25519"],
+  parseSecret: parseSigningKey,
   generateSecret,
   verification: { optional: false, afterFailure: "UNVERIFIED", maxTimeoutMs: 10_000, exactEcho: false },
   honoursGone: true,

@@ -16,6 +16,7 @@ export const verifik: Format = {
     key === undefined
       ? {}
       : { "x-verifik-signature": `sha256=${createHmac("sha256", key).update(payload.body).digest("hex")}` },
+  algorithms: ["HMAC"],
   parseSecret: parseTextSecret,
   generateSecret: generateTextSecret,
   verification: { optional: true, afterFailure: "UNVERIFIED", maxTimeoutMs: 10_000, exactEcho: false },

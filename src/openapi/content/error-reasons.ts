@@ -37,7 +37,11 @@ const descriptions: Readonly<Record<Reason | GatewayReason, Described | undefine
   RECOVERY_NOT_RUNNING: { description: "the recovery has ended already", only: "change" },
   PAYLOAD_EXPIRED: { description: "the event's data is no longer kept", only: "change" },
   KEY_MISSING: { description: "send a key, as the header X-Api-Key: <key> or Authorization: Bearer <key>" },
-  KEY_INVALID: { description: "the key is not known, was revoked, or has expired" },
+  KEY_INVALID: { description: "the key or token is not known, was revoked, or has expired" },
+  API_KEY_REQUIRED: {
+    description: "a caller with a token of another issuer cannot make portal tokens",
+    only: "change",
+  },
   SCOPE_MISSING: { description: "the key does not have the scope that the operation needs" },
   WHOLE_ORGANIZATION_REQUIRED: { description: "the caller is kept to one project, and this is about more than that" },
   OPERATOR_REQUIRED: { description: "only an operator's key may do this" },
@@ -66,6 +70,11 @@ const descriptions: Readonly<Record<Reason | GatewayReason, Described | undefine
     only: "change",
   },
   ETAG_MISMATCH: { description: "somebody else changed the webhook: read it again, then try again", only: "change" },
+  RATE_LIMITED: { description: "too many calls, or too many events, in this time: try again after Retry-After" },
+  QUOTA_EXCEEDED: {
+    description: "the organization has, or has published, as much as it may; the message says of what",
+    only: "change",
+  },
   BODY_TOO_LARGE: { description: "the body is larger than the server takes", only: "body" },
   URL_TOO_LONG: { description: "the URL is longer than the server takes", httpStatus: 414 },
   HEADERS_TOO_LARGE: { description: "the headers are larger than the server takes", httpStatus: 431 },
@@ -76,8 +85,11 @@ const descriptions: Readonly<Record<Reason | GatewayReason, Described | undefine
   SECRETS_KEY_MISMATCH: { description: "the server cannot read its secrets: whoever runs it has to mend its keys" },
   BROKER_UNAVAILABLE: { description: "the broker cannot be reached: try again soon" },
   DATABASE_UNAVAILABLE: { description: "the database cannot be reached: try again soon" },
+  JWKS_UNAVAILABLE: { description: "the keys of the token's issuer cannot be read: try again soon" },
   SHUTTING_DOWN: { description: "the server is shutting down: try again" },
   DEADLINE_EXCEEDED: { description: "the time that the request allowed has passed" },
+  // Certificates are shown on the gRPC port alone.
+  CLIENT_CERTIFICATE_REFUSED: undefined,
   // Documented operations are called by their own method.
   METHOD_NOT_ALLOWED: undefined,
   // Nobody is there to read it.

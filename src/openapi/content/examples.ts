@@ -96,6 +96,18 @@ export function examples(): Readonly<Record<string, Example>> {
       request: { name: "Example Shop Ltd" },
       response: { ...organization, name: "Example Shop Ltd" },
     },
+    OrganizationService_GetOrganizationUsage: {
+      response: {
+        organizationId: ids.organization,
+        webhooks: { used: "3", limit: "1000" },
+        apiKeys: { used: "1", limit: "100" },
+        eventsToday: { used: "4200" },
+        publishedEvents: [
+          { day: "2025-11-22", events: "4200" },
+          { day: "2025-11-21", events: "39117" },
+        ],
+      },
+    },
     OrganizationService_CreateApiKey: {
       request: { name: "checkout service", expireTime: "2035-01-01T00:00:00Z" },
       response: { apiKey, key: "twk_example" },
@@ -104,6 +116,17 @@ export function examples(): Readonly<Record<string, Example>> {
     OrganizationService_RevokeApiKey: { response: {} },
     AuditService_ListAuditEntries: { response: { auditEntries: [auditEntry] } },
     AuditService_GetAuditEntry: { response: auditEntry },
+    OrganizationService_CreatePortalToken: {
+      request: { readOnly: true, projectId: "shop-7", lifetime: "900s" },
+      response: {
+        token: "twp_example",
+        id: "ptk_01k8djrfaefx88mtvwhpf0y6hb",
+        organizationId: ids.organization,
+        projectId: "shop-7",
+        scopes: ["SCOPE_WEBHOOKS_READ", "SCOPE_EVENTS_READ", "SCOPE_DELIVERIES_READ"],
+        expireTime: "2025-11-21T21:20:00Z",
+      },
+    },
   };
 }
 

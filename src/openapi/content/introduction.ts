@@ -24,12 +24,16 @@ export function introduction(version: string): JsonObject {
 
 /** How a caller shows its key, by name. */
 export const securitySchemes: JsonObject = {
-  bearer: { type: "http", scheme: "bearer", description: "The key of an organization (`twk_…`) or of an operator." },
+  bearer: {
+    type: "http",
+    scheme: "bearer",
+    description: "The key of an organization (`twk_…`) or of an operator, or a token.",
+  },
   apiKey: {
     type: "apiKey",
     in: "header",
     name: "X-Api-Key",
-    description: "The same keys in a header of their own.",
+    description: "The same keys and tokens in a header of their own.",
   },
 };
 

@@ -185,8 +185,8 @@ function signatureHeaders(): JsonObject[] {
     header("webhook-timestamp", "The time of the attempt, in seconds since 1970.", true, "1763762400"),
     header(
       "webhook-signature",
-      "`v1,` and the base64 of the HMAC-SHA256 over `<webhook-id>.<webhook-timestamp>.<body>`; during a rotation one for each secret, with " +
-        "a space between.",
+      "`v1,` and the base64 of the HMAC-SHA256 over `<webhook-id>.<webhook-timestamp>.<body>`, or `v1a,` and the base64 of the ed25519 " +
+        "signature of the same, where the webhook has a key pair; during a rotation one for each, with a space between.",
       true,
       "v1,yFDqCR5yMDBx4OWe5AlUyYfxB4X1oIl4JDUZzoQW9Ls=",
     ),

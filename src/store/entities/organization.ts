@@ -1,4 +1,5 @@
 import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
+import type { LimitOverrides } from "../../domain/limits.ts";
 
 /** A tenant. */
 export const OrganizationEntity = defineEntity({
@@ -10,6 +11,8 @@ export const OrganizationEntity = defineEntity({
     /** The projects that its webhooks may name; empty: any. */
     projectIds: p.array().default([]),
     createdAt: p.datetime(),
+    /** What differs from the server's own limits; null: nothing. */
+    limits: p.json<LimitOverrides>().nullable(),
     updatedAt: p.datetime(),
   },
 });

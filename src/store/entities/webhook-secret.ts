@@ -8,6 +8,8 @@ export const WebhookSecretEntity = defineEntity({
     id: p.uuid().primary(),
     webhookId: p.uuid(),
     sealed: p.blob(),
+    /** Of a key pair: the 32 bytes of the public key. null: it is a secret. */
+    publicKey: p.blob().nullable(),
     createdAt: p.datetime(),
     expiresAt: p.datetime().nullable(),
   },

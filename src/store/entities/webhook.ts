@@ -1,5 +1,6 @@
 import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
 import type { WebhookFormat } from "../../domain/formats/catalogue.ts";
+import type { SigningAlgorithm } from "../../domain/signing-key.ts";
 import type { Ordering, VerificationMethod, WebhookStatus } from "../../domain/webhook.ts";
 
 /** A subscription. Its secrets and its health stand in tables of their own. */
@@ -17,6 +18,8 @@ export const WebhookEntity = defineEntity({
     status: p.text().$type<WebhookStatus>(),
     statusReason: p.text(),
     format: p.text().$type<WebhookFormat>(),
+    /** Of the newest secret. Those that were replaced and still sign may be of another. */
+    signingAlgorithm: p.text().$type<SigningAlgorithm>().default("HMAC"),
     headers: p.json<Record<string, string>>(),
     /** Sent with each event in formats that have a place for it. */
     config: p.json<Record<string, unknown>>().nullable(),

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { TlsIdentity } from "../../../src/api/servers/node-server.ts";
+import type { TlsIdentity } from "../../../src/api/servers/server-tls.ts";
 import { makeTemporaryFolder } from "../../support/temporary-folder.ts";
 
 /** A new certificate for localhost and 127.0.0.1, signed by its own key. Throws where the program openssl is not installed. */

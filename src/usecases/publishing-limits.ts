@@ -1,0 +1,126 @@
+import { LRUCache } from "lru-cache";
+import type { RateLimit } from "../domain/rate-limit.ts";
+import { TellwireError } from "../errors.ts";
+import type { Sql } from "../store/sql.ts";
+import type { AccessChannel } from "./access-channel.ts";
+import { createDailyCounts, untilNextDayMs } from "./daily-counts.ts";
+import type { OrganizationLimits } from "./organization-limits.ts";
+import { createUsageSharing } from "./usage-sharing.ts";
+
+/**
+ * Counts the events that organizations publish, and says when there are too many. Deciding costs no statement: what was counted is written
+ * together, about once a second, and what all processes have counted comes back with that.
+ */
+export interface PublishingLimits {
+  /** Reads the limits of these organizations, where they are not in memory. */
+  prepare(organizationIds: Iterable<string>): Promise<void>;
+  /**
+   * Counts the events, all or none of them; returns RATE_LIMITED or QUOTA_EXCEEDED where they are too many. `publishedAt`: when they were, in
+   * milliseconds since the epoch; they belong to that period, so that what waited for us is not held against its publisher. The organization
+   * has to be prepared: one that is not is only counted.
+   */
+  take(organizationId: string, events: number, publishedAt: number): TellwireError | undefined;
+  /** Takes back what was counted, because nothing was published. */
+  giveBack(organizationId: string, events: number, publishedAt: number): void;
+  start(): void;
+  /** Writes what is not written yet. */
+  stop(): Promise<void>;
+}
+
+export interface PublishingLimitsOptions {
+  sql: Sql;
+  channel: Pick<AccessChannel, "publish" | "subscribe">;
+  limits: Pick<OrganizationLimits, "known" | "of">;
+  processId: string;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  onFailure: (error: unknown) => void;
+}
+
+export function createPublishingLimits(options: PublishingLimitsOptions): PublishingLimits {
+  const { limits, now } = options;
+  /** How many events each organization published in each period that somebody asked for last. */
+  const periods = new LRUCache<string, number>({ max: maxPeriods });
+  const addToPeriod = (key: string, events: number): void => void periods.set(key, (periods.get(key) ?? 0) + events);
+  const sharing = createUsageSharing({ ...options, name: "events", onUsed: addToPeriod });
+  const days = createDailyCounts({
+    ...options,
+    isLimited: (organizationId) => typeof limits.known(organizationId)?.eventsPerDay === "number",
+  });
+
+  function count(organizationId: string, events: number, publishedAt: number): void {
+    days.add(organizationId, events);
+    const rate = limits.known(organizationId)?.events;
+    if (rate) {
+      const key = periodKey(organizationId, rate, publishedAt);
+      addToPeriod(key, events);
+      sharing.add(key, events, rate.count / silentShare);
+    }
+  }
+
+  function refusal(organizationId: string, events: number, publishedAt: number): TellwireError | undefined {
+    const held = limits.known(organizationId);
+    if (held?.events) {
+      const published = periods.get(periodKey(organizationId, held.events, publishedAt)) ?? 0;
+      if (published + events > held.events.count) return tooFast(held.events, { events, publishedAt });
+    }
+    if (typeof held?.eventsPerDay === "number" && days.today(organizationId) + events > held.eventsPerDay) {
+      // Another process may have taken back some.
+      days.doubt(organizationId);
+      return tooManyToday(held.eventsPerDay, { events, now: now() });
+    }
+    return undefined;
+  }
+
+  return {
+    async prepare(organizationIds) {
+      const unknown = new Set<string>();
+      for (const organizationId of organizationIds) {
+        if (limits.known(organizationId) === undefined) unknown.add(organizationId);
+      }
+      if (unknown.size > 0) await Promise.all([...unknown].map((organizationId) => limits.of(organizationId)));
+    },
+    take(organizationId, events, publishedAt) {
+      const refused = refusal(organizationId, events, publishedAt);
+      if (refused === undefined) count(organizationId, events, publishedAt);
+      return refused;
+    },
+    giveBack: (organizationId, events, publishedAt) => count(organizationId, -events, publishedAt),
+    start: days.start,
+    async stop() {
+      sharing.stop();
+      await days.stop();
+    },
+  };
+}
+
+const maxPeriods = 50_000;
+/** What a process may count before it tells the others: this part of the limit. */
+const silentShare = 16;
+
+function periodKey(organizationId: string, { periodMs }: RateLimit, time: number): string {
+  return `${organizationId} ${periodMs} ${Math.floor(time / periodMs)}`;
+}
+
+/** So many at once that no time helps are told so, without one. */
+function tooFast({ count, periodMs }: RateLimit, { events, publishedAt }: { events: number; publishedAt: number }) {
+  const limit = `the organization may publish ${count} events in ${periodMs / 1000} s`;
+  const retryAfterMs = periodMs - (publishedAt % periodMs);
+  return new TellwireError(
+    "RATE_LIMITED",
+    events > count ? `${limit}, and these are ${events}: send fewer at once` : `${limit}: send the rest later`,
+    { metadata: { limit: "events" }, ...(events > count ? {} : { retryAfterMs }) },
+  );
+}
+
+function tooManyToday(quota: number, { events, now }: { events: number; now: number }): TellwireError {
+  const limit = `the organization may publish ${quota} events a day (UTC)`;
+  return new TellwireError(
+    "QUOTA_EXCEEDED",
+    `${limit}, and that is used up: wait for the next day, or ask an operator for more (limits.max_events_per_day)`,
+    {
+      metadata: { quota: "events-per-day", limit: String(quota) },
+      ...(events > quota ? {} : { retryAfterMs: untilNextDayMs(now) }),
+    },
+  );
+}

@@ -1,0 +1,161 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { SecretBox } from "../domain/secret-box.ts";
+import { TellwireError } from "../errors.ts";
+import {
+  countOtherwiseSealed,
+  lockAnswers,
+  lockSecrets,
+  type SealedAnswer,
+  type SealedSecret,
+  writeAnswers,
+  writeSecrets,
+} from "../store/sql/sealed-values.ts";
+import type { Sql } from "../store/sql.ts";
+import { sealingContextOf } from "./idempotency.ts";
+
+export interface ReencryptOptions {
+  sql: Sql;
+  secretBox: SecretBox;
+  /** Told of each row that no key opens. */
+  onUnopenable: (row: UnopenableRow) => void;
+  /** Rows in one transaction; left out: 500. */
+  batch?: number;
+}
+
+/** A row that stays as it is, because no key opens it. UUIDs. */
+export type UnopenableRow =
+  | { kind: "secret"; webhookId: string; organizationId: string; header: Uint8Array }
+  | { kind: "answer"; header: Uint8Array };
+
+/** How many rows were sealed anew, or would be. */
+export interface Reencrypted {
+  secrets: number;
+  /** What idempotency keys keep. */
+  answers: number;
+  unopenable: number;
+}
+
+/**
+ * Seals everything with the first key that is not sealed with it, or not in the present form. Each batch is a transaction: what is done stays done,
+ * and another run goes on with the rest. Nobody waits for it longer than a batch takes, and it waits for nobody: processes may use and replace
+ * secrets meanwhile, and several runs share the work. What others had locked is looked at again until nothing is left.
+ */
+export async function reencryptSecrets(options: ReencryptOptions): Promise<Reencrypted> {
+  const { sql, secretBox } = options;
+  const unopenable = new Set<string>();
+  let secrets = 0;
+  let answers = 0;
+  for (let pass = 1; ; pass += 1) {
+    secrets += await reseal(secretTable(secretBox), writing, options, unopenable);
+    answers += await reseal(answerTable(secretBox), writing, options, unopenable);
+    const left = await countOtherwiseSealed(sql, secretBox.header);
+    if (left <= unopenable.size) return { secrets, answers, unopenable: unopenable.size };
+    if (pass === maxPasses) throw new TellwireError("INTERNAL", `${left} rows stay locked by others: run it again`);
+    await delay(pauseMs);
+  }
+}
+
+/** What `reencryptSecrets` would do. Changes nothing. */
+export async function tryReencryption(options: ReencryptOptions): Promise<Reencrypted> {
+  const unopenable = new Set<string>();
+  const secrets = await reseal(secretTable(options.secretBox), forgetting, options, unopenable);
+  const answers = await reseal(answerTable(options.secretBox), forgetting, options, unopenable);
+  return { secrets, answers, unopenable: unopenable.size };
+}
+
+/** Between two passes, in milliseconds. */
+const pauseMs = 50;
+const maxPasses = 200;
+const defaultBatch = 500;
+
+/** What to do with rows that were sealed anew. */
+type Settle = <Row>(table: SealedTable<Row>, transaction: Sql, rows: readonly Row[]) => Promise<void>;
+
+const writing: Settle = (table, transaction, rows) => table.write(transaction, rows);
+const forgetting: Settle = () => Promise.resolve();
+
+/** Walks once over a table. Returns how many rows were sealed anew; adds those that cannot be opened to `unopenable`, and tells of each once. */
+async function reseal<Row>(
+  table: SealedTable<Row>,
+  settle: Settle,
+  { sql, onUnopenable, batch = defaultBatch }: ReencryptOptions,
+  unopenable: Set<string>,
+): Promise<number> {
+  let count = 0;
+  for (let after: Row | undefined, isEnd = false; !isEnd; ) {
+    const from = after;
+    const outcomes = await sql.transaction(async (transaction) => {
+      const locked = await table.lock(transaction, from, batch);
+      const tried = locked.map((row) => ({ row, resealed: tryTo(() => table.reseal(row)) }));
+      const resealed = tried.flatMap(({ resealed: row }) => row ?? []);
+      await settle(table, transaction, resealed);
+      count += resealed.length;
+      return tried;
+    });
+    for (const { row, resealed } of outcomes) {
+      if (resealed !== undefined || unopenable.has(table.idOf(row))) continue;
+      unopenable.add(table.idOf(row));
+      onUnopenable(table.describe(row));
+    }
+    after = outcomes.at(-1)?.row;
+    isEnd = outcomes.length < batch;
+  }
+  return count;
+}
+
+/** Undefined where no key opens it. */
+function tryTo<Result>(open: () => Result): Result | undefined {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof TellwireError && error.reason === "SECRETS_KEY_MISMATCH") return undefined;
+    throw error;
+  }
+}
+
+/** A table with sealed values. */
+interface SealedTable<Row> {
+  /** The rows that are to be sealed anew, behind the one that is named. */
+  lock(transaction: Sql, after: Row | undefined, limit: number): Promise<Row[]>;
+  /** Throws SECRETS_KEY_MISMATCH. */
+  reseal(row: Row): Row;
+  write(transaction: Sql, rows: readonly Row[]): Promise<void>;
+  idOf(row: Row): string;
+  describe(row: Row): UnopenableRow;
+}
+
+function secretTable({ header, reseal: resealed }: SecretBox): SealedTable<SealedSecret> {
+  return {
+    lock: (transaction, after, limit) => lockSecrets(transaction, { after: after?.id ?? lowestUuid, header, limit }),
+    reseal: (row) => ({ ...row, sealed: resealed(row.sealed, row.webhookId) }),
+    write: writeSecrets,
+    idOf: ({ id }) => id,
+    describe: ({ webhookId, organizationId, sealed }) => ({
+      kind: "secret",
+      webhookId,
+      organizationId,
+      header: sealed,
+    }),
+  };
+}
+
+const lowestUuid = "00000000-0000-0000-0000-000000000000";
+
+function answerTable({ header, reseal: resealed }: SecretBox): SealedTable<SealedAnswer> {
+  return {
+    lock: (transaction, after, limit) =>
+      lockAnswers(transaction, { after: { scope: after?.scope ?? "", key: after?.key ?? "" }, header, limit }),
+    reseal(row) {
+      const context = sealingContextOf(row);
+      const { fingerprint, answer } = row;
+      return {
+        ...row,
+        fingerprint: resealed(fingerprint, context),
+        answer: answer === null ? null : resealed(answer, context),
+      };
+    },
+    write: writeAnswers,
+    idOf: ({ scope, key }) => `${scope}\n${key}`,
+    describe: ({ fingerprint }) => ({ kind: "answer", header: fingerprint }),
+  };
+}

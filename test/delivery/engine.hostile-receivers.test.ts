@@ -1,0 +1,101 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { encodeEventMessage } from "../../src/broker/event-message.ts";
+import { openPostgresBroker } from "../../src/broker/postgres.ts";
+import { type Database, openPostgres } from "../../src/store/database.ts";
+import {
+  addOrganization,
+  addWebhook,
+  attemptsOf,
+  createTestEngine,
+  deliveriesOf,
+  newEvent,
+} from "../support/engine.ts";
+import { startHostileReceivers } from "../support/hostile-receivers.ts";
+import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { startReceiver } from "../support/receiver.ts";
+import { silentBrokerLog } from "../support/silent-broker-log.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+let testDatabase: TestDatabase;
+let database: Database;
+
+beforeAll(async () => {
+  testDatabase = await createTestDatabase();
+  database = await openPostgres(testDatabase.url, { maxConnections: 16 });
+});
+afterAll(async () => {
+  await database.close();
+  await testDatabase.drop();
+});
+
+/** Megabytes that objects and buffers take, after what nobody needs is gone. */
+function memoryInUse(): number {
+  collectGarbage();
+  const { heapUsed, external } = process.memoryUsage();
+  return (heapUsed + external) / 1024 / 1024;
+}
+
+test("beside all hostile receivers at once, a healthy webhook's deliveries go on, and the memory stays bounded", async () => {
+  const broker = await openPostgresBroker(database.sql, { log: silentBrokerLog });
+  const hostile = await startHostileReceivers();
+  const healthy = await startReceiver();
+  const { engine, failures, stop } = createTestEngine({ database, broker, limits: { budgetMs: 500 } });
+  const [hostileOrganization, organization] = [await addOrganization(database), await addOrganization(database)];
+  const retry = { retryDelaysMs: [100, 200, 400, 800, 1600], timeoutMs: 1_500 };
+  const bad = await Promise.all(
+    hostile.receivers.flatMap(({ url }) =>
+      Array.from({ length: 2 }, () => addWebhook(database, hostileOrganization, { url, ...retry })),
+    ),
+  );
+  const { webhook } = await addWebhook(database, organization, { url: healthy.url });
+  await engine.start();
+  const publish = (organizationId: string, count: number) =>
+    broker.publish(
+      Array.from({ length: count }, () => {
+        const dataJson = `{"at":${Date.now()},"text":"${"x".repeat(2_000)}"}`;
+        return encodeEventMessage(newEvent(organizationId, { dataJson }));
+      }),
+    );
+
+  await publish(hostileOrganization, 4);
+  await waitFor(() => hostile.receivers.every(({ misbehaviour }) => hostile.connections(misbehaviour) > 0), {
+    what: "a request to each hostile receiver",
+  });
+  const before = memoryInUse();
+  for (let round = 1; round <= 10; round += 1) {
+    await publish(hostileOrganization, 1);
+    await publish(organization, 20);
+    await waitFor(() => healthy.requests.length >= round * 20, { timeoutMs: 15_000, what: "the healthy deliveries" });
+  }
+  const delays = healthy.requests.map(({ body, receivedAt }) => receivedAt - JSON.parse(body).data.at);
+  expect(Math.max(...delays)).toBeLessThan(5_000);
+  expect(memoryInUse() - before).toBeLessThan(64);
+
+  await waitFor(
+    async () => {
+      const deliveries = await deliveriesOf(database, webhook.id);
+      return deliveries.length === 200 && deliveries.every(({ status }) => status === "DELIVERED");
+    },
+    { what: "all healthy deliveries on record" },
+  );
+  expect(failures).toEqual([]);
+  await stop();
+
+  // What a hostile receiver did is on record as its own attempts; one that answers a 2xx and misbehaves afterwards has received.
+  for (const { webhook: each } of bad) {
+    const deliveries = await deliveriesOf(database, each.id);
+    expect(deliveries.length, each.url).toBeGreaterThan(0);
+    for (const { id } of deliveries.slice(0, 3)) {
+      for (const attempt of await attemptsOf(database, id)) {
+        expect(attempt.responseBody.length).toBeLessThanOrEqual(16_384);
+        expect(attempt.latencyMs).toBeLessThan(retry.timeoutMs + 1_000);
+      }
+    }
+  }
+  await Promise.all([hostile.close(), healthy.close(), broker.close()]);
+}, 90_000);
