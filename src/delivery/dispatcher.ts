@@ -44,11 +44,6 @@ export interface DispatcherOptions {
   repeatSettlingMs: number;
   /** Says which events are too many. Left out: none is. */
   admission?: EventAdmission;
-  /**
-   * The same where the event was published again after it was received: its first message is with somebody who has not acknowledged it, or will come
-   * again. So this one can wait for longer than a database may be away, and than the broker waits for whoever has the first one.
-   */
-  repeatSettlingMs: number;
   /** How often the broker is told that messages are still in work. */
   workingIntervalMs?: number;
   onReceived: (events: number) => void;
