@@ -145,25 +145,12 @@ async function checkSecretsFit(
   }
 }
 
-<<<<<<< HEAD
 /** A private key's text is a text, which some formats would take for a secret that a receiver shares. */
 function otherAlgorithm(key: KeyObject, publicKey: Uint8Array | null): string | undefined {
   const algorithm: SigningAlgorithm = publicKey === null ? "HMAC" : "ED25519";
   return algorithmOf(key) === algorithm ? undefined : `is one for ${algorithm}`;
 }
 
-||||||| merged common ancestors
-<<<<<<<<< Temporary merge branch 1
-/** A private key's text is a text, which some formats would take for a secret that a receiver shares. */
-function otherAlgorithm(key: KeyObject, publicKey: Uint8Array | null): string | undefined {
-  const algorithm: SigningAlgorithm = publicKey === null ? "HMAC" : "ED25519";
-  return algorithmOf(key) === algorithm ? undefined : `is one for ${algorithm}`;
-}
-
-||||||||| dab4563
-=========
-=======
->>>>>>> a86127f389801a077df0cb9025dc4aa91e385029
 /** A header that is sent back as an answer showed it keeps its value. */
 function withStoredValues(patch: Partial<WebhookFields>, before: WebhookFields): Partial<WebhookFields> {
   if (patch.headers === undefined) return patch;
@@ -184,17 +171,6 @@ function checkSecretsStayWithTheirReceiver(patch: Partial<WebhookFields>, before
   if (violations.length > 0) throw invalidFields(...violations);
 }
 
-<<<<<<< HEAD
-||||||| merged common ancestors
->>>>>>>>> Temporary merge branch 2
-=======
-/** A private key's text is a text, which some formats would take for a secret that a receiver shares. */
-function otherAlgorithm(key: KeyObject, publicKey: Uint8Array | null): string | undefined {
-  const algorithm: SigningAlgorithm = publicKey === null ? "HMAC" : "ED25519";
-  return algorithmOf(key) === algorithm ? undefined : `is one for ${algorithm}`;
-}
-
->>>>>>> a86127f389801a077df0cb9025dc4aa91e385029
 /** Sending back the method that a webhook has already is no act of vouching. */
 function withoutKept(patch: Partial<WebhookFields>, before: WebhookFields): Partial<WebhookFields> {
   if (patch.verificationMethod !== before.verificationMethod) return patch;

@@ -115,23 +115,8 @@ async function run(
   }
   limitRequest(universal, handler, request, response, options);
   try {
-<<<<<<< HEAD
-    const answer = await withoutRepeatedValues(await blameSenderOfUnary(await handler(universal)));
-    await universalResponseToNodeResponse(withReadableMessage(blameSender(answer)), response);
-||||||| merged common ancestors
-<<<<<<<<< Temporary merge branch 1
-    const answer = await withoutRepeatedValues(await handler(universal));
-    await universalResponseToNodeResponse(withReadableMessage(answer), response);
-||||||||| dab4563
-    await universalResponseToNodeResponse(withReadableMessage(await handler(universal)), response);
-=========
-    const answer = await blameSenderOfUnary(await handler(universal));
-    await universalResponseToNodeResponse(withReadableMessage(blameSender(answer)), response);
->>>>>>>>> Temporary merge branch 2
-=======
     const answer = blameSender(await blameSenderOfUnary(await handler(universal)));
     await universalResponseToNodeResponse(withReadableMessage(await withoutRepeatedValues(answer)), response);
->>>>>>> a86127f389801a077df0cb9025dc4aa91e385029
   } catch (error) {
     const rpc = `${handler.service.typeName}/${handler.method.name}`;
     if (isClientGone(error) || ConnectError.from(error).code === Code.Aborted) {
