@@ -23,7 +23,7 @@ export interface Recorder {
    */
   record(outcome: Outcome, onRecorded: (refusal?: unknown) => void): void;
   /**
-   * Whether the database does not take outcomes at the moment: it refuses them, or has not answered for a second, or they come faster than it takes
+   * Whether the database does not take outcomes at the moment: it refuses them, or has not answered for two seconds, or they come faster than it takes
    * them. What is sent now would fill the memory, and be sent again if this process ends.
    */
   isFailing(): boolean;
@@ -149,8 +149,8 @@ interface Pending {
 /** As long as fewer wait, one larger batch later costs the database less than another one beside it. */
 const enoughToOverlap = 100;
 
-/** Many times what a commit takes, and far less than the time after which the database counts as lost. */
-const silenceMs = 1_000;
+/** Longer than a disk stalls now and then, and far shorter than the time after which the database counts as lost. */
+const silenceMs = 2_000;
 /** Some seconds of work: each may hold a response of 16 KiB. */
 const maxAttempts = 20_000;
 
