@@ -11,11 +11,10 @@ export interface Broker {
    */
   publish(messages: readonly OutgoingMessage[]): Promise<void>;
   /**
-   * A sequence up to which every message is acknowledged, and no message will come any more: what an event with a smaller or equal sequence
-   * causes is recorded. As of after the call, however many call: the next request to the broker answers all of them. Smaller than before only
-   * where the broker lost its messages and began anew. Throws BROKER_UNAVAILABLE.
+   * Up to which of its messages everything is recorded. As of after the call, however many call: the next request to the broker answers all of
+   * them. Throws BROKER_UNAVAILABLE.
    */
-  recordedThrough(): Promise<number>;
+  recordedThrough(): Promise<RecordedMark>;
   /**
    * Starts a consumer. `handle` gets messages in batches of 1 to `maxBatch`, as they come, and no more than `maxUnacknowledged` of this
    * consumer are unacknowledged at a time. The consumer outlives every outage of the broker. Consumers, here and in other processes, share
@@ -31,6 +30,17 @@ export interface Broker {
   ping(): Promise<void>;
   /** Stops the consumers, sends the acknowledgements that wait, and lets go of the broker. Later acknowledgements go nowhere. */
   close(): Promise<void>;
+}
+
+/** How far the messages of a broker are recorded, in sequences. */
+export interface RecordedMark {
+  /**
+   * Every message up to it is acknowledged, and no message will come any more: what an event with a smaller or equal sequence causes is recorded.
+   * Smaller than before where the broker forgot some acknowledgements in a crash: what was recorded is recorded still.
+   */
+  through: number;
+  /** At least that of every message that the broker took. Smaller than a mark of before only where the broker lost its messages and began anew. */
+  last: number;
 }
 
 /** `tellwire.events.<organization>.<event type>` with the headers that event-message.ts reads; the body is the event's data as JSON. */

@@ -6,6 +6,7 @@ import {
   type Broker,
   type Consumer,
   type OutgoingMessage,
+  type RecordedMark,
   recordedThroughIntervalMs,
   rejectRetryMs,
 } from "./broker.ts";
@@ -193,19 +194,19 @@ function chainsOf(messages: readonly PreparedMessage[]): PreparedMessage[][] {
 
 /**
  * The consumer's floor: where nothing is unacknowledged, it is the last message that was handed out. What was removed from the front of the
- * stream comes no more either, and the floor may stay before it.
+ * stream comes no more either, and the floor may stay before it. A server that was killed may come back with an earlier floor: it writes it down now and then.
  */
 async function readRecordedThrough(
   nats: NatsConnection,
   { stream, consumer }: Topology,
   timeoutMs: number,
-): Promise<number> {
+): Promise<RecordedMark> {
   const manager = await jetstreamManager(nats, { timeout: timeoutMs, checkAPI: false });
   const [{ ack_floor }, { state }] = await Promise.all([
     manager.consumers.info(stream, consumer),
     manager.streams.info(stream),
   ]);
-  return Math.max(ack_floor.stream_seq, state.first_seq - 1);
+  return { through: Math.max(ack_floor.stream_seq, state.first_seq - 1), last: state.last_seq };
 }
 
 /** Does the work for all items, some at a time. Throws the first error when the work that was under way has ended. */

@@ -29,6 +29,8 @@ interface ClaimedRow {
 
 const firstRetryMs = 100;
 const maxRetryMs = 5_000;
+/** Within this time after an outage, whoever has messages in work says so: settlements are tried again every five seconds. */
+const settlingMs = 7_000;
 
 /** Claims messages for as long as nobody stops it, over every outage of the database. */
 export function startPostgresConsumer(
@@ -44,6 +46,10 @@ export function startPostgresConsumer(
   const freeRoom = createFreeRoom(least);
   let stopped = false;
   let retryMs = 0;
+  /** Since when the database has not answered, as `performance.now()` counts. */
+  let awaySince: number | undefined;
+  /** Until then others may not have said that messages are still in work: those are left to them. */
+  let settlingUntil = 0;
 
   const free = (): number => maxUnacknowledged - unacknowledged.size;
   const run = async (): Promise<void> => {
@@ -66,11 +72,18 @@ export function startPostgresConsumer(
   };
   /** Undefined where the database does not answer. */
   const claim = async (limit: number): Promise<ClaimedRow[] | undefined> => {
+    const now = performance.now();
+    // By then nobody could postpone what becomes visible.
+    if (awaySince !== undefined && now - awaySince > ackWaitMs / 6) {
+      settlingUntil = now + settlingMs;
+    }
     try {
-      const rows = await sql.query<ClaimedRow>(claimMessages, [limit, ackWaitMs]);
+      const rows = await sql.query<ClaimedRow>(claimMessages, [limit, ackWaitMs, now < settlingUntil]);
       retryMs = 0;
+      awaySince = undefined;
       return rows;
     } catch (error) {
+      awaySince ??= now;
       retryMs = Math.min(maxRetryMs, retryMs === 0 ? firstRetryMs : retryMs * 2);
       log("warn", "messages could not be claimed; trying again", { error, retryMs });
       return undefined;

@@ -30,7 +30,8 @@ const maxRetryMs = 5_000;
 /** Writes again until the database takes it. `onGivenBack` is called when messages are there to be claimed again. */
 export function createSettlements(sql: Sql, options: { log: BrokerLog; onGivenBack: () => void }): Settlements {
   let acknowledged: number[] = [];
-  let postponed: Postponed[] = [];
+  /** By sequence: of a message that is postponed twice, the later word counts. */
+  let postponed = new Map<number, Postponed>();
   let isGivenBack = false;
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> | undefined;
@@ -41,7 +42,7 @@ export function createSettlements(sql: Sql, options: { log: BrokerLog; onGivenBa
     if (closed || writing !== undefined) {
       return;
     }
-    if (retryMs === 0 && acknowledged.length + postponed.length >= maxWaiting) {
+    if (retryMs === 0 && acknowledged.length + postponed.size >= maxWaiting) {
       start();
     } else {
       timer ??= setTimeout(start, Math.max(collectMs, retryMs));
@@ -52,7 +53,7 @@ export function createSettlements(sql: Sql, options: { log: BrokerLog; onGivenBa
     timer = undefined;
     writing = write().finally(() => {
       writing = undefined;
-      if (acknowledged.length + postponed.length > 0) {
+      if (acknowledged.length + postponed.size > 0) {
         schedule();
       }
     });
@@ -62,14 +63,14 @@ export function createSettlements(sql: Sql, options: { log: BrokerLog; onGivenBa
     const postponing = postponed;
     const giving = isGivenBack;
     acknowledged = [];
-    postponed = [];
+    postponed = new Map();
     isGivenBack = false;
     try {
       if (acknowledging.length > 0) {
         await sql.query(acknowledgeMessages, [acknowledging]);
       }
-      if (postponing.length > 0) {
-        await sql.query(postponeMessages, postponedParameters(postponing));
+      if (postponing.size > 0) {
+        await sql.query(postponeMessages, postponedParameters([...postponing.values()]));
       }
       if (giving) {
         options.onGivenBack();
@@ -77,7 +78,7 @@ export function createSettlements(sql: Sql, options: { log: BrokerLog; onGivenBa
       retryMs = 0;
     } catch (error) {
       acknowledged = acknowledging.concat(acknowledged);
-      postponed = postponing.concat(postponed);
+      postponed = new Map([...postponing, ...postponed]);
       isGivenBack ||= giving;
       retryMs = Math.min(maxRetryMs, retryMs === 0 ? firstRetryMs : retryMs * 2);
       options.log("warn", "acknowledgements could not be written; trying again", { error, retryMs });
@@ -86,7 +87,7 @@ export function createSettlements(sql: Sql, options: { log: BrokerLog; onGivenBa
 
   const postpone = (sequence: number, deliveryCount: number, delayMs: number): void => {
     if (!closed) {
-      postponed.push({ sequence, deliveryCount, dueAt: performance.now() + Math.max(0, Math.ceil(delayMs)) });
+      postponed.set(sequence, { sequence, deliveryCount, dueAt: performance.now() + Math.max(0, Math.ceil(delayMs)) });
       schedule();
     }
   };
@@ -107,17 +108,15 @@ export function createSettlements(sql: Sql, options: { log: BrokerLog; onGivenBa
       closed = true;
       clearTimeout(timer);
       await writing;
-      if (acknowledged.length + postponed.length > 0) {
+      if (acknowledged.length + postponed.size > 0) {
         await write();
       }
     },
   };
 }
 
-/** Of a message that is postponed twice, the later word counts. */
-function postponedParameters(postponed: readonly Postponed[]): [number[], number[], number[]] {
+function postponedParameters(messages: readonly Postponed[]): [number[], number[], number[]] {
   const now = performance.now();
-  const messages = [...new Map(postponed.map((message) => [message.sequence, message])).values()];
   return [
     messages.map(({ sequence }) => sequence),
     messages.map(({ deliveryCount }) => deliveryCount),

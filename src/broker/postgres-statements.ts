@@ -35,7 +35,7 @@ export const publishMessages: Statement = {
 };
 
 /**
- * $1 how many at most, $2 for how many milliseconds nobody else gets them.
+ * $1 how many at most, $2 for how many milliseconds nobody else gets them, $3 whether only those that nobody was given before.
  * Index broker_message_visible from its start: the cost is that of the rows taken, however many wait. Ordered by the time at which messages
  * became visible, which is that of publishing for those that were never handed out. Rows that others are taking are skipped, not waited for.
  */
@@ -47,7 +47,7 @@ export const claimMessages: Statement = {
     where message.sequence = any (array(
       select sequence
       from broker_message
-      where visible_at <= now()
+      where visible_at <= now() and (delivery_count = 0 or not $3::boolean)
       order by visible_at, sequence
       limit $1
       for update skip locked

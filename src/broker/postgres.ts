@@ -4,6 +4,7 @@ import {
   ackWaitMs,
   type Broker,
   type BrokerLog,
+  type RecordedMark,
   recordedThroughIntervalMs,
   rejectedMaxAgeMs,
   rejectRetryMs,
@@ -111,10 +112,11 @@ export async function openPostgresBroker(sql: Sql, options: PostgresBrokerOption
 }
 
 /** Two statements, so that the second one sees what was being published at the time of the first. */
-async function readRecordedThrough(sql: Sql): Promise<number> {
+async function readRecordedThrough(sql: Sql): Promise<RecordedMark> {
   const [last] = await sql.query<{ sequence: number }>(lastPublished, []);
   const [first] = await sql.query<{ sequence: number | null }>(firstWaiting, []);
-  return Math.min(last?.sequence ?? 0, (first?.sequence ?? Number.POSITIVE_INFINITY) - 1);
+  const lastSequence = last?.sequence ?? 0;
+  return { through: Math.min(lastSequence, (first?.sequence ?? Number.POSITIVE_INFINITY) - 1), last: lastSequence };
 }
 
 const cleaningIntervalMs = 60 * 60 * 1000;

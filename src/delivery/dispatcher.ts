@@ -39,6 +39,11 @@ export interface DispatcherOptions {
   settlingMs: number;
   /** Says which events are too many. Left out: none is. */
   admission?: EventAdmission;
+  /**
+   * The same where the event was published again after it was received: its first message is with somebody who has not acknowledged it, or will come
+   * again. So this one can wait for longer than a database may be away, and than the broker waits for whoever has the first one.
+   */
+  repeatSettlingMs: number;
   /** How often the broker is told that messages are still in work. */
   workingIntervalMs?: number;
   onReceived: (events: number) => void;
@@ -230,8 +235,10 @@ async function startKnown(context: Context, again: readonly ReceivedEvent[], sin
     const event = received.get(key);
     if (event !== undefined) {
       received.delete(key);
+      const isRepeat = event.messages.every(({ publishedAt }) => publishedAt.getTime() > receivedAt);
+      const settlingMs = isRepeat ? context.repeatSettlingMs : context.settlingMs;
       // Of another process's clock, which may be ahead.
-      const isSettling = Math.abs(now - receivedAt) < context.settlingMs;
+      const isSettling = Math.abs(now - receivedAt) < settlingMs;
       standings.set(event.key, { receivedAt, before: { recorded: deliveryIds, isSettling } });
       events.push({ ...event, record });
     }
@@ -251,7 +258,8 @@ async function start(
   const { organizations, failure } = await organizationsOf(context, events);
   const unread: IncomingMessage[] = [];
   const pacer = createPacer(maxBlockingMs);
-  for (const event of events) {
+  const crowded: ReceivedEvent[] = [];
+  const startOne = async (event: ReceivedEvent): Promise<void> => {
     const { record, messages } = event;
     const onEnd = (started: Started) => settle(context, messages, started);
     const organization = organizations.get(record.organizationId);
@@ -267,6 +275,17 @@ async function start(
     if (pacer.isDue()) {
       await pacer.pause();
     }
+  };
+  for (const event of events) {
+    if (context.fastPath.hasRoom(event.record.organizationId)) {
+      await startOne(event);
+    } else {
+      // It will wait for room; what has some goes first.
+      crowded.push(event);
+    }
+  }
+  for (const event of crowded) {
+    await startOne(event);
   }
   if (failure !== undefined && unread.length > 0) {
     giveBack(context, unread, failure.error);

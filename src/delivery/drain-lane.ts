@@ -1,6 +1,7 @@
 import type { Broker } from "../broker/broker.ts";
 import { nextAllowedAt, rateTimeAfter } from "../domain/rate-limit.ts";
 import { type DueDelivery, dueDeliveries } from "../store/sql/lanes.ts";
+import { endTurns } from "../store/sql/turns.ts";
 import type { Sql } from "../store/sql.ts";
 import type { Endpoint, Endpoints } from "./endpoints.ts";
 import { attemptDue } from "./lane-attempt.ts";
@@ -32,6 +33,8 @@ export interface HeldLane {
   /** Who holds it, and since which claim. */
   owner: string;
   fence: number;
+  /** Until when a process that did not give it back may have begun requests, in milliseconds since the epoch; null: there was none. */
+  leftAt: number | null;
   /** Whether ordered deliveries waited in it when it was claimed. */
   hasOrdered: boolean;
   /** Whether a request may still begin: nobody wants us to stop, and the lease has certainly not run out. */
@@ -48,7 +51,7 @@ export interface LaneDrain {
    * need not be looked at (milliseconds since the epoch; 0: no bound).
    */
   run(): Promise<number>;
-  /** The webhook was changed, or no request may begin any more. */
+  /** The webhook was changed, a delivery of it cancelled, or no request may begin any more. */
   look(): void;
   /** Ordered deliveries were recorded: it may be the turn of some. */
   lookAtTurns(): void;
@@ -70,6 +73,9 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
   let pauseMs = pollIntervalMs;
   let subscription: Subscription | undefined;
   let failure: unknown;
+  /** Ordered deliveries may wait, and the webhook asks for no order any more. */
+  let isOrderToEnd = lane.hasOrdered;
+  let { leftAt } = lane;
   const turns = createOrderedTurns({
     sql: options.sql,
     broker: options.broker,
@@ -191,9 +197,26 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
     return ready.length === 0 && endpoints.mayStart(endpoint) && now() - askedAt >= pauseMs;
   };
 
+  /** Whoever was killed with the lane may have begun a request as the last thing. */
+  const countLeft = (): void => {
+    if (leftAt !== null && subscription?.rateLimit) {
+      endpoint.rateTime = rateTimeAfter(subscription.rateLimit, endpoint.rateTime, leftAt);
+      leftAt = null;
+    }
+  };
+
+  /** Some of what waits for its turn is due, where the webhook asks for no order any more. */
+  const endOrder = async ({ ordering }: Subscription): Promise<void> => {
+    if (isOrderToEnd && ordering === "NONE") {
+      isOrderToEnd = (await endTurns(options.sql, lane.webhookId)) > 0;
+      isAll &&= !isOrderToEnd;
+    }
+  };
+
   /** One round of the work. Returns whether there may be more to do. */
   const proceed = async (): Promise<boolean> => {
     subscription ??= await activeSubscription(options.subscriptions, lane);
+    countLeft();
     if (subscription === undefined || isOpen(endpoint, now()) || restMs() > maxHeldRestMs) {
       return false;
     }
@@ -202,6 +225,7 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
     if (isOrdered) {
       turns.look();
     }
+    await endOrder(subscription);
     const isAsked = isToAsk();
     if (isAsked) {
       await ask();
@@ -252,6 +276,9 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
     },
     look() {
       subscription = undefined;
+      // Read under what held before the change: some of it may have been cancelled.
+      ready = [];
+      isAll = false;
       waker.wake();
     },
     lookAtTurns: () => waker.wake(),

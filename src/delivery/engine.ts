@@ -62,6 +62,8 @@ export interface EngineLimits {
   maxSlow: number;
   /** From when on a request is one that takes long. */
   slowMs: number;
+  /** Deliveries in memory that are not recorded yet. */
+  maxUnderWay: number;
   /** Deliveries that wait in memory for their turn. */
   maxWaiting: number;
   budgetMs: number;
@@ -80,6 +82,7 @@ const defaultLimits: EngineLimits = {
   maxInFlight: 1_024,
   maxSlow: 4_096,
   slowMs: 250,
+  maxUnderWay: 30_000,
   maxWaiting: 10_000,
   // Far below the broker's patience, so that a slow receiver never causes a message to be delivered again.
   budgetMs: Math.min(2_000, ackWaitMs / 4),
@@ -193,6 +196,7 @@ export function createEngine(options: EngineOptions): Engine {
     endpoints,
     slots: createRequestSlots(slotOptions),
     now,
+    maxUnderWay: limits.maxUnderWay,
     maxWaiting: limits.maxWaiting,
     budgetMs: limits.budgetMs,
     parkMs: limits.parkMs,
@@ -221,6 +225,7 @@ export function createEngine(options: EngineOptions): Engine {
     subscriptions.invalidate(organizationId);
     lanes.webhooksChanged(organizationId);
   };
+  const settlingMs = limits.budgetMs + recordingMarginMs;
   let changesHeard = (): Promise<void> => Promise.resolve();
   const dispatcher = createDispatcher({
     broker,
@@ -231,7 +236,8 @@ export function createEngine(options: EngineOptions): Engine {
     maxPayloadBytes: options.maxPayloadBytes,
     subjectPrefix: options.subjectPrefix ?? defaultSubjectPrefix,
     now,
-    settlingMs: limits.budgetMs + recordingMarginMs,
+    settlingMs,
+    repeatSettlingMs: ackWaitMs + settlingMs,
     ...(options.admission === undefined ? {} : { admission: options.admission }),
     onReceived: observer.received,
     onRejected: observer.rejected,
@@ -259,7 +265,8 @@ export function createEngine(options: EngineOptions): Engine {
         listeningToWebhooks,
         await sql.listen(
           "tellwire_lanes",
-          () => lanes.wake(),
+          // Empty where a lane is due, else the webhook of which a delivery was cancelled.
+          (webhookId) => (webhookId === "" ? lanes.wake() : lanes.deliveryCancelled(webhookId)),
           () => lanes.wake(),
         ),
         await sql.listen(breakerChannel, hearOfBreaker, endpoints.doubt),

@@ -11,6 +11,8 @@ import { createWaitingRoom } from "./waiting-room.ts";
  * deliveries of others. What must keep an order or a rate, and what is for a receiver in trouble, goes to the lane straight away.
  */
 export interface FastPath {
+  /** Whether one more delivery of the organization has room in memory: what has none is to be held back, and not given to `deliver`. */
+  hasRoom(organizationId: string): boolean;
   /** Calls back once: when the delivery is recorded, finished or scheduled in its lane, or with the failure for which it is not. */
   deliver(task: AttemptTask, onRecorded: (failure?: unknown) => void): void;
   /** The webhook's lane has run empty: its receiver gets requests at once again. */
@@ -29,6 +31,8 @@ export interface FastPathOptions {
   endpoints: Endpoints;
   slots: RequestSlots;
   now: () => number;
+  /** How many deliveries may be in memory until they are recorded, in all. */
+  maxUnderWay: number;
   /** How many deliveries may wait in memory for their turn, in all. */
   maxWaiting: number;
   /** How long an event waits for a receiver before the delivery is handed to its lane. */
@@ -43,15 +47,22 @@ export function createFastPath(options: FastPathOptions): FastPath {
   const underWay = createSlotMap<Run>();
   /** Of webhooks with something that waits. */
   const queues = new Map<string, Queue>();
+  const memory = createWaitingRoom(options.maxUnderWay);
   const room = createWaitingRoom(options.maxWaiting);
   let draining = false;
+
+  const forgetRun = ({ task }: Run): void => {
+    if (underWay.delete(task.deliveryId)) {
+      memory.leave(task.subscription.organizationId);
+    }
+  };
 
   /** Until a delivery is recorded it counts as under way: a second message of its event must not send it again. */
   const record = (run: Run, outcome: Outcome): void => {
     recorder.record(outcome, (refusal) => {
-      run.onRecorded(refusal);
+      tellOnce(run, refusal);
       if (run.state !== "in flight") {
-        underWay.delete(run.task.deliveryId);
+        forgetRun(run);
       }
     });
   };
@@ -74,8 +85,8 @@ export function createFastPath(options: FastPathOptions): FastPath {
       record(run, outcome);
     } catch (error) {
       run.state = "attempted";
-      run.onRecorded(error);
-      underWay.delete(run.task.deliveryId);
+      tellOnce(run, error);
+      forgetRun(run);
     }
     endpoints.finish(endpoint, outcome?.attempt, "fast path");
     slots.end(slot);
@@ -186,11 +197,13 @@ export function createFastPath(options: FastPathOptions): FastPath {
     !(endpoint.limit.value < 2 && slots.hasManySlow());
 
   return {
+    hasRoom: memory.hasPlace,
     deliver(task, onRecorded) {
       const begunAt = now();
       const run: Run = { task, begunAt, sentAt: 0, state: "waiting", handedOver: false, onRecorded };
       const { webhookId, organizationId } = task.subscription;
       underWay.set(task.deliveryId, run);
+      memory.enter(organizationId);
       const endpoint = endpoints.of(webhookId);
       if (!isForMemory(task, endpoint, begunAt)) {
         handOver(run, begunAt);
@@ -238,7 +251,15 @@ interface Run {
   sentAt: number;
   state: "waiting" | "in flight" | "attempted";
   handedOver: boolean;
-  onRecorded: (failure?: unknown) => void;
+  /** Undefined when it was called. */
+  onRecorded: ((failure?: unknown) => void) | undefined;
+}
+
+/** What is recorded of a delivery that was handed over before, such as its late outcome, counts for no other delivery of its event. */
+function tellOnce(run: Run, failure: unknown): void {
+  const tell = run.onRecorded;
+  run.onRecorded = undefined;
+  tell?.(failure);
 }
 
 const sweepIntervalMs = 100;

@@ -14,6 +14,8 @@ export interface LaneWorker {
   wake(dueAt?: number): void;
   /** Ordered deliveries of these webhooks were recorded in this process. */
   lookAtTurns(webhookIds: Iterable<string>): void;
+  /** A delivery of this webhook was cancelled: what was read of its lane before is read again. */
+  deliveryCancelled(webhookId: string): void;
   /** Webhooks of the organization, or of any (undefined), were changed: what is held is sent as they are now. */
   webhooksChanged(organizationId: string | undefined): void;
   /** Claims no more, lets attempts under way finish within the time, and gives the lanes back. */
@@ -163,6 +165,7 @@ export function createLaneWorker(options: LaneWorkerOptions): LaneWorker {
         held.get(webhookId)?.drain?.lookAtTurns();
       }
     },
+    deliveryCancelled: (webhookId) => held.get(webhookId)?.drain?.look(),
     webhooksChanged(organizationId) {
       for (const state of held.values()) {
         if (organizationId === undefined || organizationId === state.organizationId) {
@@ -256,6 +259,7 @@ async function workOn(
         organizationId,
         owner: options.owner,
         fence: lane.fence,
+        leftAt: lane.leftAt,
         hasOrdered: lane.hasOrdered,
         mayBegin,
         onProgress,

@@ -89,13 +89,13 @@ export function createMakeAttempt(options: MakeAttemptOptions): MakeAttempt {
   };
 }
 
-/** An attempt that failed before any request. */
+/** An attempt that failed before any request: there is no key to sign it with. */
 function notSent(problem: string, now: number): AttemptOutcome {
   return {
     startedAt: new Date(now),
     latencyMs: 0,
     statusCode: 0,
-    error: "ADDRESS_REFUSED",
+    error: "SECRET_UNUSABLE",
     errorMessage: problem,
     responseBody: Buffer.alloc(0),
     verdict: "failed",

@@ -38,7 +38,7 @@ export function createOrderedTurns({ sql, broker, now, lane, onDue, onFailure }:
   };
 
   const advance = async (): Promise<TurnsFound> => {
-    const { isNew, isWaiting } = await advanceTurns(sql, { ...lane, through: await broker.recordedThrough() });
+    const { isNew, isWaiting } = await advanceTurns(sql, { ...lane, ...(await broker.recordedThrough()) });
     if (isNew) {
       onDue();
       return "due";

@@ -22,7 +22,10 @@ export interface Recorder {
    * away, it waits: nothing is given up.
    */
   record(outcome: Outcome, onRecorded: (refusal?: unknown) => void): void;
-  /** Whether the database does not take outcomes at the moment: what is sent now is sent again if this process ends. */
+  /**
+   * Whether the database does not take outcomes at the moment: it refuses them, or has not answered for a second, or they come faster than it takes
+   * them. What is sent now would fill the memory, and be sent again if this process ends.
+   */
   isFailing(): boolean;
   /** Resolves when everything recorded so far is committed, or rejects after the time. */
   flush(timeoutMs: number): Promise<void>;
@@ -57,6 +60,10 @@ export function createRecorder(options: RecorderOptions): Recorder {
   const handingOver = new Set<string>();
   let writing = 0;
   let failing = 0;
+  /** Attempts that were made and are not recorded. */
+  let attempts = 0;
+  /** When the batches that are being written were begun, the oldest first, as `performance.now()` counts. */
+  const begun: number[] = [];
   let timer: NodeJS.Timeout | undefined;
   const idle: (() => void)[] = [];
 
@@ -85,7 +92,11 @@ export function createRecorder(options: RecorderOptions): Recorder {
     };
     const handedOver = batch.filter(({ outcome }) => outcome.attempt === undefined);
     for (const { outcome } of handedOver) handingOver.add(outcome.delivery.id);
+    const begunAt = performance.now();
+    begun.push(begunAt);
     await commit({ ...options, onRetry: failed }, batch);
+    attempts -= batch.length - handedOver.length;
+    begun.splice(begun.indexOf(begunAt), 1);
     if (hasFailed) failing -= 1;
     for (const { outcome } of handedOver) handingOver.delete(outcome.delivery.id);
   };
@@ -109,13 +120,15 @@ export function createRecorder(options: RecorderOptions): Recorder {
   return {
     record(outcome, onRecorded) {
       pending.push({ outcome, onRecorded });
+      if (outcome.attempt !== undefined) attempts += 1;
       if (writing === 0 && pending.length < maxBatch) {
         timer ??= setTimeout(() => void writeAll(), lingerMs);
       } else if (writing === 0 || (writing < maxWriting && pending.length >= enoughToOverlap)) {
         void writeAll();
       }
     },
-    isFailing: () => failing > 0,
+    isFailing: () =>
+      failing > 0 || attempts > maxAttempts || (begun[0] !== undefined && performance.now() - begun[0] > silenceMs),
     async flush(timeoutMs) {
       if (writing === 0 && pending.length === 0) {
         return;
@@ -135,6 +148,11 @@ interface Pending {
 
 /** As long as fewer wait, one larger batch later costs the database less than another one beside it. */
 const enoughToOverlap = 100;
+
+/** Many times what a commit takes, and far less than the time after which the database counts as lost. */
+const silenceMs = 1_000;
+/** Some seconds of work: each may hold a response of 16 KiB. */
+const maxAttempts = 20_000;
 
 const firstRetryMs = 50;
 /** Short, because what was sent and is not recorded is sent again if the process dies. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { deliveryIds } from "../domain/ids.ts";
 import { outgoingEvent } from "../domain/outgoing-event.ts";
 import type { FastPath } from "./fast-path.ts";
@@ -30,7 +31,7 @@ export type Started =
   | { kind: "failed"; error: unknown };
 
 /**
- * Starts the deliveries that are not recorded yet. `onEnd` is called once, when those that were started are recorded: an event may have very
+ * Starts the deliveries that are not recorded yet, as memory has room for them. `onEnd` is called once, when those that were started are recorded: an event may have very
  * many, so they are counted, and nothing is kept for each.
  */
 export async function startDeliveries(
@@ -60,6 +61,9 @@ export async function startDeliveries(
       }
       const orderingKey = subscription.ordering === "BY_KEY" ? record.orderingKey : null;
       const identity = { deliveryId, event, subscription, createdAt: receivedAt, sequence, orderingKey };
+      while (!fastPath.hasRoom(subscription.organizationId)) {
+        await delay(roomPollMs);
+      }
       count.open += 1;
       fastPath.deliver({ ...identity, attemptCount: 0, manualRetry: null }, count.recorded);
     }
@@ -69,6 +73,9 @@ export async function startDeliveries(
   }
   count.recorded();
 }
+
+/** How long to wait for room in memory: the database is behind then. */
+const roomPollMs = 10;
 
 /** Whoever is there when an event comes gets it; of one that came before, who was there then. */
 function isInTime(subscription: Subscription, { receivedAt, before }: Standing): boolean {

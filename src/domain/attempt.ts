@@ -1,5 +1,14 @@
 /** The kinds of failure of an attempt, as stored; the contract's names are these with `ATTEMPT_ERROR_` before them. */
-export const ATTEMPT_ERRORS = ["DNS", "CONNECTION", "TLS", "TIMEOUT", "STATUS", "PROTOCOL", "ADDRESS_REFUSED"] as const;
+export const ATTEMPT_ERRORS = [
+  "DNS",
+  "CONNECTION",
+  "TLS",
+  "TIMEOUT",
+  "STATUS",
+  "PROTOCOL",
+  "ADDRESS_REFUSED",
+  "SECRET_UNUSABLE",
+] as const;
 
 export type AttemptError = (typeof ATTEMPT_ERRORS)[number];
 

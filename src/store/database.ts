@@ -22,6 +22,7 @@ import { WebhookEntity } from "./entities/webhook.ts";
 import { WebhookHealthEntity } from "./entities/webhook-health.ts";
 import { WebhookSecretEntity } from "./entities/webhook-secret.ts";
 import { AuditLog } from "./migrations/audit-log.ts";
+import { ClaimedOperationalEvents } from "./migrations/claimed-operational-events.ts";
 import { Initial } from "./migrations/initial.ts";
 import { KeyAccess } from "./migrations/key-access.ts";
 import { OrganizationLimits } from "./migrations/limits.ts";
@@ -164,9 +165,10 @@ const ormOptions = {
     migrationsList: [
       { name: "2026-11-22-initial", class: Initial },
       { name: "2026-11-22b-key-access", class: KeyAccess },
+      { name: "2026-11-22b-signing-keys", class: SigningKeys },
       { name: "2026-11-22d-limits", class: OrganizationLimits },
       { name: "2026-11-22e-audit-log", class: AuditLog },
-      { name: "2026-11-22b-signing-keys", class: SigningKeys },
+      { name: "2026-11-22h-claimed-operational-events", class: ClaimedOperationalEvents },
     ],
   },
   forceUtcTimezone: true,

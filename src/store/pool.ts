@@ -72,8 +72,10 @@ async function rollBack(client: PoolClient): Promise<void> {
 }
 
 const reconnectDelayMs = 500;
-/** How long a connection may take to answer before it is taken for lost. */
+/** How long a connection that listens may take to answer before it is taken for lost. */
 const silenceMs = 2_000;
+/** How often it is asked: nothing else would tell a quiet connection from one that the network lost. */
+const heartbeatMs = 5_000;
 
 async function answered(answer: Promise<unknown>): Promise<void> {
   const { promise: silence, reject } = Promise.withResolvers<never>();
@@ -104,8 +106,17 @@ async function listen(
     });
     client = opened;
     await opened.connect();
-    await opened.query(`listen ${channel}`);
+    await answerOf(opened, `listen ${channel}`);
     return opened;
+  };
+  /** One that does not answer is closed, and another one follows. */
+  const answerOf = async (asked: Client, text: string): Promise<void> => {
+    try {
+      await answered(asked.query(text));
+    } catch (error) {
+      void asked.end().catch(() => {});
+      throw error;
+    }
   };
   const again = (): void => {
     if (stopped || timer !== undefined) {
@@ -125,16 +136,20 @@ async function listen(
   };
 
   listening = await open();
+  const beating = setInterval(() => {
+    if (listening !== undefined) answerOf(listening, "select 1").catch(() => {});
+  }, heartbeatMs).unref();
   const stop = async (): Promise<void> => {
     stopped = true;
     clearTimeout(timer);
-    await client?.end().catch(() => {});
+    clearInterval(beating);
+    if (client !== undefined) await answered(client.end()).catch(() => {});
   };
   // The server sends the notifications that it has for a connection before it says that a statement is done.
   const caughtUp = async (): Promise<void> => {
     const asked = listening;
     if (asked !== undefined) {
-      await answered(asked.query("select 1"));
+      await answerOf(asked, "select 1");
     }
     if (asked === undefined || asked !== listening) {
       throw new Error(`the connection that listens to ${channel} is lost`);

@@ -3,7 +3,14 @@ import type { Webhook } from "../store/entities/webhook.ts";
 import type { Principal } from "./access.ts";
 import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
 import type { ChangeParts } from "./changes.ts";
-import { type Activation, dropWaiting, initialActivation, resetExhausted, wakeLane } from "./webhook-activation.ts";
+import {
+  type Activation,
+  type ClearWaiting,
+  dropWaiting,
+  initialActivation,
+  resetExhausted,
+  wakeLane,
+} from "./webhook-activation.ts";
 import { findWebhook, type WebhookRecord, type WebhookTarget, webhookRecord } from "./webhook-record.ts";
 
 /**
@@ -17,9 +24,11 @@ export function createActivateWebhook({
   transact,
   audit,
   now,
+  clearWaiting,
   wakeVerification,
 }: ActivateWebhookParts): ActivateWebhook {
   return async (principal, target) => {
+    await clearWaiting(target.id);
     const record = await transact(async (em, marks) => {
       const webhook = await findWebhook(em, principal, target, { lock: true });
       if (webhook.status !== "ACTIVE") {
@@ -45,6 +54,7 @@ export function createActivateWebhook({
 }
 
 export interface ActivateWebhookParts extends ChangeParts {
+  clearWaiting: ClearWaiting;
   /** Starts what is due at once, instead of at the next look. */
   wakeVerification: () => void;
 }

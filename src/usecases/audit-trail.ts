@@ -2,6 +2,7 @@ import type { SqlEntityManager } from "@mikro-orm/sql";
 import { type AuditEntry, type AuditState, auditedDifference } from "../domain/audit-entry.ts";
 import { createOrderedUuids, type IdSource } from "../domain/ids.ts";
 import { insertAuditEntries } from "../store/sql/insert-audit-entries.ts";
+import type { Sql } from "../store/sql.ts";
 import { transactionSql } from "../store/transaction-sql.ts";
 import type { Principal } from "./access.ts";
 
@@ -12,6 +13,8 @@ export interface AuditTrail {
    * left out, and so are the values of headers. Works inside a transaction only.
    */
   record(em: SqlEntityManager, by: AuditedCaller, change: AuditedChange): Promise<void>;
+  /** The same for changes that are made by statements alone. */
+  recordIn(transaction: Pick<Sql, "query">, by: AuditedCaller, change: AuditedChange): Promise<void>;
 }
 
 /** Who changed something, and from where. A principal is one. */
@@ -26,23 +29,21 @@ export interface AuditedChange extends Pick<AuditEntry, "action" | "resource"> {
 
 export function createAuditTrail(ids: IdSource): AuditTrail {
   const newId = createOrderedUuids(ids);
+  const recordIn: AuditTrail["recordIn"] = async (transaction, by, { before, after, ...change }) => {
+    const difference = auditedDifference(before, after);
+    await insertAuditEntries(transaction, [{ id: newId(), ...change, ...writtenCaller(by), ...difference }]);
+  };
+  return { recordIn, record: (em, by, change) => recordIn(transactionSql(em), by, change) };
+}
+
+function writtenCaller({ actor: { kind, id }, origin }: AuditedCaller): Pick<AuditEntry, "actor" | "origin"> {
+  const { address, userAgent, requestId } = origin;
   return {
-    async record(em, { actor, origin }, { organizationId, action, resource, before, after }) {
-      const { address, userAgent, requestId } = origin;
-      const entry: AuditEntry = {
-        id: newId(),
-        organizationId,
-        actor: { kind: actor.kind, id: actor.id },
-        origin: {
-          address: address ?? null,
-          userAgent: userAgent?.slice(0, maxUserAgentLength) ?? null,
-          requestId: requestId ?? null,
-        },
-        action,
-        resource,
-        ...auditedDifference(before, after),
-      };
-      await insertAuditEntries(transactionSql(em), [entry]);
+    actor: { kind, id },
+    origin: {
+      address: address ?? null,
+      userAgent: userAgent?.slice(0, maxUserAgentLength) ?? null,
+      requestId: requestId ?? null,
     },
   };
 }

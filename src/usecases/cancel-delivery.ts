@@ -5,7 +5,7 @@ import { giveTurns } from "../store/sql/turns.ts";
 import { transactionSql } from "../store/transaction-sql.ts";
 import type { Principal } from "./access.ts";
 import { aboutDelivery, auditedDelivery } from "./audited-states.ts";
-import type { ChangeParts } from "./changes.ts";
+import { type ChangeParts, changeChannels } from "./changes.ts";
 import { type DeliveryRecord, type DeliveryTarget, findDelivery, findDeliveryToChange } from "./delivery-record.ts";
 import { makeLaneDue } from "./make-lane-due.ts";
 
@@ -25,6 +25,8 @@ export function createCancelDelivery({ transact, audit, now }: ChangeParts): Can
       if (delivery.status === "SCHEDULED") {
         const { id, webhookId, orderingKey } = delivery;
         await cancelScheduled(sql, { id, reason: "it was cancelled by request", now: now() });
+        // Whoever works on its lane may have read it already.
+        await em.execute("select pg_notify(?, ?)", [changeChannels.lanes, webhookId]);
         if (orderingKey !== null) {
           await giveTurns(sql, [{ webhookId, orderingKey }]);
           await makeLaneDue(em, webhookId, marks);

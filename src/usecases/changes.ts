@@ -11,7 +11,10 @@ export interface Changes {
   lanesDue(): void;
 }
 
-/** The channels of NOTIFY on which other processes hear the same. The payload of the first is the organization's UUID. */
+/**
+ * The channels of NOTIFY on which other processes hear the same. The payload of the first is the organization's UUID, that of the second empty, or
+ * the UUID of a webhook of which a scheduled delivery was cancelled.
+ */
 export const changeChannels = { webhooks: "tellwire_webhooks", lanes: "tellwire_lanes" } as const;
 
 /** What a piece of work says that it changed. */

@@ -1,4 +1,4 @@
-import { cancelWaiting } from "../store/sql/lanes.ts";
+import { cancelSomeWaiting } from "../store/sql/lanes.ts";
 import { transactionSql } from "../store/transaction-sql.ts";
 import type { Principal } from "./access.ts";
 import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
@@ -20,8 +20,8 @@ export function createDeleteWebhook({ transact, audit, now }: ChangeParts): Dele
       em.remove(webhook);
       await em.flush();
       const waiting = { webhookId: webhook.id, reason: "the webhook was deleted", now: now() };
-      await cancelWaiting(transactionSql(em), waiting);
-      // Not removed: a delivery that is being scheduled at this moment relies on it. Whoever works on it cancels that one too.
+      await cancelSomeWaiting(transactionSql(em), waiting);
+      // Not removed: whoever works on it cancels what is left, and what is being scheduled at this moment.
       await wakeLane(em, webhook.id, marks);
       const change = { action: "webhook.delete", before: auditedWebhook(webhook), after: null } as const;
       await audit.record(em, principal, { ...aboutWebhook(webhook), ...change });

@@ -1,7 +1,7 @@
 import type { Principal } from "./access.ts";
 import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
 import type { ChangeParts } from "./changes.ts";
-import { dropWaiting, wakeLane } from "./webhook-activation.ts";
+import { dropFirstWaiting, wakeLane } from "./webhook-activation.ts";
 import { findWebhook, type WebhookRecord, type WebhookTarget, webhookRecord } from "./webhook-record.ts";
 
 /**
@@ -30,8 +30,8 @@ export function createDisableWebhook({ transact, audit, now }: ChangeParts): Dis
         marks.webhookChanged(webhook.organizationId);
       }
       if (!wasDisabled) {
-        await dropWaiting(em, webhook.id, new Date(now()));
-        // Whoever works on the lane looks again, and cancels what is handed over to it from now on.
+        await dropFirstWaiting(em, webhook.id, new Date(now()));
+        // Whoever works on the lane looks again, and cancels the others, and what is handed over to it from now on.
         await wakeLane(em, webhook.id, marks);
       }
       return await webhookRecord(em, webhook);

@@ -18,8 +18,15 @@ export interface ReencryptOptions {
   secretBox: SecretBox;
   /** Told of each row that no key opens. */
   onUnopenable: (row: UnopenableRow) => void;
+  /** Told of each batch that is written, in its transaction: what it writes is committed with the batch. */
+  onWritten?: (transaction: Sql, written: WrittenBatch) => Promise<void>;
   /** Rows in one transaction; left out: 500. */
   batch?: number;
+}
+
+export interface WrittenBatch {
+  kind: "secrets" | "answers";
+  count: number;
 }
 
 /** A row that stays as it is, because no key opens it. UUIDs. */
@@ -41,7 +48,11 @@ export interface Reencrypted {
  * secrets meanwhile, and several runs share the work. What others had locked is looked at again until nothing is left.
  */
 export async function reencryptSecrets(options: ReencryptOptions): Promise<Reencrypted> {
-  const { sql, secretBox } = options;
+  const { sql, secretBox, onWritten } = options;
+  const writing: Settle = async (table, transaction, rows) => {
+    await table.write(transaction, rows);
+    if (rows.length > 0) await onWritten?.(transaction, { kind: table.kind, count: rows.length });
+  };
   const unopenable = new Set<string>();
   let secrets = 0;
   let answers = 0;
@@ -71,7 +82,6 @@ const defaultBatch = 500;
 /** What to do with rows that were sealed anew. */
 type Settle = <Row>(table: SealedTable<Row>, transaction: Sql, rows: readonly Row[]) => Promise<void>;
 
-const writing: Settle = (table, transaction, rows) => table.write(transaction, rows);
 const forgetting: Settle = () => Promise.resolve();
 
 /** Walks once over a table. Returns how many rows were sealed anew; adds those that cannot be opened to `unopenable`, and tells of each once. */
@@ -115,6 +125,7 @@ function tryTo<Result>(open: () => Result): Result | undefined {
 
 /** A table with sealed values. */
 interface SealedTable<Row> {
+  kind: WrittenBatch["kind"];
   /** The rows that are to be sealed anew, behind the one that is named. */
   lock(transaction: Sql, after: Row | undefined, limit: number): Promise<Row[]>;
   /** Throws SECRETS_KEY_MISMATCH. */
@@ -126,6 +137,7 @@ interface SealedTable<Row> {
 
 function secretTable({ header, reseal: resealed }: SecretBox): SealedTable<SealedSecret> {
   return {
+    kind: "secrets",
     lock: (transaction, after, limit) => lockSecrets(transaction, { after: after?.id ?? lowestUuid, header, limit }),
     reseal: (row) => ({ ...row, sealed: resealed(row.sealed, row.webhookId) }),
     write: writeSecrets,
@@ -143,6 +155,7 @@ const lowestUuid = "00000000-0000-0000-0000-000000000000";
 
 function answerTable({ header, reseal: resealed }: SecretBox): SealedTable<SealedAnswer> {
   return {
+    kind: "answers",
     lock: (transaction, after, limit) =>
       lockAnswers(transaction, { after: { scope: after?.scope ?? "", key: after?.key ?? "" }, header, limit }),
     reseal(row) {

@@ -4,7 +4,7 @@ import type { Webhook } from "../store/entities/webhook.ts";
 import type { Principal } from "./access.ts";
 import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
 import type { ChangeParts } from "./changes.ts";
-import { dropWaiting, resetExhausted, resetFailing, wakeLane } from "./webhook-activation.ts";
+import { type ClearWaiting, dropWaiting, resetExhausted, resetFailing, wakeLane } from "./webhook-activation.ts";
 import { findWebhook, type WebhookRecord, type WebhookTarget, webhookRecord } from "./webhook-record.ts";
 
 /**
@@ -13,9 +13,10 @@ import { findWebhook, type WebhookRecord, type WebhookTarget, webhookRecord } fr
  */
 export type ResumeWebhook = (principal: Principal, target: WebhookTarget) => Promise<WebhookRecord>;
 
-export function createResumeWebhook({ transact, audit, now }: ChangeParts): ResumeWebhook {
-  return (principal, target) =>
-    transact(async (em, marks) => {
+export function createResumeWebhook({ transact, audit, now, clearWaiting }: ResumeWebhookParts): ResumeWebhook {
+  return async (principal, target) => {
+    await clearWaiting(target.id);
+    return await transact(async (em, marks) => {
       const webhook = await findWebhook(em, principal, target, { lock: true });
       if (owesProof(webhook)) throw webhookUnverified(webhook.id, "resumed");
       if (webhook.status !== "ACTIVE") {
@@ -39,6 +40,11 @@ export function createResumeWebhook({ transact, audit, now }: ChangeParts): Resu
       }
       return await webhookRecord(em, webhook);
     });
+  };
+}
+
+export interface ResumeWebhookParts extends ChangeParts {
+  clearWaiting: ClearWaiting;
 }
 
 /**

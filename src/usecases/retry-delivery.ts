@@ -11,6 +11,7 @@ import { aboutDelivery, auditedDelivery } from "./audited-states.ts";
 import type { ChangeParts } from "./changes.ts";
 import { type DeliveryRecord, type DeliveryTarget, findDelivery, findDeliveryToChange } from "./delivery-record.ts";
 import { makeLaneDue } from "./make-lane-due.ts";
+import { requireActive } from "./require-active.ts";
 import { webhookNotFound } from "./webhook-record.ts";
 
 /**
@@ -40,12 +41,7 @@ export function createRetryDelivery({ transact, audit, now }: ChangeParts): Retr
 async function requireActiveWebhook(em: SqlEntityManager, { webhookId }: DeliveryRecord): Promise<void> {
   const webhook = await em.findOne(WebhookEntity, { id: webhookId });
   if (webhook === null) throw webhookNotFound(webhookId);
-  const { status } = webhook;
-  if (status === "ACTIVE") return;
-  const fix = status === "UNVERIFIED" ? "verify it first (VerifyWebhook)" : "resume it first (ResumeWebhook)";
-  throw new TellwireError("WEBHOOK_NOT_ACTIVE", `the delivery's webhook is ${status}: ${fix}`, {
-    metadata: { webhook_id: publicId("webhook", webhookId), status },
-  });
+  requireActive(webhook, "the delivery's webhook");
 }
 
 async function requirePayload(sql: Sql, delivery: DeliveryRecord): Promise<void> {

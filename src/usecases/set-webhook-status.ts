@@ -2,7 +2,7 @@ import type { Principal } from "./access.ts";
 import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
 import type { ChangeParts } from "./changes.ts";
 import { webhookUnverified } from "./resume-webhook.ts";
-import { dropWaiting, resetExhausted, wakeLane } from "./webhook-activation.ts";
+import { type ClearWaiting, dropWaiting, resetExhausted, wakeLane } from "./webhook-activation.ts";
 import { findWebhook, type WebhookRecord, type WebhookTarget, webhookRecord } from "./webhook-record.ts";
 
 /**
@@ -16,9 +16,15 @@ export type SetWebhookStatus = (
 
 type WrittenStatus = "ACTIVE" | "PAUSED";
 
-export function createSetWebhookStatus({ transact, audit, now }: ChangeParts): SetWebhookStatus {
-  return (principal, { status, ...target }) =>
-    transact(async (em, marks) => {
+export function createSetWebhookStatus({
+  transact,
+  audit,
+  now,
+  clearWaiting,
+}: SetWebhookStatusParts): SetWebhookStatus {
+  return async (principal, { status, ...target }) => {
+    await clearWaiting(target.id);
+    return await transact(async (em, marks) => {
       const webhook = await findWebhook(em, principal, target, { lock: true });
       const before = webhook.status;
       if (before === "UNVERIFIED") throw webhookUnverified(webhook.id, participles[status]);
@@ -45,6 +51,11 @@ export function createSetWebhookStatus({ transact, audit, now }: ChangeParts): S
       }
       return await webhookRecord(em, webhook);
     });
+  };
+}
+
+export interface SetWebhookStatusParts extends ChangeParts {
+  clearWaiting: ClearWaiting;
 }
 
 const actions = { ACTIVE: "webhook.resume", PAUSED: "webhook.pause" } as const;

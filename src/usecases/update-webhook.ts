@@ -16,7 +16,7 @@ import { endOrdering } from "./end-ordering.ts";
 import type { Organizations } from "./organizations.ts";
 import { ownProjects } from "./projects.ts";
 import { algorithmOf } from "./signing-secret-fields.ts";
-import { dropWaiting, initialActivation, wakeLane } from "./webhook-activation.ts";
+import { type ClearWaiting, dropWaiting, initialActivation, wakeLane } from "./webhook-activation.ts";
 import {
   checkVerificationMethod,
   checkWebhookFields,
@@ -44,12 +44,13 @@ export type UpdateWebhook = (principal: Principal, change: WebhookChange) => Pro
 
 export function createUpdateWebhook(
   { targetPolicy, secretBox, ids }: Dependencies,
-  { organizations, transact, audit, wakeVerification }: UpdateWebhookParts,
+  { organizations, transact, audit, clearWaiting, wakeVerification }: UpdateWebhookParts,
 ): UpdateWebhook {
   return async (principal, { patch: asked, etag, signingAlgorithm, ...target }) => {
     const patch =
       asked.projectIds === undefined ? asked : { ...asked, projectIds: ownProjects(principal, asked.projectIds) };
     try {
+      if (patch.url !== undefined || patch.verificationMethod !== undefined) await clearWaiting(target.id);
       const record = await transact(async (em, marks) => {
         const webhook = await findWebhook(em, principal, target, { lock: true });
         requireEtag(webhook, etag);
@@ -94,6 +95,7 @@ export interface UpdateWebhookParts {
   organizations: Organizations;
   transact: Transact;
   audit: AuditTrail;
+  clearWaiting: ClearWaiting;
   /** Starts what is due at once, instead of at the next look. */
   wakeVerification: () => void;
 }
@@ -143,6 +145,12 @@ async function checkSecretsFit(
   }
 }
 
+/** A private key's text is a text, which some formats would take for a secret that a receiver shares. */
+function otherAlgorithm(key: KeyObject, publicKey: Uint8Array | null): string | undefined {
+  const algorithm: SigningAlgorithm = publicKey === null ? "HMAC" : "ED25519";
+  return algorithmOf(key) === algorithm ? undefined : `is one for ${algorithm}`;
+}
+
 /** A header that is sent back as an answer showed it keeps its value. */
 function withStoredValues(patch: Partial<WebhookFields>, before: WebhookFields): Partial<WebhookFields> {
   if (patch.headers === undefined) return patch;
@@ -161,12 +169,6 @@ function checkSecretsStayWithTheirReceiver(patch: Partial<WebhookFields>, before
     description,
   });
   if (violations.length > 0) throw invalidFields(...violations);
-}
-
-/** A private key's text is a text, which some formats would take for a secret that a receiver shares. */
-function otherAlgorithm(key: KeyObject, publicKey: Uint8Array | null): string | undefined {
-  const algorithm: SigningAlgorithm = publicKey === null ? "HMAC" : "ED25519";
-  return algorithmOf(key) === algorithm ? undefined : `is one for ${algorithm}`;
 }
 
 /** Sending back the method that a webhook has already is no act of vouching. */

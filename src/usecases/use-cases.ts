@@ -45,6 +45,7 @@ import { createTestWebhook, type TestWebhook } from "./test-webhook.ts";
 import { createUpdateWebhook, type UpdateWebhook } from "./update-webhook.ts";
 import { createVerificationWorker, type VerificationWorker } from "./verification-worker.ts";
 import { createVerifyWebhook, type VerifyWebhook } from "./verify-webhook.ts";
+import { createClearWaiting } from "./webhook-activation.ts";
 
 /** What the service does. Every front door calls these, with ids as UUIDs, and every failure that they name is a TellwireError. */
 export interface UseCases {
@@ -110,6 +111,7 @@ export function createUseCases(dependencies: Dependencies): UseCases {
   const transact = createTransact(database, changes);
   const audit = createAuditTrail(ids);
   const inTransaction = { transact, audit, now: ids.now };
+  const clearWaiting = createClearWaiting({ sql: database.sql, now: ids.now });
   const organizations = createOrganizations({ database, ids, audit, limits: limits.ofOrganizations });
   const verifyWebhook = createVerifyWebhook(dependencies, { transact, audit });
   const verificationWorker = createVerificationWorker(dependencies, verifyWebhook);
@@ -135,7 +137,7 @@ export function createUseCases(dependencies: Dependencies): UseCases {
     webhooks: {
       ...createReadWebhooks(dependencies, organizations),
       create: createCreateWebhook(dependencies, { organizations, quotas, transact, audit, wakeVerification }),
-      update: createUpdateWebhook(dependencies, { organizations, transact, audit, wakeVerification }),
+      update: createUpdateWebhook(dependencies, { organizations, transact, audit, clearWaiting, wakeVerification }),
       delete: createDeleteWebhook(inTransaction),
       rotateSecret: createRotateSecret(dependencies, { transact, audit }),
       readSecret: createReadSecret(dependencies, { audit }),
@@ -143,11 +145,11 @@ export function createUseCases(dependencies: Dependencies): UseCases {
       test: createTestWebhook(dependencies, { audit }),
       verify: verifyWebhook.verify,
       pause: createPauseWebhook(inTransaction),
-      resume: createResumeWebhook(inTransaction),
+      resume: createResumeWebhook({ ...inTransaction, clearWaiting }),
       disable: createDisableWebhook(inTransaction),
-      activate: createActivateWebhook({ ...inTransaction, wakeVerification }),
+      activate: createActivateWebhook({ ...inTransaction, clearWaiting, wakeVerification }),
       import: createImportWebhook(dependencies, { organizations, quotas, transact, audit, wakeVerification }),
-      setStatus: createSetWebhookStatus(inTransaction),
+      setStatus: createSetWebhookStatus({ ...inTransaction, clearWaiting }),
       send: sendToWebhook.send,
     },
     events: {

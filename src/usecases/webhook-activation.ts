@@ -1,7 +1,8 @@
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import type { VerificationMethod } from "../domain/webhook.ts";
 import type { Webhook } from "../store/entities/webhook.ts";
-import { cancelWaiting } from "../store/sql/lanes.ts";
+import { cancelSomeWaiting, cancelWaiting } from "../store/sql/lanes.ts";
+import type { Sql } from "../store/sql.ts";
 import { transactionSql } from "../store/transaction-sql.ts";
 import type { ChangeMarks } from "./changes.ts";
 import { makeLaneDue } from "./make-lane-due.ts";
@@ -36,13 +37,33 @@ export function disabledActivation(statusReason: string): Activation {
 }
 
 /**
- * Cancels everything that waits for a webhook. Whoever disables a webhook does it; whoever takes it out of DISABLED does it again, for what was
- * under way in between: none of it is for the webhook any more. Call it while the database has it as DISABLED: after the flush that makes it so,
- * before the one that ends it.
+ * Cancels what waits for a webhook that is being disabled: a thousand deliveries in the transaction that does it, after the flush. The worker of its
+ * lane cancels the others; wake the lane.
+ */
+export async function dropFirstWaiting(em: SqlEntityManager, webhookId: string, now: Date): Promise<void> {
+  await cancelSomeWaiting(transactionSql(em), waitingFor(webhookId, now));
+}
+
+/**
+ * Cancels everything that still waits for a webhook which is being taken out of DISABLED: none of it is for the webhook any more. Call it before
+ * the flush that does so; and `clearWaiting` before the transaction, so that it finds little.
  */
 export async function dropWaiting(em: SqlEntityManager, webhookId: string, now: Date): Promise<void> {
-  const waiting = { webhookId, reason: "the webhook was disabled", now: now.getTime() };
-  await cancelWaiting(transactionSql(em), waiting);
+  await cancelWaiting(transactionSql(em), waitingFor(webhookId, now));
+}
+
+/**
+ * Cancels what waits for a webhook that is DISABLED, however much it is, with no lock that lasts; of any other webhook, nothing. Call it outside of
+ * a transaction.
+ */
+export type ClearWaiting = (webhookId: string) => Promise<void>;
+
+export function createClearWaiting({ sql, now }: { sql: Sql; now: () => number }): ClearWaiting {
+  return async (webhookId) => void (await cancelWaiting(sql, waitingFor(webhookId, new Date(now()))));
+}
+
+function waitingFor(webhookId: string, now: Date) {
+  return { webhookId, reason: "the webhook was disabled", now: now.getTime() };
 }
 
 /**

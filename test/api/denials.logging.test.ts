@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { createRestClient, type RestClient } from "../support/rest-client.ts";
 import { startTellwire, type TellwireProcess, tellwireSettings } from "../support/tellwire.ts";
 import { waitFor } from "../support/wait-for.ts";
 
+let database: TestDatabase;
 let tellwire: TellwireProcess;
 let operator: RestClient;
 let organizationId: string;
@@ -11,7 +13,8 @@ let key: string;
 let keyId: string;
 
 beforeAll(async () => {
-  tellwire = await startTellwire(tellwireSettings());
+  database = await createTestDatabase();
+  tellwire = await startTellwire(tellwireSettings({ TELLWIRE_DATABASE_URL: database.url }));
   operator = createRestClient(tellwire.httpUrl, tellwire.operatorKey);
   ({ id: organizationId } = await operator<{ id: string }>("POST", "/v1/organizations", { name: "Own" }));
   const path = `/v1/organizations/${organizationId}/api-keys`;
@@ -21,6 +24,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await tellwire?.stop();
+  await database?.drop();
 });
 
 it("a call that is denied is in the log with who it was and from where, and in the audit log not at all", async () => {

@@ -96,6 +96,17 @@ describe("changing the key of a running deployment", () => {
       exitCode: 0,
       stdout: expect.stringMatching(/^0 signing/),
     });
+    // Of a preview, and of a run that found nothing to do, there is no entry.
+    const audited =
+      "select actor_kind, actor_id, organization_id, after from audit_entry where action = 'secrets.reencrypt'";
+    expect(await database.sql.query({ name: "", text: audited }, [])).toEqual([
+      {
+        actor_kind: "SYSTEM",
+        actor_id: "tellwire secrets reencrypt",
+        organization_id: null,
+        after: { kind: "secrets", count: 2, keyId: newId },
+      },
+    ]);
   }, 120_000);
 
   it("an operator who lost a key is told whose webhooks need new secrets, and that something is wrong", async () => {

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -6,6 +7,7 @@ import { encodeEventMessage } from "../../src/broker/event-message.ts";
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import type { EventRecord } from "../../src/domain/event.ts";
 import { type Database, openPostgres } from "../../src/store/database.ts";
+import { claimLanes } from "../../src/store/sql/lanes.ts";
 import {
   addOrganization,
   addWebhook,
@@ -140,6 +142,41 @@ describe("a neighbour's trouble does not touch a healthy webhook", () => {
   }, 60_000);
 });
 
+test("where more receivers hang than there are places for slow requests, requests stay bounded, every event is recorded, and others get their turns", async () => {
+  const hanging = await receiver(() => "hang");
+  const healthy = await receiver();
+  const hooks = Array.from({ length: 150 }, () =>
+    addWebhook(database, organizationId, { url: hanging.url, timeoutMs: 1_000, retryDelaysMs: [600_000] }),
+  );
+  const stuck = await Promise.all(hooks);
+  await addWebhook(database, neighbourOrganization, { url: healthy.url });
+  const [maxInFlight, maxSlow] = [10, 20];
+  let underWay = 0;
+  let most = 0;
+  await started({
+    limits: { maxInFlight, maxSlow, slowMs: 50, budgetMs: 300 },
+    observer: {
+      inFlight(change) {
+        underWay += change;
+        most = Math.max(most, underWay);
+      },
+    },
+  });
+  await publish(...Array.from({ length: 4 }, () => newEvent(organizationId)));
+  await waitFor(() => underWay >= maxInFlight + maxSlow, { what: "every place to be taken" });
+  await publish(newEvent(neighbourOrganization));
+  await waitFor(() => healthy.requests.length === 1, { timeoutMs: 10_000, what: "the healthy webhook's delivery" });
+  await waitFor(async () => (await waitingMessages()) === 0, { what: "every event to be recorded" });
+  const recorded = "select count(*)::int as count from scheduled_delivery where webhook_id = any($1::uuid[])";
+  const [row] = await database.sql.query<{ count: number }>({ name: "", text: recorded }, [
+    stuck.map(({ webhook }) => webhook.id),
+  ]);
+  expect(row?.count).toBe(4 * stuck.length);
+  // As many from the lanes as from memory.
+  expect(most).toBeLessThanOrEqual(2 * (maxInFlight + maxSlow));
+  await hanging.close();
+}, 40_000);
+
 test("the limit of a webhook holds for its fast path and its lane together", async () => {
   let now = 0;
   let most = 0;
@@ -231,6 +268,24 @@ describe("a rate limit", () => {
     });
   }, 30_000);
 
+  test("holds although the process that began the last request was killed before it could say so", async () => {
+    const limited = await receiver();
+    const { webhook } = await addWebhook(database, organizationId, {
+      url: limited.url,
+      rateLimitCount: 1,
+      rateLimitPeriodMs: 2_000,
+    });
+    await scheduleDeliveries(database, { organizationId, webhookId: webhook.id }, [Date.now()]);
+    // It begins a request, and is gone.
+    const killed = { owner: randomUUID(), now: Date.now() + 1, limit: 100, leaseMs: 300 };
+    const claimed = await claimLanes(database.sql, killed);
+    expect(claimed.map(({ webhookId }) => webhookId)).toContain(webhook.id);
+    const leftAt = Date.now();
+    await started();
+    await waitFor(() => limited.requests.length === 1, { what: "the delivery" });
+    expect((limited.requests[0]?.receivedAt ?? 0) - leftAt).toBeGreaterThanOrEqual(2_000);
+  }, 20_000);
+
   test("slower than one request in a second gives the lane back in between", async () => {
     const limited = await receiver();
     const { webhook } = await addWebhook(database, organizationId, {
@@ -312,6 +367,12 @@ async function drippingReceiver(): Promise<{ url: string; requests: () => number
 
 async function publish(...events: EventRecord[]): Promise<void> {
   await broker.publish(events.map((event) => encodeEventMessage(event)));
+}
+
+async function waitingMessages(): Promise<number> {
+  const text = "select count(*)::int as waiting from broker_message";
+  const [row] = await database.sql.query<{ waiting: number }>({ name: "", text }, []);
+  return row?.waiting ?? 0;
 }
 
 /** Until when the webhook's breaker is open; undefined where it is not. */

@@ -6,6 +6,9 @@ import type { EngineLimits, EngineObserver } from "../../src/delivery/engine.ts"
 import type { EventRecord } from "../../src/domain/event.ts";
 import { type Database, openPostgres } from "../../src/store/database.ts";
 import type { Sql } from "../../src/store/sql.ts";
+import { createAuditTrail } from "../../src/usecases/audit-trail.ts";
+import { createCancelDelivery } from "../../src/usecases/cancel-delivery.ts";
+import { createTransact } from "../../src/usecases/changes.ts";
 import {
   addOrganization,
   addWebhook,
@@ -13,8 +16,10 @@ import {
   deliveriesOf,
   newEvent,
   type TestEngine,
+  testIds,
 } from "../support/engine.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { operator } from "../support/principals.ts";
 import { type Receiver, type Respond, startReceiver } from "../support/receiver.ts";
 import { scheduleDeliveries } from "../support/schedule-deliveries.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
@@ -71,6 +76,40 @@ test("an event that is published again reaches a receiver once, although another
   expect(slow.requests).toHaveLength(1);
 });
 
+test("an event that is published again reaches a receiver once, although its outcome cannot be recorded for some time", async () => {
+  const healthy = await receiver();
+  const { webhook } = await addWebhook(database, organizationId, { url: healthy.url });
+  const event = newEvent(organizationId);
+  const isBack = Promise.withResolvers<void>();
+  const sql: Sql = {
+    ...database.sql,
+    async transaction(work) {
+      await isBack.promise;
+      return await database.sql.transaction(work);
+    },
+  };
+  const limits = { budgetMs: 200 };
+  const first = await started({ sql, limits: { ...limits, maxUnacknowledged: 1 } });
+  await publish(event);
+  await waitFor(() => healthy.requests.length === 1);
+  const sentAt = Date.now();
+  let claimedAt = 0;
+  await started({
+    limits,
+    onClaimed: () => {
+      claimedAt = Date.now();
+    },
+  });
+  await publish(event);
+  // Longer than an outcome takes where all is well.
+  await waitFor(() => claimedAt > sentAt + 2_000, { what: "the second process to get the event again and again" });
+  isBack.resolve();
+  await waitFor(async () => (await deliveriesOf(database, webhook.id))[0]?.status === "DELIVERED");
+  await waitFor(async () => (await waitingMessages()) === 0);
+  expect(healthy.requests).toHaveLength(1);
+  expect(first.failures).toEqual([]);
+});
+
 test("what becomes due in a lane does not wait for a request of that lane which hangs", async () => {
   const hanging = await receiver((_request, index) => (index === 0 ? "hang" : { status: 204 }));
   const { webhook } = await addWebhook(database, organizationId, { url: hanging.url, timeoutMs: 20_000 });
@@ -111,6 +150,40 @@ test("a delivery that is recorded while the database is asked what is due is not
   const text = "select from lane where webhook_id = $1";
   await waitFor(async () => (await database.sql.query({ name: "", text }, [webhook.id])).length === 0);
   expect(slow.requests).toHaveLength(2);
+});
+
+test("a delivery that is cancelled after its lane's worker has read it is not sent", async () => {
+  const release = Promise.withResolvers<void>();
+  const slow = await receiver(async () => {
+    await release.promise;
+    return { status: 204 };
+  });
+  const { webhook } = await addWebhook(database, organizationId, { url: slow.url });
+  await scheduled(webhook.id, Date.now() - 1_000, Date.now() - 500);
+  let asked = 0;
+  const sql = watched(database.sql, {
+    "due-deliveries": async () => {
+      asked += 1;
+    },
+  });
+  await started({ sql, maxPerWebhook: 1 });
+  await waitFor(() => slow.requests.length === 1);
+  const askedBefore = asked;
+  const [, second] = (await deliveriesOf(database, webhook.id)).sort(
+    (one, other) => Number(one.nextAttemptAt) - Number(other.nextAttemptAt),
+  );
+  const cancel = createCancelDelivery({
+    transact: createTransact(database, { webhooksChanged: () => {}, lanesDue: () => {} }),
+    audit: createAuditTrail(testIds),
+    now: Date.now,
+  });
+  await cancel(operator, { id: second?.id ?? "", organizationId: undefined });
+  await waitFor(() => asked > askedBefore, { timeoutMs: 900, what: "the lane to be read again" });
+  release.resolve();
+  await waitFor(async () => (await deliveriesOf(database, webhook.id)).every(({ status }) => status !== "SCHEDULED"));
+  const text = "select from lane where webhook_id = $1";
+  await waitFor(async () => (await database.sql.query({ name: "", text }, [webhook.id])).length === 0);
+  expect(slow.requests).toHaveLength(1);
 });
 
 test("a lane whose lease ran out while the database was away is not worked on twice by one process", async () => {

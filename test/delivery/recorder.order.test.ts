@@ -3,6 +3,7 @@ import { createRecorder, type Outcome } from "../../src/delivery/recorder.ts";
 import { deliveryIdOf } from "../../src/domain/ids.ts";
 import { type Database, openPostgres } from "../../src/store/database.ts";
 import type { Sql } from "../../src/store/sql.ts";
+import { scheduledRecord } from "../store/store-under-test.ts";
 import { addOrganization, addWebhook, deliveriesOf, newEvent } from "../support/engine.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -67,4 +68,27 @@ test("a batch does not wait for one that the database is slow with, but what con
   const deliveries = await deliveriesOf(database, webhook.id);
   expect(deliveries).toHaveLength(201);
   expect(deliveries.every(({ status }) => status === "DELIVERED")).toBe(true);
+});
+
+test("a database that does not answer counts as failing after a second, until it does", async () => {
+  const organizationId = await addOrganization(database);
+  const { webhook } = await addWebhook(database, organizationId, { url: "http://127.0.0.1:9/" });
+  const release = Promise.withResolvers<void>();
+  const sql: Sql = {
+    ...database.sql,
+    async transaction(work) {
+      await release.promise;
+      return await database.sql.transaction(work);
+    },
+  };
+  const onRetry = (error: unknown) => expect.fail(String(error));
+  const recorder = createRecorder({ sql, lingerMs: 1, maxBatch: 500, maxWriting: 2, onCommit: () => {}, onRetry });
+  const begunAt = performance.now();
+  recorder.record({ delivery: scheduledRecord({ organizationId, webhookId: webhook.id }) }, () => {});
+  expect(recorder.isFailing()).toBe(false);
+  await waitFor(() => recorder.isFailing(), { timeoutMs: 5_000 });
+  expect(performance.now() - begunAt).toBeGreaterThan(900);
+  release.resolve();
+  await recorder.flush(10_000);
+  expect(recorder.isFailing()).toBe(false);
 });

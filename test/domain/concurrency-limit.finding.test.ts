@@ -73,6 +73,7 @@ test.each([
   ["DNS", 0, false],
   ["TLS", 0, false],
   ["ADDRESS_REFUSED", 0, false],
+  ["SECRET_UNUSABLE", 0, false],
   [null, 200, false],
 ] as const)("%s %i as a sign of too many requests: %s", (error, statusCode, expected) => {
   expect(isOverload(error, statusCode)).toBe(expected);

@@ -1,6 +1,7 @@
 import type { DescMethodUnary, JsonValue } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { echoChallenge, type Receiver, startReceiver } from "../support/receiver.ts";
 import { createRestClient, type RestClient } from "../support/rest-client.ts";
 import { startTellwire, type TellwireProcess, tellwireSettings } from "../support/tellwire.ts";
@@ -42,6 +43,7 @@ interface Entry {
   origin?: { address?: string; userAgent?: string; requestId?: string };
 }
 
+let database: TestDatabase;
 let tellwire: TellwireProcess;
 let receiver: Receiver;
 let world: World;
@@ -53,13 +55,15 @@ beforeAll(async () => {
   receiver = await startReceiver((request) =>
     request.method === "POST" ? { status: 200, body: "thanks" } : echoChallenge(request),
   );
-  tellwire = await startTellwire(tellwireSettings());
+  database = await createTestDatabase();
+  tellwire = await startTellwire(tellwireSettings({ TELLWIRE_DATABASE_URL: database.url }));
   world = await createWorld(tellwire, receiver.url, () => {});
   operator = createRestClient(tellwire.httpUrl, tellwire.operatorKey);
 });
 afterAll(async () => {
   await tellwire?.stop();
   await receiver?.close();
+  await database?.drop();
 });
 
 test("what is said to leave no entry is a method that changes something, and every other one is a single call", () => {

@@ -84,6 +84,8 @@ export async function useWrongKeys(world: CanaryWorld): Promise<void> {
     { authorization: `Basic ${Buffer.from(`user:${canary("a basic password")}`).toString("base64")}` },
     { authorization: `Bearer ${wrong} ${wrong}` },
     { "x-api-key": canary("a wrong key as X-Api-Key") },
+    { authorization: `Bearer ${world.portalToken}` },
+    { authorization: `Bearer ${world.portalToken}x` },
     { "x-api-key": "a".repeat(20_000) + wrong },
   ];
   const paths = ["/v1/webhooks", "/v2/webhooks", `/apps/${world.organization.uuid}/webhooks`, "/v1/webhook-endpoints"];

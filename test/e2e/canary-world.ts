@@ -18,6 +18,8 @@ export interface CanaryWorld extends SearchedCalls {
   tellwire: TellwireProcess;
   operator: HttpCall["headers"] & {};
   organization: { id: string; uuid: string; headers: Record<string, string> };
+  /** Of the organization. */
+  portalToken: string;
   /** A statement on the database, by its owner. */
   query<Row>(text: string, parameters?: unknown[]): Promise<Row[]>;
   /** A new value that must stay inside, made of letters and digits. */
@@ -86,6 +88,13 @@ export async function openCanaryWorld(): Promise<CanaryWorld> {
     databaseUrl.href,
     "select id as uuid from organization",
   );
+  const portalToken = await world.http("POST", `/v1/organizations/${id}/portal-tokens`, {
+    headers: operator,
+    body: {},
+  });
+  const { token } = JSON.parse(portalToken.text) as { token: string };
+  // Its last part is the signature, without which it opens nothing.
+  canaries.add("a portal token", token.split(".").at(-1) ?? "");
   const box = createSecretBox({ keys });
   return Object.assign(world, {
     canaries,
@@ -94,6 +103,7 @@ export async function openCanaryWorld(): Promise<CanaryWorld> {
     receiver,
     settings,
     operator,
+    portalToken: token,
     organization: { id, uuid, headers: { authorization: `Bearer ${key}` } },
     query: <Row>(text: string, parameters?: unknown[]) => query<Row>(databaseUrl.href, text, parameters),
     canary,

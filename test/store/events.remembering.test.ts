@@ -73,6 +73,18 @@ describe("an event's id is remembered", () => {
     ]);
     expect(one.size + other.size).toBe(50);
   });
+
+  test("by two processes that get it at the same time, one before midnight and one after it", async () => {
+    const second = 1 / 3_600;
+    for (let round = 0; round < 20; round += 1) {
+      const events = Array.from({ length: 200 }, () => newEvent(organizationId));
+      const [one, other] = await Promise.all([
+        insertEvents(database.sql, events, at(-second)),
+        insertEvents(database.sql, events, at(second)),
+      ]);
+      expect(one.size + other.size).toBe(200);
+    }
+  });
 });
 
 describe("an event that comes again", () => {

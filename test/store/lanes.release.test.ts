@@ -4,6 +4,7 @@ import { type Database, openPostgres } from "../../src/store/database.ts";
 import { dueDeliveries, renewLanes } from "../../src/store/sql/lanes.ts";
 import { addOrganization, addWebhook } from "../support/engine.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { claimLane, delivered, laneRow, record, release, run, scheduledRecord } from "./store-under-test.ts";
 
 let testDatabase: TestDatabase;
@@ -44,6 +45,7 @@ describe("lanes", () => {
       openUntil: null,
       opened: 0,
       rateTime: null,
+      leftAt: null,
       hasOrdered: false,
     });
     expect(await claimLane(database, webhookId, { now: 9_000 })).toBeUndefined();
@@ -112,10 +114,31 @@ describe("lanes", () => {
     const slow = await claimLane(database, webhookId, { leaseMs: 0 });
     const next = await claimLane(database, webhookId);
     expect(next?.fence).toBe((slow?.fence ?? 0) + 1);
+    expect([slow?.leftAt, next?.leftAt]).toEqual([null, expect.closeTo(Date.now(), -4)]);
     const renewal = { owner: slow?.owner ?? "", webhookIds: [webhookId], leaseMs: 1_000 };
     expect(await renewLanes(database.sql, renewal)).toEqual(new Set());
     await release(database, slow);
     expect(await claimLane(database, webhookId)).toBeUndefined();
+  });
+
+  test("leases are renewed in the order of the ids, so that nobody who locks several lanes waits in a ring", async () => {
+    const owner = randomUUID();
+    const webhookIds = Array.from({ length: 3 }, () => randomUUID()).sort();
+    const [first = "", middle = "", last = ""] = webhookIds;
+    for (const webhookId of [last, middle, first]) {
+      await record(database, scheduled(webhookId, 1_000));
+      expect(await claimLane(database, webhookId, { owner })).toBeDefined();
+    }
+    let renewing: Promise<Set<string>> | undefined;
+    await database.sql.transaction(async (transaction) => {
+      await transaction.query({ name: "", text: "select from lane where webhook_id = $1 for update" }, [middle]);
+      renewing = renewLanes(database.sql, { owner, webhookIds, leaseMs: 60_000 });
+      const waits = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+      await waitFor(async () => (await run(database, waits)).length === 1);
+      const free = "select webhook_id as id from lane where webhook_id = any($1::uuid[]) for update skip locked";
+      expect(await run(database, free, [webhookIds])).toEqual([{ id: last }]);
+    });
+    expect(await renewing).toEqual(new Set(webhookIds));
   });
 
   test("who lost the lease cannot give back the lane that was removed and made again since", async () => {

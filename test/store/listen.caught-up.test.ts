@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { startTcpProxy } from "../../chaos/tcp-proxy.ts";
 import { type Database, openEmbedded, openPostgres } from "../../src/store/database.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -58,6 +59,35 @@ test("whoever listens on a lost connection has not caught up, until it is there 
   expect(gaps).toBe(1);
   await stop();
 });
+
+test.each(["asked", "left alone"])(
+  "a connection that listens and falls silent without an end is replaced, and the gap is told of, also when it is %s",
+  async (how) => {
+    const url = new URL(testDatabase.url);
+    const proxy = await startTcpProxy(Number(url.port || 5432));
+    Object.assign(url, { hostname: "127.0.0.1", port: `${proxy.port}` });
+    const distant = await openPostgres(url.href, { maxConnections: 2 });
+    const heard: string[] = [];
+    let gaps = 0;
+    const stop = await distant.sql.listen(
+      "caught_up",
+      (payload) => heard.push(payload),
+      () => {
+        gaps += 1;
+      },
+    );
+    const end = proxy.lose();
+    if (how === "asked") await expect(stop.caughtUp()).rejects.toThrow("does not answer");
+    await waitFor(() => gaps === 1, { timeoutMs: 12_000, what: "the connection to be replaced" });
+    await notify(database, "after the gap");
+    await waitFor(() => heard.includes("after the gap"));
+    await stop();
+    end();
+    await distant.close();
+    await proxy.close();
+  },
+  20_000,
+);
 
 test("the embedded database has called back when its statement returns", async () => {
   const embedded = await openEmbedded(undefined);

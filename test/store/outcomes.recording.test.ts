@@ -5,6 +5,7 @@ import { type Database, openPostgres } from "../../src/store/database.ts";
 import { rescheduleFinished } from "../../src/store/sql/move-deliveries.ts";
 import { recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
 import type { DeliveryRecord } from "../../src/store/sql/write-deliveries.ts";
+import type { Sql } from "../../src/store/sql.ts";
 import { addOrganization, addWebhook, attemptsOf, deliveriesOf } from "../support/engine.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -261,7 +262,7 @@ describe("disabling", () => {
     return row?.status;
   };
 
-  test("a webhook whose receiver is gone is disabled and told of, and its lane is due", async () => {
+  test("a webhook whose receiver is gone is disabled, told of and audited, and its lane is due", async () => {
     const webhookId = await newWebhook();
     await record(database, newDelivery(webhookId, { nextAttemptAt: Date.now() + 3_600_000 }));
     await recordBatch(database, gone(exhausted(newDelivery(webhookId), 1)));
@@ -271,6 +272,11 @@ describe("disabling", () => {
     );
     expect(told.map(({ data_json }) => JSON.parse(data_json))).toEqual([
       { webhook_id: publicId("webhook", webhookId), reason: "the receiver is gone" },
+    ]);
+    const audited = "select actor_kind, actor_id, action, after from audit_entry where resource_id = $1";
+    const after = { status: "DISABLED", statusReason: "the receiver is gone" };
+    expect(await run(database, audited, [webhookId])).toEqual([
+      { actor_kind: "SYSTEM", actor_id: "delivery-engine", action: "webhook.disable", after },
     ]);
     const due = "select from lane where webhook_id = $1 and due_at <= now()";
     expect(await run(database, due, [webhookId])).toHaveLength(1);
@@ -283,6 +289,29 @@ describe("disabling", () => {
     await run(database, "update webhook set status = 'ACTIVE' where id = $1", [webhookId]);
     await recordBatch(database, batch);
     expect(await statusOf(webhookId)).toBe("ACTIVE");
+  });
+
+  test("a webhook of which very many deliveries are given up at once is looked at once, and a receiver that is gone counts", async () => {
+    const webhookId = await newWebhook();
+    const many = Array.from({ length: 100 }, () => exhausted(newDelivery(webhookId), 1));
+    const disablings = many.map((_, index) => ({
+      webhookId,
+      organizationId,
+      reason: index === 50 ? "the receiver is gone" : "a thousand were given up",
+      afterExhausted: index === 50 ? 0 : 1_000,
+    }));
+    let looks = 0;
+    const watch = (sql: Sql): Sql => ({
+      ...sql,
+      query(statement, parameters) {
+        looks += statement.name === "disable-webhook" ? 1 : 0;
+        return sql.query(statement, parameters);
+      },
+      transaction: (work) => sql.transaction((transaction) => work(watch(transaction))),
+    });
+    await recordOutcomes(watch(database.sql), { deliveries: many, attempts: many.map(attemptOf), disablings });
+    expect(looks).toBe(1);
+    expect(await statusOf(webhookId)).toBe("DISABLED");
   });
 
   test("a webhook that an operational event's delivery disables is not told of", async () => {

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Database, openPostgres } from "../../src/store/database.ts";
-import { advanceTurns } from "../../src/store/sql/turns.ts";
+import { advanceTurns, endTurns } from "../../src/store/sql/turns.ts";
 import type { DeliveryRecord } from "../../src/store/sql/write-deliveries.ts";
+import type { Sql } from "../../src/store/sql.ts";
+import { addOrganization, addWebhook } from "../support/engine.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { claimLane, delivered, exhausted, failed, type HeldLane, record, scheduledRecord } from "./store-under-test.ts";
 
@@ -21,7 +23,11 @@ afterAll(async () => {
 
 const newTarget = () => ({ organizationId: randomUUID(), webhookId: randomUUID() });
 
-function ordered(target: ReturnType<typeof newTarget>, orderingKey: string, sequence: number): DeliveryRecord {
+function ordered(
+  target: { organizationId: string; webhookId: string },
+  orderingKey: string,
+  sequence: number,
+): DeliveryRecord {
   return scheduledRecord(target, { orderingKey, sequence, nextAttemptAt: Number.POSITIVE_INFINITY });
 }
 
@@ -31,7 +37,8 @@ async function hold(webhookId: string): Promise<HeldLane> {
   return lane;
 }
 
-const advance = (lane: HeldLane, through: number) => advanceTurns(database.sql, { ...lane, through });
+const advance = (lane: HeldLane, through: number, last = through) =>
+  advanceTurns(database.sql, { ...lane, through, last });
 
 /** The sequences of those that are due, in order. */
 async function due(webhookId: string): Promise<number[]> {
@@ -128,3 +135,70 @@ test("what nobody records for ten minutes is not waited for any longer", async (
   await advance(await hold(target.webhookId), 5);
   expect(await due(target.webhookId)).toEqual([9]);
 });
+
+test("a mark that falls back, as after a crash of the broker, gives nobody a turn before its time", async () => {
+  const target = newTarget();
+  await record(database, ordered(target, "a", 100), ordered(target, "b", 500));
+  const lane = await hold(target.webhookId);
+  await advance(lane, 200, 600);
+  expect(await advance(lane, 150, 600)).toMatchObject({ isNew: false, isWaiting: true });
+  expect(await due(target.webhookId)).toEqual([100]);
+  // What is recorded of before the mark has its turn all the same.
+  await record(database, ordered(target, "c", 180));
+  expect(await due(target.webhookId)).toEqual([100, 180]);
+  await advance(lane, 500, 600);
+  expect(await due(target.webhookId)).toEqual([100, 180, 500]);
+});
+
+test.each([
+  ["after a long pause", { through: 5_000, last: 5_000 }],
+  ["of a broker that began anew", { through: 0, last: 0 }],
+])("the turns of a great many keys, %s, are given out in short transactions, and all of them", async (_when, mark) => {
+  const target = newTarget();
+  const keys = Array.from({ length: 2_500 }, (_, index) => ordered(target, `key ${index}`, index + 1));
+  await record(database, ...keys, ordered(target, "key 0", 2_501));
+  const lane = await hold(target.webhookId);
+  await advance(lane, 0, 5_000);
+  if (mark.last === 0) await database.sql.query({ name: "", text: moveMark }, [target.webhookId]);
+  const given: number[] = [];
+  const sql = counting((statement, [, orderingKeys]) => {
+    if (statement === "give-turns") given.push((orderingKeys as unknown[]).length);
+  });
+  expect(await advanceTurns(sql, { ...lane, ...mark })).toMatchObject({ isNew: true });
+  expect(Math.max(...given)).toBeLessThanOrEqual(1_000);
+  expect(await due(target.webhookId)).toEqual(keys.map(({ sequence }) => sequence));
+});
+
+test("what waits for its turn when its webhook asks for no order any more is due, however much it is", async () => {
+  const organizationId = await addOrganization(database);
+  const { webhook } = await addWebhook(database, organizationId, { url: "http://127.0.0.1:9/" });
+  const target = { organizationId, webhookId: webhook.id };
+  await record(database, ...Array.from({ length: 1_200 }, (_, index) => ordered(target, "a", index + 1)));
+  expect(await endTurns(database.sql, webhook.id)).toBe(1_000);
+  expect(await endTurns(database.sql, webhook.id)).toBe(200);
+  expect(await endTurns(database.sql, webhook.id)).toBe(0);
+  expect(await due(webhook.id)).toHaveLength(1_200);
+});
+
+test("nothing is due before its turn while its webhook asks for an order", async () => {
+  const organizationId = await addOrganization(database);
+  const { webhook } = await addWebhook(database, organizationId, { url: "http://127.0.0.1:9/", ordering: "BY_KEY" });
+  await record(database, ordered({ organizationId, webhookId: webhook.id }, "a", 1));
+  expect(await endTurns(database.sql, webhook.id)).toBe(0);
+  expect(await due(webhook.id)).toEqual([]);
+});
+
+const moveMark = "update lane set ordered_through = 4000 where webhook_id = $1";
+
+/** The same database, each statement of which is told of. */
+function counting(onStatement: (name: string, parameters: readonly unknown[]) => void): Sql {
+  const watch = (sql: Sql): Sql => ({
+    ...sql,
+    query(statement, parameters) {
+      onStatement(statement.name, parameters);
+      return sql.query(statement, parameters);
+    },
+    transaction: (work) => sql.transaction((transaction) => work(watch(transaction))),
+  });
+  return watch(database.sql);
+}

@@ -2,13 +2,14 @@ import { randomUUID } from "node:crypto";
 import { toJsonString } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { Scope } from "../../gen/tellwire/v1/access_pb.ts";
 import { AuditActorKind, type AuditEntry, AuditEntrySchema } from "../../gen/tellwire/v1/audit_entry_pb.ts";
 import { RecoveryScope } from "../../gen/tellwire/v1/recovery_pb.ts";
 import { VerificationMethod, WebhookStatus } from "../../gen/tellwire/v1/webhook_pb.ts";
 import { parseId } from "../../src/domain/ids.ts";
 import { disableFailingWebhooks } from "../../src/store/sql/disable-failing-webhooks.ts";
 import { type Clients, errorOf, startApi, type TestApi, webhookFor } from "../api/start-api.ts";
-import { operator } from "../support/principals.ts";
+import { operator, organizationPrincipal } from "../support/principals.ts";
 import { echoChallenge, type Receiver, startReceiver } from "../support/receiver.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -239,6 +240,25 @@ describe("who sees what", () => {
     expect(asked.auditEntries).toEqual(own.auditEntries);
     const all = await api.operator.audit.listAuditEntries({ pageSize: 200 });
     expect(new Set(all.auditEntries.map(({ organizationId }) => organizationId)).size).toBeGreaterThan(1);
+  });
+
+  it("a caller that is kept to a project sees none of it, and one without the scope neither", async () => {
+    const ofProject = organizationPrincipal(parseId("organization", organization.id)!, { projectId: "p1" });
+    const anything = { organizationId: undefined, actorId: undefined, action: undefined, resourceId: undefined };
+    const filters = { ...anything, createdAfter: undefined, createdBefore: undefined };
+    const listed = api.useCases.audit.list(ofProject, filters, { pageSize: 1, pageToken: "" });
+    await expect(listed).rejects.toMatchObject({ reason: "WHOLE_ORGANIZATION_REQUIRED" });
+    const { auditEntries } = await organization.clients.audit.listAuditEntries({});
+    const target = { id: parseId("auditEntry", auditEntries[0]!.id)!, organizationId: undefined };
+    const read = api.useCases.audit.get(ofProject, target);
+    await expect(read).rejects.toMatchObject({ reason: "WHOLE_ORGANIZATION_REQUIRED" });
+
+    const { key } = await organization.clients.organizations.createApiKey({
+      organizationId: organization.id,
+      apiKey: { name: "without", scopes: [Scope.WEBHOOKS_WRITE] },
+    });
+    const without = api.clients({ "x-api-key": key }).audit;
+    expect((await errorOf(without.listAuditEntries({}))).reason).toBe("SCOPE_MISSING");
   });
 
   it("pages go on where the one before ended, also while entries are added", async () => {

@@ -43,6 +43,7 @@ it("a delivery that is scheduled as the first while its webhook is being resumed
   const transact = createTransact(api.database, api.dependencies.changes);
   const resume = createResumeWebhook({
     now: Date.now,
+    clearWaiting: async () => {},
     audit: createAuditTrail(api.dependencies.ids),
     transact: (work) =>
       transact(async (em, marks) => {

@@ -1,6 +1,6 @@
 import { create, type JsonObject } from "@bufbuild/protobuf";
 import { AuditActorKind, type AuditEntry, AuditEntrySchema } from "../../../gen/tellwire/v1/audit_entry_pb.ts";
-import { auditedResourceId } from "../../domain/audit-entry.ts";
+import { type AuditState, auditedResourceId } from "../../domain/audit-entry.ts";
 import { publicId, timeOfId } from "../../domain/ids.ts";
 import type { AuditRecord } from "../../usecases/read-audit.ts";
 import { timestampOf } from "./wire-values.ts";
@@ -18,9 +18,28 @@ export function auditEntryMessage(entry: AuditRecord): AuditEntry {
     resourceId: auditedResourceId(resource),
     ...originOf(entry),
     changedFields,
-    ...(before === null ? {} : { before: before as JsonObject }),
-    ...(after === null ? {} : { after: after as JsonObject }),
+    ...(before === null ? {} : { before: readable(before) }),
+    ...(after === null ? {} : { after: readable(after) }),
   });
+}
+
+/**
+ * A state as every client can read it: a member that is nested very deeply, such as a webhook's config, stands as its JSON text. Readers of the binary
+ * form give up at a hundred messages within each other, of which each level of JSON takes three, and one entry would cost them the whole page.
+ */
+function readable(state: AuditState): JsonObject {
+  const members = Object.entries(state).map(([name, value]) => [
+    name,
+    isDeeperThan(value, maxDepth) ? JSON.stringify(value) : value,
+  ]);
+  return Object.fromEntries(members) as JsonObject;
+}
+
+const maxDepth = 24;
+
+function isDeeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((member) => isDeeperThan(member, levels - 1));
 }
 
 /** Set where anything of it is known. */

@@ -1,6 +1,8 @@
+import { randomBytes } from "node:crypto";
 import type { Config } from "../../config.ts";
 import { publicId } from "../../domain/ids.ts";
 import { readSealedHeader } from "../../domain/secret-box.ts";
+import { createAuditTrail, systemCaller } from "../../usecases/audit-trail.ts";
 import {
   type ReencryptOptions,
   reencryptSecrets,
@@ -15,7 +17,8 @@ import { type SealedStore, withSealedStore } from "./open-sealed-store.ts";
  */
 export async function reencrypt(config: Config, print: (text: string) => void): Promise<boolean> {
   return await withSealedStore(config, async (store) => {
-    const { secrets, answers, unopenable } = await reencryptSecrets(optionsFor(store, print));
+    const options = { ...optionsFor(store, print), onWritten: auditOf(store) };
+    const { secrets, answers, unopenable } = await reencryptSecrets(options);
     print(`${counted(secrets, answers)} now sealed with the key ${store.secretBox.keyIds[0]}\n`);
     return summedUp(unopenable, print);
   });
@@ -36,6 +39,19 @@ function optionsFor({ database, secretBox }: SealedStore, print: (text: string) 
     secretBox,
     onUnopenable: (row) => print(`cannot be opened: ${describe(row, secretBox)}\n`),
   };
+}
+
+/** Each batch has its entry in the audit log: a run that is interrupted has changed what it has changed. */
+function auditOf({ secretBox }: SealedStore): NonNullable<ReencryptOptions["onWritten"]> {
+  const audit = createAuditTrail({ now: Date.now, randomBytes });
+  return (transaction, { kind, count }) =>
+    audit.recordIn(transaction, systemCaller("tellwire secrets reencrypt"), {
+      organizationId: null,
+      action: "secrets.reencrypt",
+      resource: { type: "secrets", id: null },
+      before: null,
+      after: { kind, count, keyId: secretBox.keyIds[0] },
+    });
 }
 
 function describe(row: UnopenableRow, { keyIds }: SealedStore["secretBox"]): string {

@@ -2,7 +2,10 @@ import type { AuditEntry, AuditState } from "../../domain/audit-entry.ts";
 import type { Sql } from "../sql.ts";
 
 /** Writes entries of the audit log in the transaction of the changes that they tell of. One that is there already stays as it is. */
-export async function insertAuditEntries(transaction: Sql, entries: readonly AuditEntry[]): Promise<void> {
+export async function insertAuditEntries(
+  transaction: Pick<Sql, "query">,
+  entries: readonly AuditEntry[],
+): Promise<void> {
   if (entries.length === 0) return;
   await transaction.query(statement, [JSON.stringify(entries.map(row))]);
 }

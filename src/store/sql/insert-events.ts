@@ -14,7 +14,7 @@ export async function insertEvents(
   oldestPublishedAt: Date = receivedAt,
 ): Promise<Set<string>> {
   const dayBegan = receivedAt.getTime() - (receivedAt.getTime() % dayMs);
-  const rows = await sql.query<{ id: string; organization_id: string }>(statement, [
+  const rows = await insertIn(sql, receivedAt, [
     uuidArray(events, (event) => event.id),
     uuidArray(events, (event) => event.organizationId),
     textArray(events, (event) => event.externalId),
@@ -35,6 +35,26 @@ export async function insertEvents(
   return new Set(rows.map((row) => eventKey(row.organization_id, row.id)));
 }
 
+interface InsertedRow {
+  id: string;
+  organization_id: string;
+}
+
+/**
+ * Around midnight (UTC) two processes may write to different days, whose indexes do not know of each other: there they insert one after the other, so
+ * that each sees what the other one wrote.
+ */
+async function insertIn(sql: Sql, receivedAt: Date, parameters: readonly unknown[]): Promise<InsertedRow[]> {
+  const sinceMidnight = receivedAt.getTime() % dayMs;
+  if (Math.min(sinceMidnight, dayMs - sinceMidnight) > clockToleranceMs) {
+    return await sql.query<InsertedRow>(statement, parameters);
+  }
+  return await sql.transaction(async (transaction) => {
+    await transaction.query(lockMidnight, []);
+    return await transaction.query<InsertedRow>(statement, parameters);
+  });
+}
+
 /**
  * Since when ids are remembered for events that are received now: a day, or for as long as the broker has held the oldest of them, with a minute
  * for clocks that disagree.
@@ -50,6 +70,9 @@ export function eventKey(organizationId: string, eventId: string): string {
 
 const dayMs = 24 * 60 * 60_000;
 const clockToleranceMs = 60_000;
+
+/** Held until the transaction ends. The numbers mean nothing but "Tellwire" and "its midnight". */
+const lockMidnight = { name: "lock-midnight", text: "select pg_advisory_xact_lock(1952803948, 2)" };
 
 // Cost: one row and two index entries for each event, one statement for each batch. The unique index of today's partition finds what came today;
 // that of yesterday's partition, and of the others that are remembered, is asked by `not exists`: as a rule one look for each event. A process

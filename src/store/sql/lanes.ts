@@ -17,6 +17,11 @@ export interface ClaimedLane {
   opened: number;
   /** When the rate limit's next request would be due at an even pace. */
   rateTime: number | null;
+  /**
+   * Where another process did not give it back, such as one that was killed: until when that one may have begun requests of which the row says
+   * nothing.
+   */
+  leftAt: number | null;
   /** Whether ordered deliveries wait in it. */
   hasOrdered: boolean;
 }
@@ -164,11 +169,23 @@ export async function cancelWaiting(
   let cancelled = 0;
   let moved: number;
   do {
-    const [row] = await sql.query<{ moved: number }>(cancel, [webhookId, reason, new Date(now).toISOString(), chunk]);
-    moved = row?.moved ?? 0;
+    moved = await cancelSomeWaiting(sql, { webhookId, reason, now });
     cancelled += moved;
   } while (moved === chunk);
   return cancelled;
+}
+
+/**
+ * Cancels the first thousand of what `cancelWaiting` cancels, and returns how many there were: for a transaction that does something else too. The
+ * rows stay locked until it ends, and whoever records an outcome of one of them waits for that, with the outcomes of everybody else. Make the lane
+ * due, whose worker cancels the others.
+ */
+export async function cancelSomeWaiting(
+  sql: Sql,
+  { webhookId, reason, now }: { webhookId: string; reason: string; now: number },
+): Promise<number> {
+  const [row] = await sql.query<{ moved: number }>(cancel, [webhookId, reason, new Date(now).toISOString(), chunk]);
+  return row?.moved ?? 0;
 }
 
 const chunk = 1_000;
@@ -192,7 +209,8 @@ const claim = {
     ), ranked as (
       select webhook_id, due_at, row_number() over (partition by organization_id order by due_at) as turn from oldest
     ), due as (
-      select l.webhook_id from ranked r join lane l on l.webhook_id = r.webhook_id
+      select l.webhook_id, case when l.lease_owner <> $1::uuid then l.lease_expires_at end as left_at
+      from ranked r join lane l on l.webhook_id = r.webhook_id
       where r.turn <= $6 and l.due_at <= $2::timestamptz and (l.lease_expires_at is null or l.lease_expires_at < now())
       order by r.turn, r.due_at
       limit $3
@@ -201,24 +219,27 @@ const claim = {
       update lane l
       set lease_owner = $1::uuid, lease_expires_at = now() + $4::integer * interval '1 millisecond', fence = l.fence + 1
       from due where l.webhook_id = due.webhook_id
-      returning l.*
+      returning l.*, due.left_at
     )
     select c.webhook_id as "webhookId", c.fence::float8 as fence,
            coalesce(w.organization_id, c.organization_id) as "organizationId", w.status,
            round(extract(epoch from c.open_until) * 1000)::float8 as "openUntil", c.opened,
            (extract(epoch from c.rate_time) * 1000)::float8 as "rateTime",
+           (extract(epoch from c.left_at) * 1000)::float8 as "leftAt",
            exists (
              select from scheduled_delivery s where s.webhook_id = c.webhook_id and s.ordering_key is not null
            ) as "hasOrdered"
     from claimed c left join webhook w on w.id = c.webhook_id`,
 };
 
-// Index: the primary key.
+// Index: the primary key. Locked in the order of the ids, as whoever records deliveries of several lanes locks them: nobody waits in a ring.
 const renew = {
   name: "renew-lanes",
   text: `
     update lane set lease_expires_at = now() + $3::integer * interval '1 millisecond'
-    where webhook_id = any($2::uuid[]) and lease_owner = $1::uuid
+    where webhook_id in (
+      select webhook_id from lane where webhook_id = any($2::uuid[]) and lease_owner = $1::uuid order by webhook_id for update
+    )
     returning webhook_id`,
 };
 

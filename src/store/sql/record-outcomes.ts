@@ -96,7 +96,7 @@ async function disableWebhooks(
   newAttempts: readonly DeliveryRecord[],
 ): Promise<string[]> {
   const disabledNow: string[] = [];
-  for (const disabling of disablings.toSorted((one, other) => (one.webhookId < other.webhookId ? -1 : 1))) {
+  for (const disabling of onePerWebhook(disablings)) {
     const causes = newAttempts.filter(({ webhookId }) => webhookId === disabling.webhookId);
     const disabled = causes.length > 0 ? await disableWebhook(sql, disabling) : undefined;
     if (disabled === undefined) {
@@ -109,6 +109,21 @@ async function disableWebhooks(
     }
   }
   return disabledNow;
+}
+
+/**
+ * Of each webhook the one that asks for the least, in the order of the ids: the deliveries are written, so one look at them is enough. A receiver
+ * that fails hundreds in a batch would otherwise cost as many statements, for which everybody's outcomes wait.
+ */
+function onePerWebhook(disablings: readonly Disabling[]): Disabling[] {
+  const least = new Map<string, Disabling>();
+  for (const disabling of disablings) {
+    const other = least.get(disabling.webhookId);
+    if (other === undefined || disabling.afterExhausted < other.afterExhausted) {
+      least.set(disabling.webhookId, disabling);
+    }
+  }
+  return [...least.values()].sort((one, other) => (one.webhookId < other.webhookId ? -1 : 1));
 }
 
 // Cost: a row and two index entries for each attempt. Returns the deliveries of those that are new, of the few that are asked for.

@@ -40,7 +40,7 @@ const tryLock = {
   text: `select pg_try_advisory_xact_lock(${0x6f_70_65_76}) as "isOurs"`,
 };
 
-// Index: operational_event_next, from its start. A claim and not a lock that is held while the broker is
+// Index: operational_event_next, from its start, and operational_event_claimed. A claim and not a lock that is held while the broker is
 // asked: the embedded database has one connection, and its broker is the same database.
 const claim = {
   name: "claim-operational-events",

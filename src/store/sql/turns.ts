@@ -23,6 +23,8 @@ export interface TurnsOfLane {
   fence: number;
   /** Every event up to this sequence is on record (`Broker.recordedThrough`). */
   through: number;
+  /** No event has a larger one. */
+  last: number;
 }
 
 /** How far the turns of a lane have come. */
@@ -34,29 +36,70 @@ export interface TurnsTaken {
 }
 
 /**
- * Gives out the turns of what was recorded up to the mark since the last time. Only the holder of the lane may; for anybody else it does
- * nothing. A broker that began anew counts from the start again: then everything that waits gets its turn.
+ * Gives out the turns of what was recorded up to the mark since the last time, some at a time: whoever records deliveries of the lane waits for
+ * each of these transactions. Only the holder of the lane may; for anybody else it does nothing. A mark that falls back changes nothing. A broker
+ * that began anew counts from the start again: then everything that waits gets its turn.
  */
-export async function advanceTurns(sql: Sql, { webhookId, owner, fence, through }: TurnsOfLane): Promise<TurnsTaken> {
-  const [found] = await sql.query<{ is_new: boolean; is_waiting: boolean }>(look, [webhookId, through, patienceMs]);
+export async function advanceTurns(sql: Sql, lane: TurnsOfLane): Promise<TurnsTaken> {
+  const { webhookId, through, last } = lane;
+  const [found] = await sql.query<{ is_new: boolean; is_waiting: boolean }>(look, [
+    webhookId,
+    through,
+    patienceMs,
+    last,
+  ]);
   if (found?.is_new) {
-    await sql.transaction(async (transaction) => {
-      const [lane] = await transaction.query<{ before: number }>(lock, [webhookId, owner, fence]);
-      if (lane !== undefined) {
-        const beganAnew = through < lane.before;
-        const from = beganAnew ? 0 : lane.before;
-        const to = beganAnew ? Number.MAX_SAFE_INTEGER : through;
-        const keys = await transaction.query<{ orderingKey: string }>(keysSince, [webhookId, from, to, patienceMs]);
-        await transaction.query(moveMark, [webhookId, to]);
-        await giveTurns(
-          transaction,
-          keys.map(({ orderingKey }) => ({ webhookId, orderingKey })),
-        );
-        await transaction.query(moveMark, [webhookId, through]);
-      }
-    });
+    let after: number | undefined;
+    do {
+      after = await sql.transaction((transaction) => advanceSome(transaction, lane, after));
+    } while (after !== undefined);
   }
   return { isNew: found?.is_new ?? false, isWaiting: found?.is_waiting ?? false };
+}
+
+/** Goes on after a sequence, or, without one, where the last time ended. Returns the sequence after which there may be more. */
+async function advanceSome(
+  transaction: Sql,
+  { webhookId, owner, fence, through, last }: TurnsOfLane,
+  after: number | undefined,
+): Promise<number | undefined> {
+  const [lane] = await transaction.query<{ before: number }>(lock, [webhookId, owner, fence]);
+  if (lane === undefined) {
+    return undefined;
+  }
+  const beganAnew = last < lane.before;
+  const mark = beganAnew ? through : Math.max(through, lane.before);
+  const to = beganAnew ? Number.MAX_SAFE_INTEGER : mark;
+  const from = after ?? (beganAnew ? 0 : lane.before);
+  const waiting = await transaction.query<Waiting>(nextWaiting, [webhookId, from, to, patienceMs, chunk]);
+  const end = waiting.length < chunk ? undefined : waiting.at(-1)?.sequence;
+  await transaction.query(moveMark, [webhookId, Math.min(end ?? to, to)]);
+  await giveTurns(
+    transaction,
+    [...new Set(waiting.map(({ orderingKey }) => orderingKey))].map((orderingKey) => ({ webhookId, orderingKey })),
+  );
+  if (beganAnew) {
+    // Before the end it stays as it was: whoever goes on after a crash begins anew too.
+    await transaction.query(moveMark, [webhookId, end === undefined ? mark : lane.before]);
+  }
+  return end;
+}
+
+interface Waiting {
+  orderingKey: string;
+  sequence: number;
+}
+
+/** How many waiting deliveries one transaction looks at. */
+const chunk = 1_000;
+
+/**
+ * Makes deliveries due that wait for their turns in the lane of a webhook which asks for no order any more, a thousand at most, and returns how
+ * many there were: call it until there are none. They go as they come from now on. What is being recorded is passed over.
+ */
+export async function endTurns(sql: Sql, webhookId: string): Promise<number> {
+  const ended = await sql.query(endSome, [webhookId, chunk]);
+  return ended.length;
 }
 
 /**
@@ -93,14 +136,14 @@ const look = {
   name: "look-for-turns",
   text: `
     select
-      l.ordered_through > $2::bigint or exists (
+      l.ordered_through > $4::bigint or exists (
         select from scheduled_delivery s
         where s.webhook_id = l.webhook_id and s.ordering_key is not null and s.sequence > l.ordered_through
           and (s.sequence <= $2::bigint or s.created_at < now() - $3::integer * interval '1 millisecond')
       ) as is_new,
       exists (
         select from scheduled_delivery s
-        where s.webhook_id = l.webhook_id and s.ordering_key is not null and s.sequence > $2::bigint
+        where s.webhook_id = l.webhook_id and s.ordering_key is not null and s.sequence > greatest($2::bigint, l.ordered_through)
       ) as is_waiting
     from lane l
     where l.webhook_id = $1`,
@@ -113,14 +156,33 @@ const lock = {
     where webhook_id = $1 and lease_owner = $2::uuid and fence = $3 for update`,
 };
 
-// Index: scheduled_delivery_sequence, the entries since the last time. A lane that is new looks at everything that waits in it, once.
-const keysSince = {
-  name: "keys-since",
+// Index: scheduled_delivery_sequence, the entries since the last time, and no more than the limit. A lane that is new looks at everything that waits
+// in it, once.
+const nextWaiting = {
+  name: "next-waiting-for-turns",
   text: `
-    select distinct ordering_key as "orderingKey"
+    select ordering_key as "orderingKey", sequence::float8 as sequence
     from scheduled_delivery
     where webhook_id = $1 and ordering_key is not null and sequence > $2::bigint
-      and (sequence <= $3::bigint or created_at < now() - $4::integer * interval '1 millisecond')`,
+      and (sequence <= $3::bigint or created_at < now() - $4::integer * interval '1 millisecond')
+    order by sequence
+    limit $5`,
+};
+
+// Index: scheduled_delivery_due, from its last entry back: those that wait for a turn are due at infinity.
+const endSome = {
+  name: "end-turns",
+  text: `
+    with picked as (
+      select id from scheduled_delivery
+      where webhook_id = $1 and next_attempt_at = 'infinity'
+        and exists (select from webhook where id = $1 and ordering = 'NONE')
+      limit $2
+      for update skip locked
+    )
+    update scheduled_delivery s set next_attempt_at = now(), ordering_key = null, sequence = null
+    from picked where s.id = picked.id
+    returning s.id`,
 };
 
 const moveMark = {

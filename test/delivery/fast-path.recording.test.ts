@@ -1,0 +1,142 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import { afterEach, expect, test } from "vitest";
+import { createEndpoints } from "../../src/delivery/endpoints.ts";
+import { createFastPath } from "../../src/delivery/fast-path.ts";
+import { type AttemptTask, scheduled } from "../../src/delivery/make-attempt.ts";
+import { organizationSubscriptions } from "../../src/delivery/organization-subscriptions.ts";
+import { createPacer } from "../../src/delivery/pacer.ts";
+import type { Outcome, Recorder } from "../../src/delivery/recorder.ts";
+import { createRequestSlots } from "../../src/delivery/request-slots.ts";
+import { startDeliveries } from "../../src/delivery/start-deliveries.ts";
+import type { Subscription } from "../../src/delivery/subscription.ts";
+import { outgoingEvent } from "../../src/domain/outgoing-event.ts";
+import { createSecretBox } from "../../src/domain/secret-box.ts";
+import { newEvent } from "../support/engine.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const closing: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close();
+});
+
+test("a delivery that is handed to its lane and then attempted after all tells once that it is recorded, so that its event waits for the others", async () => {
+  const { fastPath, recorded, answer } = start();
+  const tellings: unknown[] = [];
+  fastPath.deliver(task(), (failure) => void tellings.push(failure));
+  await waitFor(() => recorded.length === 1, { what: "the hand-over" });
+  recorded[0]?.onRecorded();
+  expect(tellings).toEqual([undefined]);
+  answer(true);
+  await waitFor(() => recorded.length === 2, { what: "the late outcome" });
+  recorded[1]?.onRecorded();
+  expect(tellings).toEqual([undefined]);
+});
+
+test("an attempt that breaks off after its delivery was handed to its lane fails no event: the lane has it", async () => {
+  const { fastPath, recorded, answer } = start();
+  const tellings: unknown[] = [];
+  fastPath.deliver(task(), (failure) => void tellings.push(failure));
+  await waitFor(() => recorded.length === 1, { what: "the hand-over" });
+  recorded[0]?.onRecorded();
+  answer(false);
+  await waitFor(() => !fastPath.isUnderWay(deliveryId), { what: "the end of the attempt" });
+  expect(tellings).toEqual([undefined]);
+});
+
+test("an event for very many webhooks takes no more memory than there is: the rest is started as the first ones are recorded", async () => {
+  const { fastPath, recorded } = start();
+  const { subscription } = task();
+  const paused = Array.from({ length: 100 }, () => ({
+    ...subscription,
+    status: "PAUSED" as const,
+    webhookId: randomUUID(),
+  }));
+  const record = newEvent(subscription.organizationId);
+  const ended: unknown[] = [];
+  const starting = startDeliveries(
+    fastPath,
+    { key: "", record, messages: [], sequence: 1 },
+    {
+      organization: organizationSubscriptions(paused),
+      standing: { receivedAt: Date.now(), before: undefined },
+      pacer: createPacer(10),
+    },
+    (started) => void ended.push(started),
+  );
+  for (let told = 0; told < 100; told += 10) {
+    await waitFor(() => recorded.length === told + 10, { what: "all that memory has room for" });
+    expect(fastPath.hasRoom(subscription.organizationId)).toBe(false);
+    for (const { onRecorded } of recorded.slice(told)) onRecorded();
+  }
+  await starting;
+  expect(ended).toEqual([{ kind: "recorded" }]);
+  expect(recorded).toHaveLength(100);
+});
+
+const deliveryId = randomUUID();
+
+/** The fast path alone: what it records, and when its one attempt ends, is up to the test. */
+function start() {
+  const recorded: { outcome: Outcome; onRecorded: (refusal?: unknown) => void }[] = [];
+  const recorder: Recorder = {
+    record: (outcome, onRecorded) => void recorded.push({ outcome, onRecorded }),
+    isFailing: () => false,
+    flush: async () => {},
+  };
+  const ended = Promise.withResolvers<boolean>();
+  const fastPath = createFastPath({
+    recorder,
+    async makeAttempt(of) {
+      if (!(await ended.promise)) throw new Error("the client is closed");
+      return scheduled(of, Date.now());
+    },
+    endpoints: createEndpoints({
+      maxPerWebhook: 8,
+      failuresToOpen: 10,
+      now: Date.now,
+      random: Math.random,
+      onBreaker: () => {},
+    }),
+    slots: createRequestSlots({ max: 8, maxSlow: 8, slowMs: 250, now: Date.now, isHeld: () => false }),
+    now: Date.now,
+    maxUnderWay: 10,
+    maxWaiting: 10,
+    budgetMs: 20,
+    parkMs: 1_000,
+  });
+  closing.push(() => fastPath.drain(0));
+  return { fastPath, recorded, answer: ended.resolve };
+}
+
+function task(): AttemptTask {
+  const organizationId = randomUUID();
+  const subscription: Subscription = {
+    webhookId: randomUUID(),
+    organizationId,
+    eventTypes: ["*"],
+    projectIds: new Set(),
+    status: "ACTIVE",
+    url: "http://127.0.0.1:9/",
+    format: "STANDARD",
+    headers: {},
+    configJson: null,
+    disableAfterExhausted: null,
+    requestOrigin: undefined,
+    policy: { delaysMs: [], maxAttempts: 1, timeoutMs: 1_000 },
+    rateLimit: null,
+    ordering: "NONE",
+    activeSince: 0,
+    secrets: [],
+    secretBox: createSecretBox({ keys: [randomBytes(32)] }),
+  };
+  return {
+    deliveryId,
+    event: outgoingEvent(newEvent(organizationId)),
+    subscription,
+    attemptCount: 0,
+    manualRetry: null,
+    createdAt: Date.now(),
+    sequence: 1,
+    orderingKey: null,
+  };
+}
