@@ -115,8 +115,8 @@ async function run(
   }
   limitRequest(universal, handler, request, response, options);
   try {
-    const answer = blameSender(await blameSenderOfUnary(await handler(universal)));
-    await universalResponseToNodeResponse(withReadableMessage(await withoutRepeatedValues(answer)), response);
+    const answer = await withoutRepeatedValues(await blameSenderOfUnary(await handler(universal)));
+    await universalResponseToNodeResponse(withReadableMessage(blameSender(answer)), response);
   } catch (error) {
     const rpc = `${handler.service.typeName}/${handler.method.name}`;
     if (isClientGone(error) || ConnectError.from(error).code === Code.Aborted) {
