@@ -1,5 +1,6 @@
 import type { Dispatcher } from "undici";
 import type { Connection, ConnectionPool } from "./connection-pool.ts";
+import type { Deadlines } from "./deadlines.ts";
 import { type ExchangeError, ExchangeFailure, headTooLarge, toExchangeFailure } from "./exchange-failure.ts";
 import { createResponseBody } from "./response-body.ts";
 
@@ -47,7 +48,11 @@ export interface DispatchedRequest extends ExchangeRequest {
  * response, the request is sent once more on a new one, within the same deadline (RFC 9112, 9.3.1, allows it because a delivery may
  * arrive twice with one webhook-id). A new connection that breaks is a failure.
  */
-export function exchange(pool: ConnectionPool, request: DispatchedRequest, signal?: AbortSignal): Promise<Exchange> {
+export function exchange(
+  { pool, deadlines }: ExchangeParts,
+  request: DispatchedRequest,
+  signal?: AbortSignal,
+): Promise<Exchange> {
   const { origin, path, method, headers, body, timeoutMs, maxResponseBytes } = request;
   const options: Dispatcher.DispatchOptions = { origin, path, method, headers, body: body ?? null };
 
@@ -56,7 +61,7 @@ export function exchange(pool: ConnectionPool, request: DispatchedRequest, signa
     const responseBody = createResponseBody(maxResponseBytes);
     let isSettled = false;
     let connection: Connection | undefined;
-    const timer = setTimeout(onDeadline, timeoutMs);
+    const deadline = deadlines.set(startedMs + timeoutMs, onDeadline);
     signal?.addEventListener("abort", onAbort, { once: true });
     if (signal?.aborted) onAbort();
     else start(pool.acquire(origin));
@@ -129,8 +134,8 @@ export function exchange(pool: ConnectionPool, request: DispatchedRequest, signa
     }
 
     function settle(): void {
+      if (!isSettled) deadlines.clear(deadline);
       isSettled = true;
-      clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
     }
 
@@ -138,6 +143,12 @@ export function exchange(pool: ConnectionPool, request: DispatchedRequest, signa
       return Math.round(performance.now() - startedMs);
     }
   });
+}
+
+/** What the exchanges of a process share. */
+export interface ExchangeParts {
+  pool: ConnectionPool;
+  deadlines: Deadlines;
 }
 
 /** Of a response's head; a connection bounds what it reads of one that is not complete. */

@@ -1,6 +1,7 @@
 import { TellwireError } from "../errors.ts";
 import { createConnectionPool } from "./connection-pool.ts";
 import { createConnector } from "./connector.ts";
+import { createDeadlines } from "./deadlines.ts";
 import { type Exchange, type ExchangeRequest, exchange } from "./exchange.ts";
 import { createTargetAddresses } from "./target-address.ts";
 import type { TargetPolicy } from "./target-url.ts";
@@ -40,6 +41,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
   const { maxConnectionAgeMs: maxAgeMs = 60_000 } = options;
   const connector = createConnector({ policy, ca: tls?.ca });
   const pool = createConnectionPool({ connector, maxIdlePerOrigin, maxIdle, idleTimeoutMs, maxAgeMs });
+  const parts = { pool, deadlines: createDeadlines() };
   const ownHeaders = { "user-agent": userAgent, "accept-encoding": "identity" };
   const addressOf = createTargetAddresses();
   let underWay = 0;
@@ -61,7 +63,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       const headers = { ...ownHeaders, ...request.headers };
       underWay += 1;
       try {
-        return await exchange(pool, { ...request, ...address, headers }, signal);
+        return await exchange(parts, { ...request, ...address, headers }, signal);
       } finally {
         underWay -= 1;
         if (isClosed && underWay === 0) drained.resolve();
