@@ -123,3 +123,8 @@ describe("ids", () => {
     expect(id).not.toBe(operationalEventId("delivery.exhausted 2", 1_700_000_000_000));
   });
 });
+
+test("before 1970, when no id begins yet, the lowest id is the lowest of all", () => {
+  expect(firstIdAt(-1)).toBe("00000000-0000-0000-0000-000000000000");
+  expect(firstIdAt(Date.UTC(1960, 0, 1))).toBe(firstIdAt(0));
+});

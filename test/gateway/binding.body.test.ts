@@ -135,6 +135,8 @@ describe("what is no JSON text is a malformed body", () => {
   test("nesting beyond every limit is refused, and breaks nothing", () => {
     const deep = `${'{"self":'.repeat(5000)}{}${"}".repeat(5000)}`;
     expect(gatewayErrorOf(() => bind("POST /v1/body", deep)).httpStatus).toBe(400);
+    const whereTextIsWanted = `{"title":${"[".repeat(10_000)}${"]".repeat(10_000)}}`;
+    expect(gatewayErrorOf(() => bind("POST /v1/body", whereTextIsWanted)).httpStatus).toBe(400);
     const brackets = `{"value":${"[".repeat(200_000)}${"]".repeat(200_000)}}`;
     expect(gatewayErrorOf(() => bind("POST /v1/body", brackets)).httpStatus).toBe(400);
   });
