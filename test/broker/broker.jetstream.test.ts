@@ -201,6 +201,8 @@ describe("the JetStream broker", () => {
     expect((await broker.recordedThrough()).through).toBe(0);
     const { messages } = await collect(broker, { count: 3 });
     messages[1]!.ack();
+    // The acknowledgement and the purge go by two connections.
+    await waitFor(async () => (await manager.consumers.info(names.stream, names.consumer)).num_ack_pending === 2);
     await manager.streams.purge(names.stream, { seq: 3 });
     await waitFor(async () => (await broker.recordedThrough()).through === 2);
     messages[2]!.ack();

@@ -29,7 +29,11 @@ export async function writeHealth(sql: Sql, changes: readonly HealthChange[]): P
     const webhooks = await transaction.query<WebhookRow>(lockWebhooks, [changes.map(({ webhookId }) => webhookId)]);
     const ids = webhooks.map(({ id }) => id);
     const before = await transaction.query<HealthRow>(lockHealth, [ids]);
-    await upsertHealth(transaction, changes);
+    const known = new Set(ids);
+    await upsertHealth(
+      transaction,
+      changes.filter(({ webhookId }) => known.has(webhookId)),
+    );
     await tellRecovered(transaction, changes, { webhooks, before });
   });
 }
@@ -109,9 +113,7 @@ const upsert = {
     from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[], $8::integer[],
                 $9::timestamptz[])
       as c (webhook_id, last_success_at, last_failure_at, failures, last_error, attempts, failed, exhausted, failing_since)
-    join webhook w on w.id = c.webhook_id
     order by c.webhook_id
-    for key share of w
     on conflict (webhook_id) do update
     set last_success_at = greatest(h.last_success_at, excluded.last_success_at),
         last_failure_at = greatest(h.last_failure_at, excluded.last_failure_at),

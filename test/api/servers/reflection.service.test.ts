@@ -17,6 +17,7 @@ import {
   type ServerReflectionResponse,
 } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { operator_only, required_scope } from "../../../gen/tellwire/v1/access_pb.ts";
+import { calls_receiver } from "../../../gen/tellwire/v1/limits_pb.ts";
 import type { OrganizationService } from "../../../gen/tellwire/v1/organization_service_pb.ts";
 import { openServices } from "../../../src/api/servers/open-services.ts";
 import { reflectionV1Alpha } from "../../../src/api/servers/reflection-v1alpha.ts";
@@ -100,7 +101,7 @@ test("extensions are found by the message that they extend and their number", as
   expect(filesOf(file!)[0]?.name).toBe("google/api/annotations.proto");
   expect(numbers?.messageResponse.value).toMatchObject({
     baseTypeName: "google.protobuf.MethodOptions",
-    extensionNumber: [required_scope.number, operator_only.number, http.number],
+    extensionNumber: [required_scope.number, operator_only.number, calls_receiver.number, http.number],
   });
   expect(none?.messageResponse.value).toMatchObject({ extensionNumber: [] });
 });
