@@ -2,7 +2,7 @@ import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
 import { type DoorName, doorNames } from "./doors.ts";
 import type { FuzzReport } from "./fuzz-report.ts";
-import { formatReport, saveReports } from "./report.ts";
+import { formatFinding, formatReport, saveReports } from "./report.ts";
 import { runFuzz } from "./run-fuzz.ts";
 import type { Store } from "./servers.ts";
 
@@ -83,6 +83,7 @@ async function main({ stores: wanted, ...given }: Arguments): Promise<FuzzReport
       store,
       signal: interrupted.signal,
       onProgress: (line) => console.log(line),
+      onFinding: (finding) => console.log(formatFinding(finding)),
     });
     console.log(`\n${formatReport(report)}\n`);
     reports.push(report);

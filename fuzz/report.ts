@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { DoorReport, FuzzReport } from "./fuzz-report.ts";
+import type { DoorReport, Finding, FuzzReport } from "./fuzz-report.ts";
 import { inMib } from "./memory.ts";
 
 /** Where results are kept; git does not look at it. */
@@ -23,11 +23,14 @@ export function formatReport(report: FuzzReport): string {
     `heap ${inMib(memory.warm.heapBytes)} after the warm-up, ${inMib(memory.end.heapBytes)} at the end`,
     `resident ${inMib(memory.warm.rssBytes)} after the warm-up, ${inMib(memory.end.rssBytes)} at the end`,
     `${findingCount} findings`,
-    ...findings.slice(0, 40).map(({ door, problem, request }) => {
-      const sent = request === undefined ? "" : `\n    ${request.slice(0, 500)}`;
-      return `  ${door ?? "server"}: ${problem}${sent}`;
-    }),
+    ...findings.slice(0, 40).map(formatFinding),
   ].join("\n");
+}
+
+/** A finding for people: where, what, and what was sent. */
+export function formatFinding({ door, problem, request }: Finding): string {
+  const sent = request === undefined ? "" : `\n    ${request.slice(0, 500)}`;
+  return `  ${door ?? "server"}: ${problem}${sent}`;
 }
 
 /** Writes the figures and the findings into a file of their own. Answers with its path. */

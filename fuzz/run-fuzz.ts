@@ -18,6 +18,8 @@ export interface FuzzOptions {
   /** No round begins after it, in milliseconds; the run is a finding then, because it is not complete. */
   timeLimitMs: number;
   onProgress: (line: string) => void;
+  /** Each finding that is kept, as soon as it is known: a run that is ended early must not take them with it. */
+  onFinding: (finding: Finding) => void;
   signal?: AbortSignal;
 }
 
@@ -32,7 +34,7 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzReport> {
   for (const door of doors) closing.defer(async () => await door.close());
 
   const startedAt = performance.now();
-  const run = createRun(doors);
+  const run = createRun(doors, options.onFinding);
   const samples = await sendAll({ options, servers, world, run });
   const memory = judgeMemory(samples);
   const durationMs = performance.now() - startedAt;
@@ -77,7 +79,7 @@ interface Run {
   report(): Pick<FuzzReport, "doors" | "findings" | "findingCount"> & { requests: number };
 }
 
-function createRun(doors: readonly Door[]): Run {
+function createRun(doors: readonly Door[], onFinding: FuzzOptions["onFinding"]): Run {
   const entries = doors.map((door) => ({ door, report: { door: door.name, requests: 0, answers: {} } }));
   const findings: Finding[] = [];
   const kinds = new Map<string, number>();
@@ -89,7 +91,10 @@ function createRun(doors: readonly Door[]): Run {
       const kind = `${door} ${problem.replaceAll(/[\d"'][^ ]*/g, "…").slice(0, 80)}`;
       const ofThisKind = (kinds.get(kind) ?? 0) + 1;
       kinds.set(kind, ofThisKind);
-      if (ofThisKind <= mostOfAKind && findings.length < mostKept) findings.push({ door, problem, request });
+      if (ofThisKind > mostOfAKind || findings.length >= mostKept) return;
+      const finding = { door, problem, request };
+      findings.push(finding);
+      onFinding(finding);
     },
     findings: () => findingCount,
     report: () => ({
@@ -116,7 +121,6 @@ async function sendAll({ options, servers, world, run }: Sending): Promise<Memor
   const startedAt = performance.now();
   const samples: MemorySample[] = [];
   for (let round = 0; round < rounds; round++) {
-    options.signal?.throwIfAborted();
     if (await hasEnded(tellwire.exitCode)) break;
     if (performance.now() - startedAt > options.timeLimitMs) {
       run.found({ problem: `the time was over after ${round} of ${rounds} rounds` });
@@ -127,6 +131,7 @@ async function sendAll({ options, servers, world, run }: Sending): Promise<Memor
     const count = Math.min(mostPerRound, perDoor - round * mostPerRound);
     // One door after the other: what is timed at one must not wait for the others.
     for (const [index, each] of run.doors.entries()) {
+      options.signal?.throwIfAborted();
       await sendRound(each, each.door.plan(seedOf(options.seed, round, index), count), run);
     }
     samples.push(await sampleMemory(tellwire));
@@ -151,12 +156,22 @@ async function sendRound({ door, report }: Run["doors"][number], planned: readon
   await Promise.all(Array.from({ length: door.atOnce }, worker));
 }
 
+/** Longer than any door waits by itself: what is not over by then hangs, on one side or the other. */
+const answerDeadlineMs = 90_000;
+
 /** A request that fails on this side, or is not answered in time, is a finding too. */
 async function answerTo(planned: Planned): ReturnType<Planned["send"]> {
+  const overdue = new AbortController();
+  const deadline = delay(answerDeadlineMs, undefined, { signal: overdue.signal }).then(
+    () => ({ label: "no end", problem: `no end within ${answerDeadlineMs / 1000} s` }),
+    () => ({ label: "no end" }),
+  );
   try {
-    return await planned.send();
+    return await Promise.race([planned.send(), deadline]);
   } catch (error) {
     return { label: "failed", problem: error instanceof Error ? `${error.name}: ${error.message}` : String(error) };
+  } finally {
+    overdue.abort();
   }
 }
 

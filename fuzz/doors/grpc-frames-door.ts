@@ -114,7 +114,8 @@ function send(session: ClientHttp2Session, { path, headers, body, leaves }: Fram
     });
     stream.on("trailers", readStatus);
     stream.on("error", () => {});
-    stream.once("close", () => resolve(answer));
+    // Node does not always close a stream that the server has ended while something was still to be written on it.
+    for (const event of ["end", "close"]) stream.once(event, () => resolve(answer));
     stream.resume();
     if (leaves) {
       stream.write(body.bytes.subarray(0, body.bytes.length >> 1), () => stream.close(8));

@@ -15,6 +15,7 @@ export function describeFuzzing(store: Store, seed: number): void {
       doors: doorNames,
       timeLimitMs: 90_000,
       onProgress: () => {},
+      onFinding: () => {},
     });
     expect(report.findings).toEqual([]);
     // It was worth the name: every door was gone through, and some requests were good.

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { maxDiscardedBytes, refusalError } from "./refusal.ts";
+import { refusalError } from "./refusal.ts";
 
 /**
  * The body of a call, held to its limits: no message in it has more than `maxMessageBytes`, as they are on the wire, and it arrives whole within
@@ -17,6 +17,8 @@ export interface BodyLimits {
   timeoutMs: number | undefined;
   /** Told when the time is over, before the error is thrown: the rest of the body will not be read. */
   onTimeout: () => void;
+  /** Told when nobody wants what is left of the body: it takes over from here. */
+  onLeft: (rest: AsyncIterator<Uint8Array>) => void;
 }
 
 /** The error of a message that is too large; `after` says after what. */
@@ -36,6 +38,7 @@ function limitedIterator(source: AsyncIterator<Uint8Array>, options: BodyLimits)
   // Whoever reads sees it; nobody has to.
   deadline.promise.catch(() => undefined);
   let timer: NodeJS.Timeout | undefined;
+  let isOver = false;
 
   function pass(): void {
     options.onTimeout();
@@ -48,39 +51,39 @@ function limitedIterator(source: AsyncIterator<Uint8Array>, options: BodyLimits)
     throw error instanceof ConnectError ? error : clientGone(error);
   }
 
-  function measureOrDiscard(chunk: Uint8Array): void {
+  function measureOrLeave(chunk: Uint8Array): void {
     try {
       measure(chunk);
     } catch (error) {
-      void discard(source).catch(() => undefined);
+      leave();
       stop(error);
     }
+  }
+
+  /** In place of the source's `return`, which lets go of a request, and not of its connection. */
+  function leave(): void {
+    if (!isOver) options.onLeft(source);
+    end();
+  }
+
+  function end(): void {
+    isOver = true;
+    clearTimeout(timer);
   }
 
   return {
     async next() {
       if (timeoutMs !== undefined) timer ??= setTimeout(pass, timeoutMs);
       const read = await Promise.race([source.next(), deadline.promise]).catch(stop);
-      if (read.done) clearTimeout(timer);
-      else measureOrDiscard(read.value);
+      if (read.done) end();
+      else measureOrLeave(read.value);
       return read;
     },
     async return() {
-      clearTimeout(timer);
-      await source.return?.();
+      leave();
       return { done: true, value: undefined };
     },
   };
-}
-
-/** Reads on, so that a client that sends before it listens gets its answer; what does not end breaks the connection off. */
-async function discard(source: AsyncIterator<Uint8Array>): Promise<void> {
-  for (let discarded = 0; discarded <= maxDiscardedBytes; ) {
-    const read = await source.next();
-    if (read.done) return;
-    discarded += read.value.length;
-  }
-  await source.return?.();
 }
 
 /** Whether the body of a content type holds messages in envelopes, as in gRPC, gRPC-Web and Connect's streams; Connect's unary calls have one bare. */

@@ -8,6 +8,7 @@ import { encodeMessage } from "./grpc-message.ts";
 import type { NodeRequest, NodeResponse } from "./node-server.ts";
 import type { RequestLimits } from "./request-limits.ts";
 import { errorJson, requestPath, sendText } from "./responses.ts";
+import { discardBody } from "./unwanted-body.ts";
 
 /** A request that goes no further, because it is beyond a limit or no HTTP: why, and the status of HTTP. */
 export interface Refusal {
@@ -73,31 +74,6 @@ export function sendRefusal(request: NodeRequest, response: NodeResponse, refusa
   } else {
     sendText(request, response, { status: refusal.httpStatus, type: "application/json", text: refusalJson(refusal) });
   }
-}
-
-/** Takes no more of a request after its answer: its connection closes, or over HTTP/2 its stream. */
-export function closeAfterAnswer(request: NodeRequest, response: NodeResponse): void {
-  if ("stream" in request) {
-    const { stream } = request;
-    // RFC 9113, section 8.1: NO_ERROR after a complete answer asks the client to stop sending. The trailers complete it, if only as its end.
-    stream.once("wantTrailers", () => setImmediate(() => stream.close()));
-  } else if (!response.headersSent) {
-    response.setHeader("connection", "close");
-  }
-}
-
-/**
- * How much of a refused body is read, so that a client that sends all of it before it listens gets its answer, and its next request the same
- * connection. After that much the connection, or the stream of HTTP/2, is cut.
- */
-export const maxDiscardedBytes = 16 * 1024 * 1024;
-
-function discardBody(request: NodeRequest): void {
-  let discarded = 0;
-  request.on("data", (chunk: Buffer) => {
-    discarded += chunk.length;
-    if (discarded > maxDiscardedBytes) request.destroy();
-  });
 }
 
 /** gRPC takes its status from the headers where there is no body ("Trailers-Only"), and gRPC-Web does too. */

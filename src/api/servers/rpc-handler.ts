@@ -27,10 +27,11 @@ import { blameSender, blameSenderOfUnary } from "./malformed-message.ts";
 import type { NodeRequest, NodeResponse } from "./node-server.ts";
 import { createReflectionService } from "./reflection-service.ts";
 import { reflectionV1Alpha } from "./reflection-v1alpha.ts";
-import { closeAfterAnswer, sendRefusal } from "./refusal.ts";
+import { sendRefusal } from "./refusal.ts";
 import { requestJson } from "./request-json.ts";
 import { requestPath, sendError } from "./responses.ts";
 import type { ServingState } from "./serving-state.ts";
+import { closeAfterAnswer, leaveBody } from "./unwanted-body.ts";
 
 export interface RpcHandlerOptions {
   routes: (router: ConnectRouter) => void;
@@ -149,6 +150,7 @@ function limitRequest(
     maxMessageBytes: maxBodyBytes,
     timeoutMs: isOneMessage ? bodyTimeoutMs : undefined,
     onTimeout: () => closeAfterAnswer(request, response),
+    onLeft: (rest) => leaveBody(request, rest, bodyTimeoutMs),
   });
 }
 
