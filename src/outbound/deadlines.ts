@@ -25,8 +25,9 @@ export function createDeadlines(): Deadlines {
       return;
     }
     const now = performance.now();
-    for (const [place, atMs] of times.entries()) {
-      if (atMs <= now) callbacks[place]?.();
+    // By index: an iterator makes an array for each of them, a hundred times a second.
+    for (let place = 0; place < times.length; place++) {
+      if ((times[place] ?? Number.POSITIVE_INFINITY) <= now) callbacks[place]?.();
     }
   }
 
