@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { endedKey } from "../domain/ended-key.ts";
 import { parseId, publicId } from "../domain/ids.ts";
 import type { Scope } from "../domain/scope.ts";
 import { type ApiKey, ApiKeyEntity } from "../store/entities/api-key.ts";
@@ -49,9 +50,9 @@ export function createApiKeyAuthenticator({ database, ids, accessChannel, usage 
   }
 
   function requireUsable({ id, isRevoked, expiresAt }: KnownKey): void {
-    if (isRevoked || revoked.has(id)) throw keyInvalid("was revoked: use another one");
+    if (isRevoked || revoked.has(id)) throw endedKey("the key was revoked: use another one");
     if (expiresAt !== null && expiresAt.getTime() <= ids.now()) {
-      throw keyInvalid(`expired at ${expiresAt.toISOString()}: create another one`);
+      throw endedKey(`the key expired at ${expiresAt.toISOString()}: create another one`);
     }
   }
 
