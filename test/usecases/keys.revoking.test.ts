@@ -57,6 +57,31 @@ it("a key is answered from memory while the process listens: the database is not
   expect(await isOpen()).toBe(true);
 });
 
+it("of many calls that come at once with one key, one reads it for all", async () => {
+  const { key } = await newKey();
+  let reads = 0;
+  const database = {
+    ...api.database,
+    em: () => {
+      reads += 1;
+      return api.database.em();
+    },
+  };
+  const counting = createUseCases({ ...api.dependencies, database });
+  await counting.accessChannel.start();
+  try {
+    const callAtOnce = () =>
+      Promise.all(Array.from({ length: 100 }, () => counting.authenticate({ ...peer, keyText: key })));
+    await callAtOnce();
+    expect(reads).toBe(1);
+    api.advance(5_000);
+    await callAtOnce();
+    expect(reads).toBe(2);
+  } finally {
+    await counting.accessChannel.stop();
+  }
+});
+
 it("while the process does not listen, a key is read from the database each time", async () => {
   const { isOpen, keyId } = await newKey();
   const deaf = createUseCases(api.dependencies);
