@@ -93,68 +93,6 @@ describe("a good token", () => {
   });
 });
 
-describe("a token that was found good", () => {
-  const caller = { organization_id: organizationId, scope: "events:publish" };
-
-  it("is not checked again for each message of a stream, and is after five seconds", async () => {
-    const { tokens, advance, checks } = onClock();
-    const token = await issuer.token(caller);
-    for (let message = 0; message < 50; message += 1) expect(await tokens(token)).toMatchObject({ organizationId });
-    expect(checks()).toBe(1);
-    advance(4_999);
-    await tokens(token);
-    expect(checks()).toBe(1);
-    advance(1);
-    await tokens(token);
-    expect(checks()).toBe(2);
-  });
-
-  it("opens nothing more from the moment when it ends", async () => {
-    const { tokens, advance } = onClock();
-    const token = await issuer.token({ ...caller, exp: seconds + 2 });
-    advance(31_999);
-    expect(await tokens(token)).toMatchObject({ organizationId });
-    advance(1);
-    await expect(tokens(token)).rejects.toMatchObject({
-      reason: "KEY_INVALID",
-      message: expect.stringContaining("expired"),
-    });
-  });
-
-  it("makes no other token good, and is told from where each call comes", async () => {
-    const { tokens } = onClock();
-    const token = await issuer.token(caller);
-    await tokens(token);
-    await expect(tokens(tampered(token, { scope: "keys:write" }))).rejects.toMatchObject({ reason: "KEY_INVALID" });
-    const elsewhere = { ...origin, address: "192.0.2.8" };
-    expect(await tokens(token, elsewhere)).toMatchObject({ origin: elsewhere });
-  });
-
-  /** With a clock that the test moves, and a count of the tokens whose key was looked up. */
-  function onClock() {
-    let aheadMs = 0;
-    let checks = 0;
-    const clock = () => now() + aheadMs;
-    const find = createFindIssuerKey({ read: reader.read, now: clock, log: { backgroundFailure: () => {} } });
-    const tokens = createExternalTokens({
-      external: externalIssuer(),
-      findKey: (...asked) => {
-        checks += 1;
-        return find(...asked);
-      },
-      organizations: { require: async () => {} },
-      now: clock,
-    });
-    return {
-      tokens: (keyText: string, from = origin) => tokens({ keyText, clientCertificate: undefined, origin: from }),
-      advance: (ms: number) => {
-        aheadMs += ms;
-      },
-      checks: () => checks,
-    };
-  }
-});
-
 describe("operators", () => {
   it("no token makes one, unless the operator has said which claim does", async () => {
     const claims = {
@@ -423,7 +361,14 @@ function tokensWith(
 ): (jwt: string | undefined) => ReturnType<Authenticator> {
   const findKey = createFindIssuerKey({ read: keysReader.read, now, log: { backgroundFailure: () => {} } });
   const tokens = createExternalTokens({
-    external: { ...externalIssuer(), ...changes },
+    external: {
+      issuer: issuer.issuer,
+      audience,
+      organizationClaim: "organization_id",
+      scopeClaim: "scope",
+      operatorClaim: undefined,
+      ...changes,
+    },
     findKey,
     organizations: {
       async require(id) {
@@ -433,14 +378,4 @@ function tokensWith(
     now,
   });
   return (keyText) => tokens({ keyText, clientCertificate: undefined, origin });
-}
-
-function externalIssuer(): ExternalIssuer {
-  return {
-    issuer: issuer.issuer,
-    audience,
-    organizationClaim: "organization_id",
-    scopeClaim: "scope",
-    operatorClaim: undefined,
-  };
 }
