@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { ageMs } from "../domain/age.ts";
 import { endedKey } from "../domain/ended-key.ts";
 import { parseId, publicId } from "../domain/ids.ts";
 import type { Scope } from "../domain/scope.ts";
@@ -43,7 +44,7 @@ export function createApiKeyAuthenticator({ database, ids, accessChannel, usage 
   async function find(name: string, key: KeyName): Promise<KnownKey | undefined> {
     if (!accessChannel.isListening()) return await read(key);
     const cached = known.get(name);
-    if (cached !== undefined && ids.now() - cached.readAtMs < maxAgeMs) return cached;
+    if (cached !== undefined && ageMs(cached.readAtMs, ids.now()) < maxAgeMs) return cached;
     return await (underWay.get(name) ?? readForAll(name, key));
   }
 

@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import { errors, type JWTPayload, jwtVerify } from "jose";
 import { LRUCache } from "lru-cache";
+import { ageMs } from "../domain/age.ts";
 import { endedKey } from "../domain/ended-key.ts";
 import type { ExternalIssuer } from "../domain/external-issuer.ts";
 import { parseId, publicId } from "../domain/ids.ts";
@@ -72,7 +73,7 @@ interface KnownToken {
 }
 
 function isFresh({ readAtMs, endsAtMs }: KnownToken, nowMs: number): boolean {
-  return nowMs - readAtMs < maxAgeMs && nowMs < endsAtMs;
+  return ageMs(readAtMs, nowMs) < maxAgeMs && nowMs < endsAtMs;
 }
 
 /** For how much longer a key that the issuer has withdrawn may open something. */

@@ -6,6 +6,7 @@ import {
   type JSONWebKeySet,
   type JWTHeaderParameters,
 } from "jose";
+import { ageMs } from "../domain/age.ts";
 import { TellwireError } from "../errors.ts";
 import type { UseCaseLog } from "./dependencies.ts";
 
@@ -44,8 +45,8 @@ export function createFindIssuerKey({ read, now, log, times = defaultTimes }: Is
   let askedAtMs = Number.NEGATIVE_INFINITY;
   let lastFailure: unknown;
 
-  const mayAsk = (): boolean => now() - askedAtMs >= times.pause;
-  const isUsable = (keys: KnownKeys): boolean => now() - keys.readAtMs < times.usable;
+  const mayAsk = (): boolean => ageMs(askedAtMs, now()) >= times.pause;
+  const isUsable = (keys: KnownKeys): boolean => ageMs(keys.readAtMs, now()) < times.usable;
 
   async function ask(): Promise<KnownKeys> {
     askedAtMs = now();
@@ -73,7 +74,7 @@ export function createFindIssuerKey({ read, now, log, times = defaultTimes }: Is
       if (reading !== undefined || mayAsk()) return await askOnce();
       throw unavailable(lastFailure);
     }
-    if (now() - known.readAtMs >= times.fresh && mayAsk()) {
+    if (ageMs(known.readAtMs, now()) >= times.fresh && mayAsk()) {
       // What goes wrong is in the log.
       askOnce().catch(() => undefined);
     }

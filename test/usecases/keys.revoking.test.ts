@@ -112,6 +112,18 @@ it("a key is read again after some seconds, should the network hold messages bac
   expect(await isOpen()).toBe(false);
 });
 
+it("a key is read again too when the clock was set back", async () => {
+  const { isOpen, keyId } = await newKey();
+  expect(await isOpen()).toBe(true);
+  await revokeSilently(keyId);
+  api.advance(-3_600_000);
+  try {
+    expect(await isOpen()).toBe(false);
+  } finally {
+    api.advance(3_600_000);
+  }
+});
+
 it("when a key was last used is written down in the background, once a minute at most", async () => {
   const { key, keyId } = await newKey();
   const lastUse = async () => {
