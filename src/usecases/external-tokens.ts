@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { errors, type JWTPayload, jwtVerify } from "jose";
+import { type CryptoKey, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
 import { LRUCache } from "lru-cache";
 import { ageMs } from "../domain/age.ts";
 import { endedKey } from "../domain/ended-key.ts";
@@ -110,7 +110,7 @@ async function verify(jwt: string, { external, findKey, now }: ExternalTokensDep
   if (jwt.length > maxLength) throw invalid(`has more than ${maxLength} characters`);
   const nowMs = now();
   try {
-    const { payload, protectedHeader } = await jwtVerify(jwt, findKey, {
+    const { payload, protectedHeader } = await verifySignature(jwt, findKey, {
       algorithms,
       issuer: external.issuer,
       audience: external.audience,
@@ -125,6 +125,20 @@ async function verify(jwt: string, { external, findKey, now }: ExternalTokensDep
     return payload;
   } catch (error) {
     throw error instanceof TellwireError ? error : refusalOf(error);
+  }
+}
+
+/** An issuer may have replaced its key under the same name, or signs without one: a token that the known key did not sign is tried with a newer one. */
+async function verifySignature(jwt: string, findKey: FindIssuerKey, options: JWTVerifyOptions) {
+  let used: CryptoKey | undefined;
+  try {
+    return await jwtVerify(jwt, async (header, token) => (used = await findKey(header, token)), options);
+  } catch (error) {
+    if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    return await jwtVerify(jwt, (header, token) => findKey(header, token, used), options).catch((second: unknown) => {
+      // There is no newer one, or nobody knows.
+      throw second instanceof TellwireError ? error : second;
+    });
   }
 }
 

@@ -11,10 +11,15 @@ import { TellwireError } from "../errors.ts";
 import type { UseCaseLog } from "./dependencies.ts";
 
 /**
- * Finds the key of an external issuer that a token names. Throws KEY_INVALID where the issuer has none, and JWKS_UNAVAILABLE where that cannot be
+ * Finds the key of an external issuer that a token names; with `refused`, by which the token did not verify, another one that the issuer has published
+ * since. Throws KEY_INVALID where the issuer has none, and JWKS_UNAVAILABLE where that cannot be
  * known, because the issuer's keys cannot be read.
  */
-export type FindIssuerKey = (header: JWTHeaderParameters, token: FlattenedJWSInput) => Promise<CryptoKey>;
+export type FindIssuerKey = (
+  header: JWTHeaderParameters,
+  token: FlattenedJWSInput,
+  refused?: CryptoKey,
+) => Promise<CryptoKey>;
 
 export interface IssuerKeysOptions {
   /** Asks the issuer. */
@@ -89,10 +94,10 @@ export function createFindIssuerKey({ read, now, log, times = defaultTimes }: Is
     return undefined;
   }
 
-  return async (header, token) => {
+  return async (header, token, refused) => {
     const keys = await usableKeys();
     const found = await findIn(keys, header, token);
-    if (found !== undefined) return found;
+    if (found !== undefined && found !== refused) return found;
     const newer = await newerThan(keys);
     const foundThere = newer && (await findIn(newer, header, token));
     if (foundThere !== undefined) return foundThere;

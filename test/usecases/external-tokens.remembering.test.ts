@@ -57,6 +57,47 @@ it("a token that was found good makes no other token good, and is told from wher
   expect(await tokens(token, elsewhere)).toMatchObject({ origin: elsewhere });
 });
 
+it.each([
+  ["under the same name", {}],
+  ["without a name", { header: { kid: undefined } }],
+])("a key that the issuer has replaced %s is read anew for the first token that it signs", async (_how, options) => {
+  issuer.publish([issuer.firstKey.publicJwk]);
+  const { tokens, advance } = onClock();
+  expect(await tokens(await issuer.token(caller, options))).toMatchObject({ organizationId });
+  const key = await issuer.addKey({ kid: issuer.firstKey.kid, published: false });
+  issuer.publish([key.publicJwk]);
+  const token = await issuer.token(caller, { ...options, key });
+  // As little as a moment after the issuer was asked, it is not asked again.
+  await expect(tokens(token)).rejects.toMatchObject({ message: expect.stringContaining("signature") });
+  const askedBefore = issuer.asked();
+  advance(10_000);
+  expect(await tokens(token)).toMatchObject({ organizationId });
+  const old = await issuer.token({ ...caller, jti: "another" }, options);
+  for (let tries = 0; tries < 20; tries += 1) {
+    await expect(tokens(old)).rejects.toMatchObject({ message: expect.stringContaining("signature") });
+  }
+  expect(issuer.asked() - askedBefore).toBe(1);
+  const ended = await issuer.token({ ...caller, exp: seconds - 60 }, { ...options, key });
+  await expect(tokens(ended)).rejects.toMatchObject({ message: expect.stringContaining("expired") });
+});
+
+it("while the issuer is away, a token with a wrong signature is a bad token, and nothing else", async () => {
+  issuer.publish([issuer.firstKey.publicJwk]);
+  const { tokens, advance } = onClock();
+  await tokens(await issuer.token(caller));
+  issuer.answerWith((response) => void response.writeHead(500).end());
+  try {
+    advance(10_000);
+    const forged = tampered(await issuer.token(caller), { scope: "keys:write" });
+    await expect(tokens(forged)).rejects.toMatchObject({
+      reason: "KEY_INVALID",
+      message: expect.stringContaining("signature"),
+    });
+  } finally {
+    issuer.answerWith(undefined);
+  }
+});
+
 /** With a clock that the test moves, and a count of the tokens whose key was looked up. */
 function onClock() {
   let aheadMs = 0;
