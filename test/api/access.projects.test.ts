@@ -202,6 +202,19 @@ describe("somebody who is kept to a project", () => {
     }
   });
 
+  it("counts what it sees alone, where pages have numbers", async () => {
+    const principal = await api.useCases.authenticate({ ...peer, keyText: (await newKey(whole, "mine")).key });
+    const pages = async (projectId: string) => {
+      const filters = { organizationId: undefined, formats: ["STANDARD"] as const, statuses: [], projectId };
+      return await api.useCases.webhooks.listByOffset(principal, filters, { offset: 0, limit: 1 });
+    };
+    for (const projectId of ["", "mine"]) {
+      const { records, total } = await pages(projectId);
+      expect([records.map(({ webhook }) => webhook.projectIds), total]).toEqual([[["mine"]], 2]);
+    }
+    expect(await pages("yours")).toEqual({ records: [], total: 0 });
+  });
+
   it("changes what is of its project alone", async () => {
     for (const [name, change] of Object.entries(changes)) {
       const thrown = await change(kept, things.mine!).then(
