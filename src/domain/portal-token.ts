@@ -2,6 +2,7 @@ import { createSecretKey, hash, hkdfSync, type KeyObject } from "node:crypto";
 import { errors, jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
 import { TellwireError } from "../errors.ts";
+import { endedKey } from "./ended-key.ts";
 import { parseId, publicId } from "./ids.ts";
 import type { SecretBox } from "./secret-box.ts";
 
@@ -163,7 +164,9 @@ function makerContext(jti: string): string {
 
 function refusalOf(error: unknown): TellwireError {
   if (error instanceof errors.JWTExpired) {
-    return invalid(`expired at ${new Date(Number(error.payload.exp) * 1000).toISOString()}: get another one`);
+    return endedKey(
+      `the token expired at ${new Date(Number(error.payload.exp) * 1000).toISOString()}: get another one`,
+    );
   }
   if (error instanceof errors.JWSSignatureVerificationFailed) {
     return invalid("was changed: its signature is not that of its content");

@@ -28,7 +28,7 @@ export function createActivateWebhook({
   wakeVerification,
 }: ActivateWebhookParts): ActivateWebhook {
   return async (principal, target) => {
-    await clearWaiting(target.id);
+    await clearWaiting(principal, target);
     const record = await transact(async (em, marks) => {
       const webhook = await findWebhook(em, principal, target, { lock: true });
       if (webhook.status !== "ACTIVE") {

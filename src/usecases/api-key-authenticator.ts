@@ -1,4 +1,6 @@
 import { LRUCache } from "lru-cache";
+import { ageMs } from "../domain/age.ts";
+import { endedKey } from "../domain/ended-key.ts";
 import { parseId, publicId } from "../domain/ids.ts";
 import type { Scope } from "../domain/scope.ts";
 import { type ApiKey, ApiKeyEntity } from "../store/entities/api-key.ts";
@@ -27,31 +29,49 @@ export function createApiKeyAuthenticator({ database, ids, accessChannel, usage 
   const known = new LRUCache<string, KnownKey>({ max: 10_000 });
   // A key that is revoked while it is read must not come back by what was read.
   const revoked = new LRUCache<string, true>({ max: 10_000 });
+  // Of calls that come at once with one key, the first reads it for all: they hear of its revocation as they do of that of a key in memory.
+  const underWay = new Map<string, Promise<KnownKey | undefined>>();
   let gaps = 0;
 
   const forget = (keyId: string): void => void revoked.set(keyId, true);
   accessChannel.subscribe("key-revoked", forget, () => {
     gaps += 1;
     known.clear();
+    underWay.clear();
   });
 
   /** `name`: under which it is remembered. */
-  async function find(name: string, key: { hash: Buffer } | { id: string }): Promise<KnownKey | undefined> {
-    const isListening = accessChannel.isListening();
-    const cached = isListening ? known.get(name) : undefined;
-    if (cached !== undefined && ids.now() - cached.readAtMs < maxAgeMs) return cached;
+  async function find(name: string, key: KeyName): Promise<KnownKey | undefined> {
+    if (!accessChannel.isListening()) return await read(key);
+    const cached = known.get(name);
+    if (cached !== undefined && ageMs(cached.readAtMs, ids.now()) < maxAgeMs) return cached;
+    return await (underWay.get(name) ?? readForAll(name, key));
+  }
+
+  function readForAll(name: string, key: KeyName): Promise<KnownKey | undefined> {
     const gapsBefore = gaps;
+    const reading = read(key)
+      .then((found) => {
+        if (found !== undefined && accessChannel.isListening() && gaps === gapsBefore) known.set(name, found);
+        return found;
+      })
+      .finally(() => {
+        if (underWay.get(name) === reading) underWay.delete(name);
+      });
+    underWay.set(name, reading);
+    return reading;
+  }
+
+  async function read(key: KeyName): Promise<KnownKey | undefined> {
+    const readAtMs = ids.now();
     const row = await database.em().findOne(ApiKeyEntity, key);
-    if (row === null) return undefined;
-    const read = knownKey(row, ids.now());
-    if (isListening && accessChannel.isListening() && gaps === gapsBefore) known.set(name, read);
-    return read;
+    return row === null ? undefined : knownKey(row, readAtMs);
   }
 
   function requireUsable({ id, isRevoked, expiresAt }: KnownKey): void {
-    if (isRevoked || revoked.has(id)) throw keyInvalid("was revoked: use another one");
+    if (isRevoked || revoked.has(id)) throw endedKey("the key was revoked: use another one");
     if (expiresAt !== null && expiresAt.getTime() <= ids.now()) {
-      throw keyInvalid(`expired at ${expiresAt.toISOString()}: create another one`);
+      throw endedKey(`the key expired at ${expiresAt.toISOString()}: create another one`);
     }
   }
 
@@ -77,6 +97,8 @@ export function createApiKeyAuthenticator({ database, ids, accessChannel, usage 
     forget,
   };
 }
+
+type KeyName = { hash: Buffer } | { id: string };
 
 interface Parts extends Pick<Dependencies, "database" | "ids"> {
   accessChannel: AccessChannel;

@@ -1,8 +1,13 @@
-import { errors, type JWTPayload, jwtVerify } from "jose";
+import { hash } from "node:crypto";
+import { type CryptoKey, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
+import { LRUCache } from "lru-cache";
+import { ageMs } from "../domain/age.ts";
+import { endedKey } from "../domain/ended-key.ts";
 import type { ExternalIssuer } from "../domain/external-issuer.ts";
 import { parseId, publicId } from "../domain/ids.ts";
 import { allScopes, isScope, type Scope } from "../domain/scope.ts";
 import { TellwireError } from "../errors.ts";
+import type { OperatorPrincipal, OrganizationPrincipal } from "./access.ts";
 import type { Authenticator } from "./authenticate.ts";
 import { claimAt, claimTexts } from "./claims.ts";
 import type { FindIssuerKey } from "./issuer-keys.ts";
@@ -18,17 +23,25 @@ export interface ExternalTokensDependencies {
 
 /**
  * Lets in whoever has a JWT of the external issuer. Throws KEY_INVALID, with what is wrong and nothing of the token itself, and JWKS_UNAVAILABLE where
- * the issuer's keys cannot be read.
+ * the issuer's keys cannot be read. A token that was found good is not checked again for five seconds, unless it ends: a stream asks for each of its
+ * messages.
  */
 export function createExternalTokens(dependencies: ExternalTokensDependencies): Authenticator {
-  const { external, organizations } = dependencies;
-  return async ({ keyText: jwt, origin }) => {
-    if (jwt === undefined || !signedJwtPattern.test(jwt)) return undefined;
+  const { external, organizations, now } = dependencies;
+  const known = new LRUCache<string, KnownToken>({ max: 10_000 });
+
+  async function read(jwt: string): Promise<KnownToken> {
+    const readAtMs = now();
     const payload = await verify(jwt, dependencies);
+    const endsAtMs = (Number(payload.exp) + clockToleranceSeconds) * 1000;
+    return { caller: await callerOf(payload), readAtMs, endsAtMs };
+  }
+
+  async function callerOf(payload: JWTPayload): Promise<KnownToken["caller"]> {
     const actor = { kind: "EXTERNAL_TOKEN", id: subjectOf(payload) } as const;
     const { operatorClaim } = external;
     if (operatorClaim !== undefined && claimTexts(payload, operatorClaim.claim).includes(operatorClaim.value)) {
-      return { kind: "operator", actor, origin, scopes: allScopes };
+      return { kind: "operator", actor, scopes: allScopes };
     }
     const organizationId = organizationOf(payload, external.organizationClaim);
     await organizations.require(organizationId).catch((error: unknown) => {
@@ -37,9 +50,34 @@ export function createExternalTokens(dependencies: ExternalTokensDependencies): 
         : error;
     });
     const scopes = scopesOf(payload, external.scopeClaim);
-    return { kind: "organization", organizationId, projectId: undefined, actor, origin, scopes };
+    return { kind: "organization", organizationId, projectId: undefined, actor, scopes };
+  }
+
+  return async ({ keyText: jwt, origin }) => {
+    if (jwt === undefined || !signedJwtPattern.test(jwt)) return undefined;
+    // The token itself is kept nowhere.
+    const name = hash("sha256", jwt, "base64");
+    const remembered = known.get(name);
+    if (remembered !== undefined && isFresh(remembered, now())) return { ...remembered.caller, origin };
+    const token = await read(jwt);
+    known.set(name, token);
+    return { ...token.caller, origin };
   };
 }
+
+/** A token that was found good. Times are in milliseconds since the epoch. */
+interface KnownToken {
+  caller: Omit<OperatorPrincipal, "origin"> | Omit<OrganizationPrincipal, "origin">;
+  readAtMs: number;
+  endsAtMs: number;
+}
+
+function isFresh({ readAtMs, endsAtMs }: KnownToken, nowMs: number): boolean {
+  return ageMs(readAtMs, nowMs) < maxAgeMs && nowMs < endsAtMs;
+}
+
+/** For how much longer a key that the issuer has withdrawn may open something. */
+const maxAgeMs = 5_000;
 
 /** The compact form of a JWS (RFC 7515, section 3.1). No key of this service has it. */
 const signedJwtPattern = /^[\w-]+\.[\w-]*\.[\w-]*$/;
@@ -72,7 +110,7 @@ async function verify(jwt: string, { external, findKey, now }: ExternalTokensDep
   if (jwt.length > maxLength) throw invalid(`has more than ${maxLength} characters`);
   const nowMs = now();
   try {
-    const { payload, protectedHeader } = await jwtVerify(jwt, findKey, {
+    const { payload, protectedHeader } = await verifySignature(jwt, findKey, {
       algorithms,
       issuer: external.issuer,
       audience: external.audience,
@@ -87,6 +125,20 @@ async function verify(jwt: string, { external, findKey, now }: ExternalTokensDep
     return payload;
   } catch (error) {
     throw error instanceof TellwireError ? error : refusalOf(error);
+  }
+}
+
+/** An issuer may have replaced its key under the same name, or signs without one: a token that the known key did not sign is tried with a newer one. */
+async function verifySignature(jwt: string, findKey: FindIssuerKey, options: JWTVerifyOptions) {
+  let used: CryptoKey | undefined;
+  try {
+    return await jwtVerify(jwt, async (header, token) => (used = await findKey(header, token)), options);
+  } catch (error) {
+    if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    return await jwtVerify(jwt, (header, token) => findKey(header, token, used), options).catch((second: unknown) => {
+      // There is no newer one, or nobody knows.
+      throw second instanceof TellwireError ? error : second;
+    });
   }
 }
 
@@ -115,7 +167,7 @@ function scopesOf(payload: JWTPayload, claim: string): ReadonlySet<Scope> {
 /** Whatever else goes wrong, be it a key of the issuer that nobody can use, the token has not been shown to be good. */
 function refusalOf(error: unknown): TellwireError {
   if (error instanceof errors.JWTExpired) {
-    return invalid(`expired at ${timeText(error.payload.exp)}: get another one from its issuer`, error);
+    return endedKey(`the token expired at ${timeText(error.payload.exp)}: get another one from its issuer`, error);
   }
   if (error instanceof errors.JWTClaimValidationFailed)
     return invalid(claimRefusals[error.claim] ?? "is no access token");

@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { CallRate } from "../domain/call-rate.ts";
 import { clientNetwork } from "../domain/client-network.ts";
+import { isEndedKey } from "../domain/ended-key.ts";
 import { TellwireError } from "../errors.ts";
 import type { Authenticate } from "./authenticate.ts";
 import type { SharedRates } from "./shared-rates.ts";
@@ -17,7 +18,8 @@ export interface FailedLoginsOptions {
 /**
  * Bounds how many keys a client tries: once it has sent too many that open nothing, a key from its address is not looked at any more, and is
  * refused with RATE_LIMITED, right or wrong. Keys that this address has opened something with before go on, so that nobody locks out who is
- * behind the same proxy.
+ * behind the same proxy. A key that has expired or was revoked is no guess, and counts for nothing: a page with an old token, which asks again and
+ * again, would lock out whoever comes next from its network.
  */
 export function limitFailedLogins(authenticate: Authenticate, options: FailedLoginsOptions): Authenticate {
   const { rate, rates, onRefused } = options;
@@ -42,7 +44,7 @@ export function limitFailedLogins(authenticate: Authenticate, options: FailedLog
     } catch (error) {
       if (error instanceof TellwireError && error.code === "UNAUTHENTICATED") {
         opened.delete(pair);
-        rates.count(network, rate);
+        if (!isEndedKey(error)) rates.count(network, rate);
       }
       throw error;
     }

@@ -6,14 +6,20 @@ import {
   type JSONWebKeySet,
   type JWTHeaderParameters,
 } from "jose";
+import { ageMs } from "../domain/age.ts";
 import { TellwireError } from "../errors.ts";
 import type { UseCaseLog } from "./dependencies.ts";
 
 /**
- * Finds the key of an external issuer that a token names. Throws KEY_INVALID where the issuer has none, and JWKS_UNAVAILABLE where that cannot be
+ * Finds the key of an external issuer that a token names; with `refused`, by which the token did not verify, another one that the issuer has published
+ * since. Throws KEY_INVALID where the issuer has none, and JWKS_UNAVAILABLE where that cannot be
  * known, because the issuer's keys cannot be read.
  */
-export type FindIssuerKey = (header: JWTHeaderParameters, token: FlattenedJWSInput) => Promise<CryptoKey>;
+export type FindIssuerKey = (
+  header: JWTHeaderParameters,
+  token: FlattenedJWSInput,
+  refused?: CryptoKey,
+) => Promise<CryptoKey>;
 
 export interface IssuerKeysOptions {
   /** Asks the issuer. */
@@ -44,8 +50,8 @@ export function createFindIssuerKey({ read, now, log, times = defaultTimes }: Is
   let askedAtMs = Number.NEGATIVE_INFINITY;
   let lastFailure: unknown;
 
-  const mayAsk = (): boolean => now() - askedAtMs >= times.pause;
-  const isUsable = (keys: KnownKeys): boolean => now() - keys.readAtMs < times.usable;
+  const mayAsk = (): boolean => ageMs(askedAtMs, now()) >= times.pause;
+  const isUsable = (keys: KnownKeys): boolean => ageMs(keys.readAtMs, now()) < times.usable;
 
   async function ask(): Promise<KnownKeys> {
     askedAtMs = now();
@@ -73,7 +79,7 @@ export function createFindIssuerKey({ read, now, log, times = defaultTimes }: Is
       if (reading !== undefined || mayAsk()) return await askOnce();
       throw unavailable(lastFailure);
     }
-    if (now() - known.readAtMs >= times.fresh && mayAsk()) {
+    if (ageMs(known.readAtMs, now()) >= times.fresh && mayAsk()) {
       // What goes wrong is in the log.
       askOnce().catch(() => undefined);
     }
@@ -88,10 +94,10 @@ export function createFindIssuerKey({ read, now, log, times = defaultTimes }: Is
     return undefined;
   }
 
-  return async (header, token) => {
+  return async (header, token, refused) => {
     const keys = await usableKeys();
     const found = await findIn(keys, header, token);
-    if (found !== undefined) return found;
+    if (found !== undefined && found !== refused) return found;
     const newer = await newerThan(keys);
     const foundThere = newer && (await findIn(newer, header, token));
     if (foundThere !== undefined) return foundThere;

@@ -6,7 +6,7 @@ import type { Dependencies } from "./dependencies.ts";
 export interface KeyUsage {
   /** `keyId` is a UUID. */
   note(keyId: string): void;
-  /** Writes down what was noted until now. */
+  /** Writes down what was noted until now. Rejects where the database does not take it: it is kept for the next time. */
   write(): Promise<void>;
   start(): void;
   /** Writes down what is left. */
@@ -21,9 +21,17 @@ export function createKeyUsage({
   let noted = new Map<string, number>();
 
   async function write(): Promise<void> {
-    const uses: KeyUse[] = [...noted].map(([keyId, usedAt]) => ({ keyId, usedAt }));
+    const writing = noted;
     noted = new Map();
-    if (uses.length > 0) await writeKeyUsage(sql, uses);
+    const uses: KeyUse[] = [...writing].map(([keyId, usedAt]) => ({ keyId, usedAt }));
+    if (uses.length === 0) return;
+    try {
+      await writeKeyUsage(sql, uses);
+    } catch (error) {
+      // Next time, unless the key was used since.
+      noted = new Map([...writing, ...noted]);
+      throw error;
+    }
   }
 
   const what = "writing down when keys were last used";

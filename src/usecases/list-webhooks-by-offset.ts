@@ -5,7 +5,7 @@ import { organizationOf, type Principal } from "./access.ts";
 import type { Dependencies } from "./dependencies.ts";
 import type { Organizations } from "./organizations.ts";
 import { visibleWebhooks } from "./projects.ts";
-import { type WebhookRecord, webhookRecords } from "./webhook-record.ts";
+import { recordFor, type WebhookRecord, webhookRecords } from "./webhook-record.ts";
 
 /**
  * One page of webhooks, newest first, with how many there are in all, for systems whose callers jump to a page by its number. Webhooks that
@@ -46,6 +46,7 @@ export function createListWebhooksByOffset(
       },
       { orderBy: { id: "desc" }, offset, limit },
     );
-    return { records: await webhookRecords(em, webhooks), total };
+    const records = await webhookRecords(em, webhooks);
+    return { records: records.map((record) => recordFor(principal, record)), total };
   };
 }

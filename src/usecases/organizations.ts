@@ -7,13 +7,13 @@ import { TellwireError } from "../errors.ts";
 import type { Database } from "../store/database.ts";
 import { type Organization, OrganizationEntity } from "../store/entities/organization.ts";
 import { transactionSql } from "../store/transaction-sql.ts";
-import { organizationNotFound, organizationOf, type Principal, projectOf, requireOperator } from "./access.ts";
+import { organizationNotFound, organizationOf, type Principal, requireOperator } from "./access.ts";
 import type { AuditTrail } from "./audit-trail.ts";
 import { aboutOrganization, auditedOrganization } from "./audited-states.ts";
 import type { OrganizationLimits } from "./organization-limits.ts";
 import { type Page, type PageRequest, pageById, pageSizeOf } from "./page.ts";
 import { decodePageToken } from "./page-token.ts";
-import { projectNotFound } from "./projects.ts";
+import { projectNotFound, toldProjects } from "./projects.ts";
 
 /** An organization as it is stored. */
 export type OrganizationRecord = Organization;
@@ -139,11 +139,8 @@ export function createOrganizations({
 
 /** A caller that is kept to a project is not told of the others. */
 function asSeenBy(principal: Principal, organization: OrganizationRecord): OrganizationRecord {
-  const own = projectOf(principal);
-  if (own === undefined) return organization;
   const { id, name, projectIds, limits, createdAt, updatedAt } = organization;
-  const ownIds = projectIds.filter((projectId) => projectId === own);
-  return { id, name, projectIds: ownIds, limits, createdAt, updatedAt };
+  return { id, name, projectIds: toldProjects(principal, projectIds), limits, createdAt, updatedAt };
 }
 
 function organizationExists(organizationId: string, cause: unknown): TellwireError {

@@ -1,3 +1,4 @@
+import { endedKey } from "../domain/ended-key.ts";
 import { allScopes, type Scope } from "../domain/scope.ts";
 import { TellwireError } from "../errors.ts";
 import type { ClientCertificates } from "./client-certificates.ts";
@@ -58,8 +59,5 @@ function retold(error: unknown): never {
 }
 
 function ended(why: string): TellwireError {
-  return new TellwireError(
-    "KEY_INVALID",
-    `the token has ended, because the key that it was made with ${why}: get another one`,
-  );
+  return endedKey(`the token has ended, because the key that it was made with ${why}: get another one`);
 }

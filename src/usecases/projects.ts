@@ -21,10 +21,27 @@ export function ownProjects(principal: Principal, named: readonly string[]): str
   return [own];
 }
 
+/**
+ * The projects of something that the caller sees, as far as it is told of them: somebody who is kept to a project does not hear which others there
+ * are.
+ */
+export function toldProjects(principal: Principal, projectIds: readonly string[]): string[] {
+  const own = projectOf(principal);
+  return projectIds.filter((projectId) => own === undefined || projectId === own);
+}
+
 /** The condition on webhooks that the caller sees. `named`: a project that they have to list besides; empty: any. */
-export function visibleWebhooks(principal: Principal, named = ""): { projectIds?: { $contains: string[] } } {
-  const listed = [...new Set([projectOf(principal) ?? "", named])].filter((projectId) => projectId !== "");
-  return listed.length === 0 ? {} : { projectIds: { $contains: listed } };
+export function visibleWebhooks(principal: Principal, named = ""): VisibleWebhooks {
+  const own = projectOf(principal);
+  // Whether a webhook that it sees is of that project too is not for it to know.
+  if (own !== undefined && named !== "" && named !== own) return { id: { $in: [] } };
+  const listed = own ?? named;
+  return listed === "" ? {} : { projectIds: { $contains: [listed] } };
+}
+
+interface VisibleWebhooks {
+  projectIds?: { $contains: string[] };
+  id?: { $in: string[] };
 }
 
 /** The ids of these webhooks; undefined: the caller is kept to no project, and sees all. */

@@ -9,6 +9,7 @@ import { decodePageToken } from "./page-token.ts";
 import { visibleWebhooks } from "./projects.ts";
 import {
   findWebhook,
+  recordFor,
   type WebhookRecord,
   type WebhookTarget,
   webhookRecord,
@@ -36,7 +37,7 @@ export function createReadWebhooks({ database }: Dependencies, organizations: Or
   return {
     async get(principal, target) {
       const em = database.em();
-      return await webhookRecord(em, await findWebhook(em, principal, target, { lock: false }));
+      return recordFor(principal, await webhookRecord(em, await findWebhook(em, principal, target, { lock: false })));
     },
 
     async list(principal, { organizationId: requested, statuses, projectId, formats = [] }, request) {
@@ -57,7 +58,8 @@ export function createReadWebhooks({ database }: Dependencies, organizations: Or
         { orderBy: { id: "desc" }, limit: pageSizeOf(request) + 1 },
       );
       const { items, nextPageToken } = pageById(rows, { request, filters, toItem: (row) => row });
-      return { items: await webhookRecords(em, items), nextPageToken };
+      const records = await webhookRecords(em, items);
+      return { items: records.map((record) => recordFor(principal, record)), nextPageToken };
     },
   };
 }

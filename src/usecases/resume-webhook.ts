@@ -15,7 +15,7 @@ export type ResumeWebhook = (principal: Principal, target: WebhookTarget) => Pro
 
 export function createResumeWebhook({ transact, audit, now, clearWaiting }: ResumeWebhookParts): ResumeWebhook {
   return async (principal, target) => {
-    await clearWaiting(target.id);
+    await clearWaiting(principal, target);
     return await transact(async (em, marks) => {
       const webhook = await findWebhook(em, principal, target, { lock: true });
       if (owesProof(webhook)) throw webhookUnverified(webhook.id, "resumed");

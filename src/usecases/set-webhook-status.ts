@@ -23,7 +23,7 @@ export function createSetWebhookStatus({
   clearWaiting,
 }: SetWebhookStatusParts): SetWebhookStatus {
   return async (principal, { status, ...target }) => {
-    await clearWaiting(target.id);
+    await clearWaiting(principal, target);
     return await transact(async (em, marks) => {
       const webhook = await findWebhook(em, principal, target, { lock: true });
       const before = webhook.status;

@@ -50,7 +50,7 @@ export function createUpdateWebhook(
     const patch =
       asked.projectIds === undefined ? asked : { ...asked, projectIds: ownProjects(principal, asked.projectIds) };
     try {
-      if (patch.url !== undefined || patch.verificationMethod !== undefined) await clearWaiting(target.id);
+      if (patch.url !== undefined || patch.verificationMethod !== undefined) await clearWaiting(principal, target);
       const record = await transact(async (em, marks) => {
         const webhook = await findWebhook(em, principal, target, { lock: true });
         requireEtag(webhook, etag);

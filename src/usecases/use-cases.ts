@@ -111,7 +111,7 @@ export function createUseCases(dependencies: Dependencies): UseCases {
   const transact = createTransact(database, changes);
   const audit = createAuditTrail(ids);
   const inTransaction = { transact, audit, now: ids.now };
-  const clearWaiting = createClearWaiting({ sql: database.sql, now: ids.now });
+  const clearWaiting = createClearWaiting({ database, now: ids.now });
   const organizations = createOrganizations({ database, ids, audit, limits: limits.ofOrganizations });
   const verifyWebhook = createVerifyWebhook(dependencies, { transact, audit });
   const verificationWorker = createVerificationWorker(dependencies, verifyWebhook);

@@ -1,11 +1,14 @@
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import type { VerificationMethod } from "../domain/webhook.ts";
+import type { Database } from "../store/database.ts";
 import type { Webhook } from "../store/entities/webhook.ts";
 import { cancelSomeWaiting, cancelWaiting } from "../store/sql/lanes.ts";
-import type { Sql } from "../store/sql.ts";
 import { transactionSql } from "../store/transaction-sql.ts";
+import type { Principal } from "./access.ts";
 import type { ChangeMarks } from "./changes.ts";
 import { makeLaneDue } from "./make-lane-due.ts";
+import { requireOwnWebhook } from "./projects.ts";
+import { findWebhook, type WebhookTarget } from "./webhook-record.ts";
 
 /** The columns that say whether a webhook gets events. */
 export type Activation = Pick<Webhook, "status" | "statusReason" | "verifiedAt" | "verificationDueAt" | "activeSince">;
@@ -54,12 +57,21 @@ export async function dropWaiting(em: SqlEntityManager, webhookId: string, now: 
 
 /**
  * Cancels what waits for a webhook that is DISABLED, however much it is, with no lock that lasts; of any other webhook, nothing. Call it outside of
- * a transaction.
+ * a transaction. Throws what a change of the webhook by the caller throws: WEBHOOK_NOT_FOUND and WHOLE_ORGANIZATION_REQUIRED.
  */
-export type ClearWaiting = (webhookId: string) => Promise<void>;
+export type ClearWaiting = (principal: Principal, target: WebhookTarget) => Promise<void>;
 
-export function createClearWaiting({ sql, now }: { sql: Sql; now: () => number }): ClearWaiting {
-  return async (webhookId) => void (await cancelWaiting(sql, waitingFor(webhookId, new Date(now()))));
+export function createClearWaiting({ database, now }: ClearWaitingParts): ClearWaiting {
+  return async (principal, target) => {
+    const webhook = await findWebhook(database.em(), principal, target, { lock: false });
+    requireOwnWebhook(principal, webhook);
+    await cancelWaiting(database.sql, waitingFor(webhook.id, new Date(now())));
+  };
+}
+
+export interface ClearWaitingParts {
+  database: Pick<Database, "em" | "sql">;
+  now: () => number;
 }
 
 function waitingFor(webhookId: string, now: Date) {

@@ -5,7 +5,7 @@ import { TellwireError } from "../errors.ts";
 import { type Webhook, WebhookEntity } from "../store/entities/webhook.ts";
 import { type WebhookHealth, WebhookHealthEntity } from "../store/entities/webhook-health.ts";
 import { organizationOf, type Principal } from "./access.ts";
-import { requireOwnWebhook, visibleWebhooks } from "./projects.ts";
+import { requireOwnWebhook, toldProjects, visibleWebhooks } from "./projects.ts";
 
 /** A webhook as callers see it: without its secrets, with how its deliveries went. */
 export interface WebhookRecord {
@@ -44,6 +44,12 @@ export async function findWebhook(
   if (webhook === null) throw webhookNotFound(id);
   if (lock) requireOwnWebhook(principal, webhook);
   return webhook;
+}
+
+/** What the caller reads of a webhook that it may not be able to change: one that is of other projects too does not name them to it. */
+export function recordFor(principal: Principal, record: WebhookRecord): WebhookRecord {
+  const { webhook } = record;
+  return { ...record, webhook: { ...webhook, projectIds: toldProjects(principal, webhook.projectIds) } };
 }
 
 /** Adds the health to webhooks, in their order. One query for all of them. */

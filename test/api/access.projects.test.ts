@@ -116,8 +116,18 @@ describe("somebody who is kept to a project", () => {
     const yours = things.yours!.webhook;
     expect((await kept.deliveries.listDeliveries({ webhookId: yours })).deliveries).toEqual([]);
     expect((await kept.deliveries.listRecoveries({ webhookId: yours })).recoveries).toEqual([]);
-    const both = await kept.webhooks.listWebhooks({ projectId: "yours" });
-    expect(both.webhooks.map(({ id }) => id)).toEqual([things["mine,yours"]!.webhook]);
+  });
+
+  it("is not told which other projects there are, by what it shares with them neither", async () => {
+    const shared = things["mine,yours"]!.webhook;
+    expect((await whole.webhooks.getWebhook({ id: shared })).webhook?.projectIds).toEqual(["mine", "yours"]);
+    expect((await kept.webhooks.getWebhook({ id: shared })).webhook?.projectIds).toEqual(["mine"]);
+    const { webhooks } = await kept.webhooks.listWebhooks({});
+    expect(webhooks.map(({ projectIds }) => projectIds)).toEqual([["mine"], ["mine"]]);
+    expect((await kept.webhooks.listWebhooks({ projectId: "mine" })).webhooks).toEqual(webhooks);
+    expect((await kept.webhooks.listWebhooks({ projectId: "yours" })).webhooks).toEqual([]);
+    const { webhooks: yours } = await whole.webhooks.listWebhooks({ projectId: "yours" });
+    expect(yours.map(({ id }) => id)).toContain(shared);
   });
 
   it("creates webhooks of its project, and moves none out of it", async () => {
@@ -190,6 +200,19 @@ describe("somebody who is kept to a project", () => {
       const principal = await api.useCases.authenticate({ ...peer, keyText: (await newKey(whole, "mine")).key });
       expect((await api.useCases.webhooks.readSecret(principal, target)) !== undefined).toBe(isShown);
     }
+  });
+
+  it("counts what it sees alone, where pages have numbers", async () => {
+    const principal = await api.useCases.authenticate({ ...peer, keyText: (await newKey(whole, "mine")).key });
+    const pages = async (projectId: string) => {
+      const filters = { organizationId: undefined, formats: ["STANDARD"] as const, statuses: [], projectId };
+      return await api.useCases.webhooks.listByOffset(principal, filters, { offset: 0, limit: 1 });
+    };
+    for (const projectId of ["", "mine"]) {
+      const { records, total } = await pages(projectId);
+      expect([records.map(({ webhook }) => webhook.projectIds), total]).toEqual([[["mine"]], 2]);
+    }
+    expect(await pages("yours")).toEqual({ records: [], total: 0 });
   });
 
   it("changes what is of its project alone", async () => {

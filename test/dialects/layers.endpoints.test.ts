@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { WebhookFormat, WebhookStatus } from "../../gen/tellwire/v1/webhook_pb.ts";
+import { VerificationMethod, WebhookFormat, WebhookStatus } from "../../gen/tellwire/v1/webhook_pb.ts";
 import { createLayersDialect } from "../../src/dialects/layers/layers-dialect.ts";
 import { parseId } from "../../src/domain/ids.ts";
 import { type Clients, startApi, type TestApi, webhookFor } from "../api/start-api.ts";
@@ -259,6 +259,33 @@ describe("projects", () => {
     expect((await call("GET", `${path}?projectId=${foreign}`)).status).toBe(404);
     expect((await call("GET", path)).body.items).toEqual([]);
     expect((await create({ projectId: own })).endpoint.projectId).toBe(own);
+  });
+
+  it("somebody who is kept to one is not told which others there are", async () => {
+    const organizationId = organization.id;
+    await create({ projectId: own });
+    await organization.clients.webhooks.createWebhook({
+      webhook: webhookFor("https://your-app.example.com/", {
+        projectIds: [foreign, own],
+        format: WebhookFormat.LAYERS,
+        verification: { method: VerificationMethod.NONE },
+      }),
+    });
+    await api.operator.organizations.updateOrganization({
+      organization: { id: organizationId, projectIds: [own, foreign] },
+    });
+    const apiKey = { name: "of a project", projectId: own };
+    const { key } = await organization.clients.organizations.createApiKey({ organizationId, apiKey });
+    const list = async (query = "") => (await call("GET", path + query, undefined, key)).body;
+    const { items } = await list();
+    expect(items.map(({ projectId }: { projectId: string }) => projectId)).toEqual([own, own]);
+    expect(await list(`?projectId=${own}`)).toEqual(await list());
+    for (const projectId of [foreign, randomUUID()]) {
+      expect((await list(`?projectId=${projectId}`)).error).toMatchObject({
+        code: "NOT_FOUND",
+        details: { projectId },
+      });
+    }
   });
 
   it("where it has not, every UUID is a project", async () => {

@@ -1,3 +1,4 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { unlimited } from "../../src/domain/limits.ts";
 import { TellwireError } from "../../src/errors.ts";
@@ -92,16 +93,6 @@ test("what an operator sets for an organization holds at once, and is cleared ag
 test("an address that sends too many wrong keys is not listened to, but for keys that worked from there before", async () => {
   const { key } = await api.addOrganization();
   const { key: fresh } = await api.addOrganization();
-  const from = (address: string) => ({ address, userAgent: undefined, requestId: undefined });
-  const login = async (keyText: string, address = "2001:db8:1:2::7"): Promise<string> => {
-    try {
-      await api.useCases.authenticate({ keyText, origin: from(address), clientCertificate: undefined });
-      return "OK";
-    } catch (error) {
-      if (!(error instanceof TellwireError)) throw error;
-      return error.reason;
-    }
-  };
   expect(await login(key)).toBe("OK");
   refused = [];
   for (let tries = 0; tries < 3; tries += 1) expect(await login(`twk_guess${tries}`)).toBe("KEY_INVALID");
@@ -112,3 +103,39 @@ test("an address that sends too many wrong keys is not listened to, but for keys
   expect(await login(key), "who was there before goes on").toBe("OK");
   expect(await login(fresh, "2001:db8:1:3::7"), "another address").toBe("OK");
 });
+
+test("keys and tokens that were good once are no guesses: whoever goes on with one locks nobody out", async () => {
+  const { id: organizationId, clients, key } = await api.addOrganization();
+  const { key: fresh } = await api.addOrganization();
+  const { organizations } = clients;
+  const expireTime = timestampFromMs(api.dependencies.ids.now() + 90_000);
+  const expiring = await organizations.createApiKey({ organizationId, apiKey: { name: "expires", expireTime } });
+  const { apiKey, key: revoked } = await organizations.createApiKey({ organizationId, apiKey: { name: "revoked" } });
+  const ofRevoked = await api.clients({ "x-api-key": revoked }).organizations.createPortalToken({ organizationId });
+  const short = await organizations.createPortalToken({ organizationId, lifetime: { seconds: 60n } });
+  const ended = [expiring.key, revoked, ofRevoked.token, short.token];
+  const address = "192.0.2.77";
+  for (const text of ended) expect(await login(text, address)).toBe("OK");
+
+  await api.operator.organizations.revokeApiKey({ organizationId, id: apiKey!.id });
+  api.advance(90_000);
+  for (const text of [...ended, ...ended]) expect(await login(text, address)).toBe("KEY_INVALID");
+  expect(await login(fresh, address), "somebody new from the same address").toBe("OK");
+
+  // What only looks like one of them has to be guessed: it counts.
+  const forged = [`${short.token.slice(0, -3)}AAA`, `${revoked.slice(0, -3)}AAA`, "twp_a.b.c"];
+  for (const text of forged) expect(await login(text, address)).toBe("KEY_INVALID");
+  expect(await login(key, address)).toBe("RATE_LIMITED");
+});
+
+/** "OK", or the reason of the refusal. */
+async function login(keyText: string, address = "2001:db8:1:2::7"): Promise<string> {
+  const origin = { address, userAgent: undefined, requestId: undefined };
+  try {
+    await api.useCases.authenticate({ keyText, origin, clientCertificate: undefined });
+    return "OK";
+  } catch (error) {
+    if (!(error instanceof TellwireError)) throw error;
+    return error.reason;
+  }
+}

@@ -75,6 +75,15 @@ it("while the issuer is away, known keys work, and whether an unknown one exists
   expect(issuer.asked()).toBe(2);
 });
 
+it("a clock that is set back keeps nobody from asking", async () => {
+  nowMs = 24 * times.usable;
+  await find();
+  nowMs = 0;
+  await issuer.addKey({ kid: "next" });
+  expect(await find("next")).toBeDefined();
+  expect(issuer.asked()).toBe(2);
+});
+
 it("keys that have become old are read again beside the calls, and one that was withdrawn works no more", async () => {
   await find();
   await issuer.addKey({ kid: "next" });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parseId } from "../../src/domain/ids.ts";
+import { createKeyUsage } from "../../src/usecases/key-usage.ts";
 import { createUseCases, type UseCases } from "../../src/usecases/use-cases.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
 import { operator, peer } from "../support/principals.ts";
@@ -57,6 +58,31 @@ it("a key is answered from memory while the process listens: the database is not
   expect(await isOpen()).toBe(true);
 });
 
+it("of many calls that come at once with one key, one reads it for all", async () => {
+  const { key } = await newKey();
+  let reads = 0;
+  const database = {
+    ...api.database,
+    em: () => {
+      reads += 1;
+      return api.database.em();
+    },
+  };
+  const counting = createUseCases({ ...api.dependencies, database });
+  await counting.accessChannel.start();
+  try {
+    const callAtOnce = () =>
+      Promise.all(Array.from({ length: 100 }, () => counting.authenticate({ ...peer, keyText: key })));
+    await callAtOnce();
+    expect(reads).toBe(1);
+    api.advance(5_000);
+    await callAtOnce();
+    expect(reads).toBe(2);
+  } finally {
+    await counting.accessChannel.stop();
+  }
+});
+
 it("while the process does not listen, a key is read from the database each time", async () => {
   const { isOpen, keyId } = await newKey();
   const deaf = createUseCases(api.dependencies);
@@ -87,30 +113,49 @@ it("a key is read again after some seconds, should the network hold messages bac
   expect(await isOpen()).toBe(false);
 });
 
+it("a key is read again too when the clock was set back", async () => {
+  const { isOpen, keyId } = await newKey();
+  expect(await isOpen()).toBe(true);
+  await revokeSilently(keyId);
+  api.advance(-3_600_000);
+  try {
+    expect(await isOpen()).toBe(false);
+  } finally {
+    api.advance(3_600_000);
+  }
+});
+
 it("when a key was last used is written down in the background, once a minute at most", async () => {
   const { key, keyId } = await newKey();
-  const lastUse = async () => {
-    const [row] = await api.database.sql.query<{ at: string | null }>(
-      { name: "", text: "select last_used_at::text as at from api_key where id = $1" },
-      [keyId],
-    );
-    return row?.at;
-  };
   await here.authenticate({ ...peer, keyText: key });
-  expect(await lastUse()).toBeNull();
+  expect(await lastUse(keyId)).toBeNull();
   await here.keyUsage.write();
-  const first = await lastUse();
+  const first = await lastUse(keyId);
   expect(first).not.toBeNull();
   api.advance(59_000);
   await here.authenticate({ ...peer, keyText: key });
   await there.authenticate({ ...peer, keyText: key });
   await Promise.all([here.keyUsage.write(), there.keyUsage.write()]);
-  expect(await lastUse()).toBe(first);
+  expect(await lastUse(keyId)).toBe(first);
   api.advance(2_000);
   await there.authenticate({ ...peer, keyText: key });
   there.keyUsage.start();
   await there.keyUsage.stop();
-  expect(await lastUse()).not.toBe(first);
+  expect(await lastUse(keyId)).not.toBe(first);
+});
+
+it("a use that could not be written down is written down with the next ones", async () => {
+  const { keyId } = await newKey();
+  let isAway = true;
+  const query: typeof api.database.sql.query = (...statement) =>
+    isAway ? Promise.reject(new Error("the database is away")) : api.database.sql.query(...statement);
+  const database = { ...api.database, sql: { ...api.database.sql, query } };
+  const usage = createKeyUsage({ ...api.dependencies, database });
+  usage.note(keyId);
+  await expect(usage.write()).rejects.toThrow("away");
+  isAway = false;
+  await usage.write();
+  expect(await lastUse(keyId)).not.toBeNull();
 });
 
 it("there may be several operator's keys, and each is known by a short fingerprint", async () => {
@@ -124,6 +169,13 @@ it("there may be several operator's keys, and each is known by a short fingerpri
   expect(next?.kind).toBe("operator");
   expect(next?.actor.id).not.toBe(old?.actor.id);
 });
+
+/** `keyId` is a UUID. */
+async function lastUse(keyId: string): Promise<string | null | undefined> {
+  const text = "select last_used_at::text as at from api_key where id = $1";
+  const [row] = await api.database.sql.query<{ at: string | null }>({ name: "", text }, [keyId]);
+  return row?.at;
+}
 
 /** Without a word to anybody. A UUID, or `key_…`. */
 async function revokeSilently(keyId: string): Promise<void> {

@@ -38,7 +38,7 @@ it("what still waits for a disabled webhook is cancelled before the transaction 
   const resume = createResumeWebhook({
     now: Date.now,
     audit: createAuditTrail(api.dependencies.ids),
-    clearWaiting: createClearWaiting({ sql: api.database.sql, now: Date.now }),
+    clearWaiting: createClearWaiting({ database: api.database, now: Date.now }),
     async transact(work) {
       left.push(await waitingOf(webhookId));
       return await transact(work);

@@ -1,8 +1,8 @@
 import { type DescMethod, getOption } from "@bufbuild/protobuf";
-import { type ContextValues, createContextKey, type Interceptor } from "@connectrpc/connect";
+import { type ContextValues, createContextKey, type Interceptor, type UnaryRequest } from "@connectrpc/connect";
 import { calls_receiver } from "../../../gen/tellwire/v1/limits_pb.ts";
 import { type Principal, requireScope } from "../../usecases/access.ts";
-import { type Authenticate, keyMissing } from "../../usecases/authenticate.ts";
+import { type Authenticate, type Credentials, keyMissing } from "../../usecases/authenticate.ts";
 import type { CallKind, CallLimits } from "../../usecases/call-limits.ts";
 import { accessRuleOf } from "../access-rule.ts";
 import { setAnswerHeaders } from "../answer-headers.ts";
@@ -17,8 +17,7 @@ export function createAuthInterceptor({ authenticate, callLimits, openServices }
   const kindOf = remember(callKindOf);
   return (next) => async (request) => {
     if (openServices.has(request.service.typeName)) return await next(request);
-    const identify = async (): Promise<Principal> =>
-      await authenticate({ keyText: keyOf(request.header), ...peerOf(request) });
+    const identify = async (): Promise<Principal> => await authenticate(credentialsOf(request));
     const admit = async (): Promise<void> => requireScope(await identify(), ruleOf(request.method));
     const principal = await identify();
     // Before what it may do is asked: the log of denied calls tells who it was.
@@ -51,6 +50,14 @@ export function principalOf({ values }: { values: ContextValues }): Principal {
 }
 
 const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
+
+/** A call that has a header for keys is never its connection's: with a key that is missing or garbled in there it would be another caller's. */
+function credentialsOf(request: Pick<UnaryRequest, "header" | "contextValues">): Credentials {
+  const { header } = request;
+  const peer = peerOf(request);
+  const isForKey = header.has("x-api-key") || header.has("authorization");
+  return { keyText: keyOf(header), ...peer, ...(isForKey ? { clientCertificate: undefined } : {}) };
+}
 
 function keyOf(header: Headers): string | undefined {
   return header.get("x-api-key")?.trim() || /^Bearer +(\S+)$/i.exec(header.get("authorization")?.trim() ?? "")?.[1];

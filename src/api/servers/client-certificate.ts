@@ -33,8 +33,9 @@ function describe(
 
 /**
  * The DNS and URI names among the alternative names as Node writes them: `DNS:a, URI:spiffe://b/c`. A name with characters that could be taken for the end
- * of it stands in quotation marks there; no name that can be listed has such characters, so those are left out. A text that is not wholly
- * understood yields no name at all.
+ * of it stands in quotation marks there; no name that can be listed has such characters, so those are left out. So is a name of one kind that reads
+ * like one of the other: what an authority checks of the one it may not check of the other. A text that is not wholly understood yields no name
+ * at all.
  */
 export function alternativeNames(text: string): string[] {
   const names: string[] = [];
@@ -44,8 +45,9 @@ export function alternativeNames(text: string): string[] {
     const match = entry.exec(text);
     if (match === null) return [];
     const [whole, kind, plain] = match;
-    if (plain !== undefined && kind === "DNS") names.push(plain.toLowerCase());
-    if (plain !== undefined && kind === "URI") names.push(plain);
+    const isUri = plain?.includes("://");
+    if (plain !== undefined && kind === "DNS" && !isUri) names.push(plain.toLowerCase());
+    if (plain !== undefined && kind === "URI" && isUri) names.push(plain);
     at += whole.length;
   }
   return names;

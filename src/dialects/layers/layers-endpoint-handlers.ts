@@ -2,6 +2,7 @@ import { parseId } from "../../domain/ids.ts";
 import { DEFAULT_TIMEOUT_MS } from "../../domain/retry.ts";
 import { TellwireError } from "../../errors.ts";
 import type { NewWebhook } from "../../usecases/create-webhook.ts";
+import { ownProjects } from "../../usecases/projects.ts";
 import { defaultOverlapMs } from "../../usecases/rotate-secret.ts";
 import type { UseCases } from "../../usecases/use-cases.ts";
 import type { WebhookRecord, WebhookTarget } from "../../usecases/webhook-record.ts";
@@ -40,7 +41,7 @@ export function createLayersEndpointHandlers({ webhooks, organizations }: UseCas
     async list({ principal, query }) {
       const { projectId, status, cursor, limit } = parseFields(endpointsQuery, queryValues(query));
       if (principal.kind === "organization" && projectId !== undefined) {
-        await organizations.requireProjects(principal.organizationId, [projectId]);
+        await organizations.requireProjects(principal.organizationId, ownProjects(principal, [projectId]));
       }
       const filters = {
         organizationId: undefined,

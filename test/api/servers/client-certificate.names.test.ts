@@ -46,6 +46,10 @@ it.each([
   ["email:a@example.com, URI:spiffe://a/b", ["spiffe://a/b"]],
   ['DNS:"a\\", DNS:b", DNS:c', ["c"]],
   ["DNS:a, ", ["a"]],
+  // An authority that looks after its DNS names may leave URIs to whoever asks, and the other way round.
+  ["URI:publisher.internal", []],
+  ["URI:publisher.internal, DNS:a", ["a"]],
+  ["DNS:spiffe://example.com/billing", []],
   ['DNS:a"b', []],
   ["DNS:a, b", []],
   ["DNS:a,DNS:b", []],

@@ -78,6 +78,23 @@ describe("where certificates are optional", () => {
     await expect(principalWith(billing, "wrong")).rejects.toMatchObject({ code: Code.Unauthenticated });
   });
 
+  it.each([
+    { authorization: "Basic YTpi" },
+    { authorization: "Bearer" },
+    { authorization: "Bearer two words" },
+    { authorization: "" },
+    { "x-api-key": "" },
+  ])("a call that shows a key in no form that is understood is not its certificate's either: %j", async (headers) => {
+    const { url, seen } = await startWith("optional");
+    const billing = clients.issue({ names: ["spiffe://example.com/billing"] });
+    using client = createGrpcJsClient(OrganizationService, url, headers, { ca: server.cert, ...billing });
+    await expect(client.getOrganization({ id: "org_1" })).rejects.toMatchObject({
+      code: Code.Unauthenticated,
+      details: expect.stringContaining("Authorization: Bearer <key>"),
+    });
+    expect(seen).toEqual([]);
+  });
+
   const past = new Date(Date.now() - 60_000);
   const future = new Date(Date.now() + 60_000);
   it.each<[string, string, () => Certificate]>([
