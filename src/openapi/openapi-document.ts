@@ -16,7 +16,7 @@ import { createProse } from "./prose.ts";
 export function createOpenApiDocument(options: OpenApiOptions): JsonObject {
   const prose = createProse(options.files);
   const schemas = createMessageSchemas(prose, new Set(options.verbatimFields));
-  const { actingParameters = [] } = options;
+  const { actingParameters = [], answerHeaders } = options;
   const errors = createErrorResponses(options.errors, schemas);
   const examples = new Map(Object.entries(options.examples ?? {}));
   const paths: Record<string, JsonObject> = {};
@@ -28,7 +28,7 @@ export function createOpenApiDocument(options: OpenApiOptions): JsonObject {
       examples.delete(route.id);
       const access = options.accessOf?.(route.binding.method);
       const described = { ...route, tag, prose, schemas, names, example, access };
-      const operation = { ...described, errorResponses: errors.of, actingParameters };
+      const operation = { ...described, errorResponses: errors.of, actingParameters, answerHeaders };
       item[httpMethodKey(route.binding, item)] = createOperation(route.binding, operation);
     }
     paths[path] = item;
@@ -41,10 +41,11 @@ export function createOpenApiDocument(options: OpenApiOptions): JsonObject {
     servers: [{ url: "/" }],
     security: Object.keys(options.securitySchemes).map((name) => ({ [name]: [] })),
     tags: options.services.map(({ service, tag }) => ({ name: tag, description: prose.describe(service) })),
-    paths,
+    paths: { ...paths, ...options.paths },
     ...(options.webhooks === undefined ? {} : { webhooks: options.webhooks }),
     components: {
       securitySchemes: options.securitySchemes,
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
       responses: errors.components,
       schemas: { ...schemas.components(), Error: errors.schema, ...options.schemas },
     },
@@ -67,8 +68,14 @@ export interface OpenApiOptions {
   readonly examples?: Readonly<Record<string, Example>>;
   /** The section `webhooks`: requests that are sent and not received. */
   readonly webhooks?: JsonObject;
+  /** Paths beside those of the contract. */
+  readonly paths?: JsonObject;
   /** Components beside those of the contract. */
   readonly schemas?: JsonObject;
+  /** The components of headers, by name. */
+  readonly headers?: JsonObject;
+  /** Headers of the answer of every operation that succeeds. */
+  readonly answerHeaders?: JsonObject;
   /** Full names of message fields in which the server takes as given what it sets elsewhere: `package.Message.field`. */
   readonly verbatimFields?: readonly string[];
   /** Parameters of every operation that does more than read, such as headers. */

@@ -45,6 +45,8 @@ export interface OperationOptions {
   readonly access: OperationAccess | undefined;
   /** Parameters of every operation that does more than read. */
   readonly actingParameters: readonly JsonObject[];
+  /** Headers of the answer, undefined: none that need telling. */
+  readonly answerHeaders: JsonObject | undefined;
   /** The answers to a call that fails, by status. */
   readonly errorResponses: (traits: OperationTraits) => JsonObject;
 }
@@ -141,15 +143,18 @@ function fieldBodySchema(binding: HttpBinding, body: DescField, schemas: Message
   return schemas.variantSchema(body.message, { isPatch: true }, "Patch");
 }
 
-function answer({ method, responseBody }: HttpBinding, { prose, schemas, example }: OperationOptions): JsonObject {
+function answer({ method, responseBody }: HttpBinding, options: OperationOptions): JsonObject {
+  const { prose, schemas, example, answerHeaders } = options;
   const description = (responseBody === undefined ? "" : prose.describe(responseBody)) || prose.describe(method.output);
+  const headers = answerHeaders === undefined ? {} : { headers: answerHeaders };
   if (answersRawBody(method.output, responseBody)) {
-    return { description: description || "OK", content: { "*/*": { schema: {} } } };
+    return { description: description || "OK", ...headers, content: { "*/*": { schema: {} } } };
   }
   const schema = responseBody === undefined ? schemas.messageSchema(method.output) : schemas.valueSchema(responseBody);
   const content = { schema, ...(example?.response === undefined ? {} : { example: example.response }) };
   return {
     description: description || "OK",
+    ...headers,
     content:
       method.methodKind === "server_streaming"
         ? { "application/x-ndjson": content, "text/event-stream": content }

@@ -61,11 +61,25 @@ async function call<Answer = JsonObject>(
   expect(`${id} ${response.status} ${response.status === status ? "" : JSON.stringify(response.data)}`).toBe(
     `${id} ${status} `,
   );
-  const schema = schemas.answer(operation, status);
+  const schema = schemas.answer(operation, status, String(response.headers["content-type"]).split(";")[0]);
   expect(schema, `${id} has no documented answer ${status}`).toBeDefined();
   expect(schemas.problems(schema!, response.data), id).toEqual([]);
+  const answer = (operation.operation.responses as Record<string, JsonObject>)[status]!;
+  const described = answer.$ref === undefined ? answer : componentOf(String(answer.$ref));
+  for (const name of limitHeaders.filter((each) => each in response.headers)) {
+    const names = Object.keys((described.headers ?? {}) as JsonObject).map((each) => each.toLowerCase());
+    expect(names, `${id} ${status}`).toContain(name);
+  }
   if (status === 200) called.add(id);
   return response.data as Answer;
+}
+
+const limitHeaders = ["ratelimit-policy", "ratelimit", "retry-after"];
+
+/** What a reference within the document stands for. */
+function componentOf(reference: string): JsonObject {
+  const [, , kind = "", name = ""] = reference.split("/");
+  return (document.components as Record<string, Record<string, JsonObject>>)[kind]![name]!;
 }
 
 /** The body that the document gives as an example. */
@@ -138,6 +152,18 @@ describe("every operation, from the document alone", () => {
     expect(tested).toMatchObject({ success: true });
     await call(customer, "WebhookService_RotateWebhookSecret", { id }, exampleOf("WebhookService_RotateWebhookSecret"));
     await call(customer, "WebhookService_PauseWebhook", { id }, exampleOf("WebhookService_PauseWebhook"));
+  });
+
+  test("public keys, by whoever asks", async () => {
+    const rotation = { signingAlgorithm: "SIGNING_ALGORITHM_ED25519" };
+    type Rotated = { publicKey: string };
+    const rotate = "WebhookService_RotateWebhookSecret";
+    const { publicKey } = await call<Rotated>(customer, rotate, { id: ids.webhook }, rotation);
+    const anybody = await createClient({});
+    const { keys } = await call<{ keys: { x: string }[] }>(anybody, "WebhookKeys_GetPublicKeys", { id: ids.webhook });
+    expect(keys.map(({ x }) => `whpk_${Buffer.from(x, "base64url").toString("base64")}`)).toEqual([publicKey]);
+    const unknown = { id: "wh_01k8djrfaefx88mtvwhpf0y6hb" };
+    await call(anybody, "WebhookKeys_GetPublicKeys", unknown, undefined, 404);
   });
 
   test("an import, for whoever moves here", async () => {

@@ -14,7 +14,10 @@ import { examples } from "../../src/openapi/content/examples.ts";
 import { compileSchemas, operationsOf, pointer, readDocument } from "./document-schemas.ts";
 
 const document = readDocument();
-const operations = operationsOf(document);
+/** What is served beside the contract's routes. */
+const publicKeys = "WebhookKeys_GetPublicKeys";
+const everyOperation = operationsOf(document);
+const operations = everyOperation.filter(({ id }) => id !== publicKeys);
 const schemas = compileSchemas(document);
 const services = [WebhookService, EventService, DeliveryService, OrganizationService, AuditService];
 const bindings = services.flatMap(readHttpBindings);
@@ -33,8 +36,31 @@ describe("the document and the contract", () => {
     expect(routes.length).toBeGreaterThan(20);
   });
 
+  test("the public keys of a webhook are beside them, for everybody", () => {
+    const keys = everyOperation.find(({ id }) => id === publicKeys)!;
+    expect(keys).toMatchObject({ method: "GET", path: "/.well-known/webhooks/{id}/jwks.json" });
+    expect(keys.operation).toMatchObject({ security: [] });
+    const at = `responses.200.content.application/jwk-set+json.example`.split(".");
+    const example = at.reduce<JsonValue>((value, name) => (value as JsonObject)[name]!, keys.operation);
+    expect(schemas.problems(schemas.answer(keys, 200, "application/jwk-set+json")!, example)).toEqual([]);
+  });
+
+  test("every answer to a caller with limits tells of them, and those that ask for patience have Retry-After", () => {
+    const limits = ["RateLimit-Policy", "RateLimit"];
+    for (const { id, operation } of operations) {
+      const { headers = {} } = (operation.responses as Record<string, JsonObject>)[200]!;
+      expect(Object.keys(headers as JsonObject), id).toEqual(limits);
+    }
+    const named = (name: string) => Object.keys((components.responses![name]!.headers ?? {}) as JsonObject);
+    for (const name of ["BadRequest", "Forbidden", "NotFound"]) expect(named(name), name).toEqual(limits);
+    for (const name of ["Conflict", "TooManyRequests", "ServiceUnavailable"]) {
+      expect(named(name), name).toEqual([...limits, "Retry-After"]);
+    }
+    expect(Object.keys(components.headers!)).toEqual(["RateLimitPolicy", "RateLimit", "RetryAfter"]);
+  });
+
   test("every parameter of a path is described, and none beside them", () => {
-    for (const { path, operation } of operations) {
+    for (const { path, operation } of everyOperation) {
       const named = [...path.matchAll(/\{([^}]+)\}/g)].map(([, name]) => name);
       const parameters = (operation.parameters ?? []) as { name: string; in: string }[];
       expect(parameters.filter((each) => each.in === "path").map(({ name }) => name)).toEqual(named);
@@ -42,7 +68,7 @@ describe("the document and the contract", () => {
   });
 
   test("everything has a text from the contract's comments", () => {
-    for (const { id, operation } of operations) {
+    for (const { id, operation } of everyOperation) {
       expect(operation.summary, id).toMatch(/^[A-Z].*[^.]$/);
       for (const parameter of (operation.parameters ?? []) as JsonObject[])
         expect(parameter.description, id).toBeTruthy();

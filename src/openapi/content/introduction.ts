@@ -17,6 +17,7 @@ export function introduction(version: string): JsonObject {
       "**Errors** have the form of AIP-193. `error.details[0].reason` is the one for programs; it never changes its meaning.",
       "**Lists** are paged: `pageSize`, and as `pageToken` the `nextPageToken` of the page before. The last page has none.",
       "**Timeouts.** `X-Server-Timeout: <seconds>` says how long the client waits; later answers are `504`.",
+      "**Limits.** `RateLimit-Policy` and `RateLimit` on every answer to a caller with limits say how they stand; a `429` has `Retry-After`.",
     ].join("\n\n"),
     license: { name: "Apache-2.0", identifier: "Apache-2.0" },
   };
@@ -34,16 +35,5 @@ export const securitySchemes: JsonObject = {
     in: "header",
     name: "X-Api-Key",
     description: "The same keys and tokens in a header of their own.",
-  },
-};
-
-/** Headers of answers that fail, by status. */
-export const errorHeaders: Readonly<Record<number, JsonObject>> = {
-  401: { "WWW-Authenticate": { description: "RFC 9110, 11.6.1.", schema: { type: "string" } } },
-  503: {
-    "Retry-After": {
-      description: "In how many seconds to try again, where that is known.",
-      schema: { type: "integer" },
-    },
   },
 };

@@ -1,10 +1,12 @@
 import { createFileRegistry, type DescService, fromBinary, type JsonObject } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { createOpenApiDocument } from "../openapi-document.ts";
+import { answerHeaders, errorHeaders, headerComponents } from "./answer-headers.ts";
 import { errorReasons } from "./error-reasons.ts";
 import { examples } from "./examples.ts";
-import { errorHeaders, introduction, securitySchemes } from "./introduction.ts";
+import { introduction, securitySchemes } from "./introduction.ts";
 import { operationAccess } from "./operation-access.ts";
+import { publicKeySchemas, publicKeysPath } from "./public-keys-path.ts";
 import { sentRequests, sentSchemas } from "./sent-requests.ts";
 
 /**
@@ -31,7 +33,10 @@ export function tellwireDocument(image: Uint8Array, version: string): JsonObject
     },
     examples: examples(),
     webhooks: sentRequests,
-    schemas: sentSchemas,
+    schemas: { ...publicKeySchemas, ...sentSchemas },
+    headers: headerComponents,
+    answerHeaders,
+    paths: publicKeysPath,
     actingParameters: [idempotencyKey],
     verbatimFields: ["tellwire.v1.WebhookImport.webhook"],
   });
