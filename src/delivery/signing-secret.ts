@@ -36,9 +36,13 @@ export interface OpenOptions {
   now: number;
 }
 
-/** The keys that sign at the time. What is opened stays open. */
+/**
+ * The keys that sign at the time. What is opened stays open. A secret that was replaced and cannot be opened is left out: rotating is how a webhook is
+ * mended whose secret cannot be.
+ */
 export function openSecrets(secrets: readonly SigningSecret[], options: OpenOptions): SigningKeys {
   const keys: KeyObject[] = [];
+  let unusable: Unusable | undefined;
   for (const secret of secrets) {
     if (secret.expiresAt !== null && secret.expiresAt <= options.now) {
       continue;
@@ -46,12 +50,15 @@ export function openSecrets(secrets: readonly SigningSecret[], options: OpenOpti
     if (typeof secret.state === "string") {
       secret.state = open(secret.state, options);
     }
-    if ("kind" in secret.state) {
+    if (!("kind" in secret.state)) {
+      keys.push(secret.state);
+    } else if (secret.expiresAt === null) {
       return secret.state;
+    } else {
+      unusable = secret.state;
     }
-    keys.push(secret.state);
   }
-  return { kind: "keys", keys };
+  return keys.length === 0 && unusable !== undefined ? unusable : { kind: "keys", keys };
 }
 
 function open(sealed: Sealed, { secretBox, webhookId, format }: OpenOptions): KeyObject | Unusable {

@@ -61,7 +61,10 @@ export type AuditResourceType =
 /** A resource as the log shows it: names as in the JSON of the API, values that JSON can say, and never a secret, a key or a payload. */
 export type AuditState = Readonly<Record<string, unknown>>;
 
-/** What an entry keeps of a resource before and after a change: the members that differ, and of headers the names without their values. */
+/**
+ * What an entry keeps of a resource before and after a change: the members that differ, and of headers and of the parameters of a URL the names
+ * without their values.
+ */
 export function auditedDifference(
   before: AuditState | null,
   after: AuditState | null,
@@ -113,13 +116,28 @@ const idKinds = {
 
 const headersName = "headers";
 
-/** What stands in the place of a header's value. */
+/** What stands in the place of a value that may be a secret. */
 const hidden = "***";
 
 function withoutValues(state: AuditState): AuditState {
-  const headers = state[headersName];
-  if (headers === undefined) return state;
-  return { ...state, [headersName]: Object.fromEntries(Object.keys(membersOf(headers)).map((name) => [name, hidden])) };
+  const { [headersName]: headers, url } = state;
+  return {
+    ...state,
+    ...(headers === undefined ? {} : { [headersName]: hiddenValues(membersOf(headers)) }),
+    ...(typeof url === "string" ? { url: urlWithoutValues(url) } : {}),
+  };
+}
+
+/** Many receivers know their callers by a parameter of the URL. What has no name may be such a token itself. */
+function urlWithoutValues(url: string): string {
+  const start = url.indexOf("?") + 1;
+  if (start === 0) return url;
+  const parameters = url.slice(start).split("&");
+  return url.slice(0, start) + parameters.map((each) => (/^[\w.~[\]-]+=/.exec(each)?.[0] ?? "") + hidden).join("&");
+}
+
+function hiddenValues(values: Readonly<Record<string, unknown>>): Record<string, string> {
+  return Object.fromEntries(Object.keys(values).map((name) => [name, hidden]));
 }
 
 function changedHeaders(before: unknown, after: unknown): string[] {

@@ -23,12 +23,14 @@ export interface SecretBox {
  * Makes a box of AES-256-GCM keys of 32 bytes each: the first one seals, all of them open, so that a key is rotated by putting the new
  * one in front. Each text is encrypted with a data key of its own, which the first key seals. A sealed value is: version (1 byte, 2), key id
  * (8 bytes), the encrypted data key (60 bytes), the encrypted text. Version, key id and context are authenticated. Values of version 1, whose
- * text is encrypted with the key itself, are opened, and are of version 2 when they are sealed again.
+ * text is encrypted with the key itself, are opened, and are of version 2 when they are sealed again. Throws CONFIG_INVALID where there is no key,
+ * and where one is there twice.
  */
 export function createSecretBox({ keys }: { keys: readonly Uint8Array[] }): SecretBox {
   const entries = keys.map((bytes): Entry => ({ id: keyId(bytes), key: createSecretKey(bytes) }));
   const [newest, ...older] = entries;
   if (newest === undefined) throw new TellwireError("CONFIG_INVALID", "a secret box needs at least one key");
+  if (new Set(entries.map(hexOf)).size < entries.length) throw new TellwireError("CONFIG_INVALID", sameKeyTwice);
 
   const seal = (plaintext: string, context: string): Buffer => {
     const dataKey = randomBytes(keyBytes);
@@ -64,6 +66,11 @@ export function readSealedHeader(header: Uint8Array): { keyId: string; isPresent
   return { keyId, isPresentForm: header[0] === envelopeVersion };
 }
 
+/** Whether an error says that no key opens a value. */
+export function isKeyMismatch(error: unknown): boolean {
+  return error instanceof TellwireError && error.reason === "SECRETS_KEY_MISMATCH";
+}
+
 /** Reads the text of a key: 32 bytes in base64. Throws CONFIG_INVALID; `name` is the variable that the text came from. */
 export function parseSecretsKey(text: string, name: string): Buffer {
   const key = Buffer.from(text.trim(), "base64");
@@ -73,6 +80,9 @@ export function parseSecretsKey(text: string, name: string): Buffer {
     `${name} must be ${keyBytes} random bytes in base64, such as "openssl rand -base64 ${keyBytes}" prints`,
   );
 }
+
+const sameKeyTwice =
+  "TELLWIRE_SECRETS_KEY holds the same key twice: a new key is made with `openssl rand -base64 32`; what is not changed stands there once";
 
 interface Entry {
   id: Buffer;

@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import { type IdSource, newUuid } from "../domain/ids.ts";
-import type { SecretBox } from "../domain/secret-box.ts";
+import { isKeyMismatch, type SecretBox } from "../domain/secret-box.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 import type { ImportedWebhook } from "./imported-webhook.ts";
+import { secretsThatSign } from "./signing-keys.ts";
 import { givenSigningSecret } from "./signing-secret-fields.ts";
 
 export interface SecretContext {
@@ -12,22 +13,24 @@ export interface SecretContext {
   now: Date;
 }
 
-/** Whether the secrets that sign for a webhook now, and until when each does, are those of its import. */
+/** Whether the secrets that sign for a webhook now, and until when each does, are those of its import. Those that no key opens are not. */
 export async function hasSecrets(
   em: SqlEntityManager,
   imported: ImportedWebhook,
   { secretBox, now }: SecretContext,
 ): Promise<boolean> {
-  const rows = await em.find(
-    WebhookSecretEntity,
-    { webhookId: imported.id, $or: [{ expiresAt: null }, { expiresAt: { $gt: now } }] },
-    { orderBy: { expiresAt: "desc nulls first" } },
-  );
-  const here = rows.map(({ sealed, expiresAt }) => ({
-    signingSecret: secretBox.open(sealed, imported.id),
-    expiresAt: expiresAt ?? null,
-  }));
-  return isDeepStrictEqual(here, secretsOf(imported, now));
+  const where = secretsThatSign(imported.id, now);
+  const rows = await em.find(WebhookSecretEntity, where, { orderBy: { expiresAt: "desc nulls first" } });
+  try {
+    const here = rows.map(({ sealed, expiresAt }) => ({
+      signingSecret: secretBox.open(sealed, imported.id),
+      expiresAt: expiresAt ?? null,
+    }));
+    return isDeepStrictEqual(here, secretsOf(imported, now));
+  } catch (error) {
+    if (isKeyMismatch(error)) return false;
+    throw error;
+  }
 }
 
 /** Writes the secrets of an import, those left out that have expired. Written with the next flush. */

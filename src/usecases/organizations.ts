@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { LockMode, UniqueConstraintViolationException } from "@mikro-orm/core";
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import { LRUCache } from "lru-cache";
@@ -118,7 +119,9 @@ export function createOrganizations({
         row.updatedAt = new Date(ids.now());
         await em.flush();
         const change = { action: "organization.update", before: was, after: auditedOrganization(row) } as const;
-        await audit.record(em, principal, { ...aboutOrganization(row), ...change });
+        if (!isDeepStrictEqual(change.before, change.after)) {
+          await audit.record(em, principal, { ...aboutOrganization(row), ...change });
+        }
         if (limits !== undefined) await limitsInUse.changed(id, transactionSql(em));
         return row;
       });

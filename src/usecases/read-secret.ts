@@ -7,6 +7,7 @@ import type { AuditTrail } from "./audit-trail.ts";
 import { aboutWebhook } from "./audited-states.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { isOwnWebhook } from "./projects.ts";
+import { newestFirst } from "./signing-keys.ts";
 import { findWebhook, type WebhookTarget, webhookNotFound } from "./webhook-record.ts";
 
 /**
@@ -26,11 +27,8 @@ export function createReadSecret({ database, secretBox }: Dependencies, { audit 
       throw new TellwireError("SECRET_NOT_SHOWN", message, { metadata: { webhook_id: publicId("webhook", id) } });
     }
     if (!principal.scopes.has("secrets:rotate") || !isOwnWebhook(principal, webhook)) return undefined;
-    const secret = await em.findOne(
-      WebhookSecretEntity,
-      { webhookId: id, expiresAt: null },
-      { orderBy: { createdAt: "desc", id: "desc" } },
-    );
+    const current = { webhookId: id, expiresAt: null };
+    const secret = await em.findOne(WebhookSecretEntity, current, { orderBy: newestFirst });
     // It goes with its webhook: somebody has deleted it in between.
     if (secret === null) throw webhookNotFound(id);
     const text = secretBox.open(secret.sealed, id);

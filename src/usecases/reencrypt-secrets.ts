@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { SecretBox } from "../domain/secret-box.ts";
+import { isKeyMismatch, type SecretBox } from "../domain/secret-box.ts";
 import { TellwireError } from "../errors.ts";
 import {
   countOtherwiseSealed,
@@ -53,25 +53,26 @@ export async function reencryptSecrets(options: ReencryptOptions): Promise<Reenc
     await table.write(transaction, rows);
     if (rows.length > 0) await onWritten?.(transaction, { kind: table.kind, count: rows.length });
   };
-  const unopenable = new Set<string>();
+  const [secretRows, answerRows] = [secretTable(secretBox), answerTable(secretBox)];
   let secrets = 0;
   let answers = 0;
   for (let pass = 1; ; pass += 1) {
-    secrets += await reseal(secretTable(secretBox), writing, options, unopenable);
-    answers += await reseal(answerTable(secretBox), writing, options, unopenable);
-    const left = await countOtherwiseSealed(sql, secretBox.header);
-    if (left <= unopenable.size) return { secrets, answers, unopenable: unopenable.size };
-    if (pass === maxPasses) throw new TellwireError("INTERNAL", `${left} rows stay locked by others: run it again`);
+    secrets += await reseal(secretRows, writing, options);
+    answers += await reseal(answerRows, writing, options);
+    const except = { secrets: [...secretRows.unopenable.values()], answers: [...answerRows.unopenable.values()] };
+    const left = await countOtherwiseSealed(sql, secretBox.header, except);
+    if (left === 0) return { secrets, answers, unopenable: unopenableIn(secretRows, answerRows) };
+    if (pass === maxPasses) throw stillOtherwiseSealed(left);
     await delay(pauseMs);
   }
 }
 
 /** What `reencryptSecrets` would do. Changes nothing. */
 export async function tryReencryption(options: ReencryptOptions): Promise<Reencrypted> {
-  const unopenable = new Set<string>();
-  const secrets = await reseal(secretTable(options.secretBox), forgetting, options, unopenable);
-  const answers = await reseal(answerTable(options.secretBox), forgetting, options, unopenable);
-  return { secrets, answers, unopenable: unopenable.size };
+  const [secretRows, answerRows] = [secretTable(options.secretBox), answerTable(options.secretBox)];
+  const secrets = await reseal(secretRows, forgetting, options);
+  const answers = await reseal(answerRows, forgetting, options);
+  return { secrets, answers, unopenable: unopenableIn(secretRows, answerRows) };
 }
 
 /** Between two passes, in milliseconds. */
@@ -84,12 +85,11 @@ type Settle = <Row>(table: SealedTable<Row>, transaction: Sql, rows: readonly Ro
 
 const forgetting: Settle = () => Promise.resolve();
 
-/** Walks once over a table. Returns how many rows were sealed anew; adds those that cannot be opened to `unopenable`, and tells of each once. */
+/** Walks once over a table. Returns how many rows were sealed anew; notes those that cannot be opened, and tells of each once. */
 async function reseal<Row>(
   table: SealedTable<Row>,
   settle: Settle,
   { sql, onUnopenable, batch = defaultBatch }: ReencryptOptions,
-  unopenable: Set<string>,
 ): Promise<number> {
   let count = 0;
   for (let after: Row | undefined, isEnd = false; !isEnd; ) {
@@ -103,9 +103,10 @@ async function reseal<Row>(
       return tried;
     });
     for (const { row, resealed } of outcomes) {
-      if (resealed !== undefined || unopenable.has(table.idOf(row))) continue;
-      unopenable.add(table.idOf(row));
-      onUnopenable(table.describe(row));
+      const id = table.idOf(row);
+      if (resealed !== undefined) table.unopenable.delete(id);
+      else if (!table.unopenable.has(id)) onUnopenable(table.describe(row));
+      if (resealed === undefined) table.unopenable.set(id, row);
     }
     after = outcomes.at(-1)?.row;
     isEnd = outcomes.length < batch;
@@ -118,7 +119,7 @@ function tryTo<Result>(open: () => Result): Result | undefined {
   try {
     return open();
   } catch (error) {
-    if (error instanceof TellwireError && error.reason === "SECRETS_KEY_MISMATCH") return undefined;
+    if (isKeyMismatch(error)) return undefined;
     throw error;
   }
 }
@@ -133,6 +134,20 @@ interface SealedTable<Row> {
   write(transaction: Sql, rows: readonly Row[]): Promise<void>;
   idOf(row: Row): string;
   describe(row: Row): UnopenableRow;
+  /** The rows that no key opened, by their ids. */
+  unopenable: Map<string, Row>;
+}
+
+function unopenableIn(...tables: readonly { unopenable: ReadonlyMap<string, unknown> }[]): number {
+  return tables.reduce((sum, { unopenable }) => sum + unopenable.size, 0);
+}
+
+function stillOtherwiseSealed(left: number): TellwireError {
+  return new TellwireError(
+    "INTERNAL",
+    `${left} rows are still sealed in another way: either others keep them locked, or a process still seals with another key, because it has another ` +
+      "list in TELLWIRE_SECRETS_KEY: restart such processes, and run it again",
+  );
 }
 
 function secretTable({ header, reseal: resealed }: SecretBox): SealedTable<SealedSecret> {
@@ -148,6 +163,7 @@ function secretTable({ header, reseal: resealed }: SecretBox): SealedTable<Seale
       organizationId,
       header: sealed,
     }),
+    unopenable: new Map(),
   };
 }
 
@@ -170,5 +186,6 @@ function answerTable({ header, reseal: resealed }: SecretBox): SealedTable<Seale
     write: writeAnswers,
     idOf: ({ scope, key }) => `${scope}\n${key}`,
     describe: ({ fingerprint }) => ({ kind: "answer", header: fingerprint }),
+    unopenable: new Map(),
   };
 }

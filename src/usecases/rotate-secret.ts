@@ -5,6 +5,7 @@ import type { AuditTrail } from "./audit-trail.ts";
 import { aboutWebhook, secondsText, timeText } from "./audited-states.ts";
 import type { Transact } from "./changes.ts";
 import type { Dependencies } from "./dependencies.ts";
+import { newestFirst } from "./signing-keys.ts";
 import {
   checkSigningSecret,
   newSigningSecret,
@@ -20,7 +21,10 @@ export interface SecretRotation extends WebhookTarget, WantedSigningSecret {
   overlapMs: number;
 }
 
-/** Replaces the signing secret, by one of another algorithm where that is asked for. The answer is the only one with the new secret. Of replaced secrets the newest three go on signing at most. */
+/**
+ * Replaces the signing secret, by one of another algorithm where that is asked for. The answer is the only one with the new secret. Of replaced
+ * secrets the newest three go on signing at most, each until the time that was told when it was replaced.
+ */
 export type RotateSecret = (principal: Principal, rotation: SecretRotation) => Promise<RotatedSecret>;
 
 export interface RotatedSecret extends ShownSecret {
@@ -39,22 +43,19 @@ export function createRotateSecret(
     return await transact(async (em, marks) => {
       // The lock makes two rotations of one webhook follow each other.
       const webhook = await findWebhook(em, principal, target, { lock: true });
-      const kept = signingSecret === "" ? webhook.signingAlgorithm : undefined;
-      const wanted = { signingSecret, signingAlgorithm: signingAlgorithm ?? kept };
+      const presentAlgorithm = signingSecret === "" ? webhook.signingAlgorithm : undefined;
+      const wanted = { signingSecret, signingAlgorithm: signingAlgorithm ?? presentAlgorithm };
       checkSigningSecret(webhook.format, wanted);
       const secret = newSigningSecret(webhook.format, wanted, ids.randomBytes);
       const now = new Date(ids.now());
       const end = new Date(now.getTime() + overlapMs);
-      const replaced = await em.find(
-        WebhookSecretEntity,
-        { webhookId: webhook.id },
-        { orderBy: { expiresAt: "desc nulls first" } },
-      );
-      replaced.forEach((secret, index) => {
-        const expiresAt = secret.expiresAt ?? end;
-        if (overlapMs <= 0 || expiresAt <= now || index >= maxReplaced) em.remove(secret);
-        else secret.expiresAt = expiresAt;
-      });
+      const present = await em.find(WebhookSecretEntity, { webhookId: webhook.id }, { orderBy: newestFirst });
+      const signing = present.filter(({ expiresAt }) => overlapMs > 0 && (!expiresAt || expiresAt > now));
+      const kept = new Set(signing.slice(0, maxReplaced));
+      for (const secret of present) {
+        if (kept.has(secret)) secret.expiresAt ??= end;
+        else em.remove(secret);
+      }
       em.create(WebhookSecretEntity, {
         id: newUuid(ids),
         webhookId: webhook.id,

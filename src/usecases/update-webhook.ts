@@ -1,4 +1,5 @@
 import type { KeyObject } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
 import { maskedHeaders, maskViolations, unmaskedHeaders } from "../domain/masked-headers.ts";
@@ -15,6 +16,7 @@ import type { Dependencies } from "./dependencies.ts";
 import { endOrdering } from "./end-ordering.ts";
 import type { Organizations } from "./organizations.ts";
 import { ownProjects } from "./projects.ts";
+import { secretsThatSign } from "./signing-keys.ts";
 import { algorithmOf } from "./signing-secret-fields.ts";
 import { type ClearWaiting, dropWaiting, initialActivation, wakeLane } from "./webhook-activation.ts";
 import {
@@ -60,13 +62,10 @@ export function createUpdateWebhook(
         checkWebhookFields(principal, withoutKept(changes, before), targetPolicy);
         checkSecretsStayWithTheirReceiver(patch, before);
         const fields = { ...before, ...changes };
+        const now = new Date(ids.now());
         await organizations.requireProjects(webhook.organizationId, patch.projectIds ?? [], em);
         checkVerificationMethod(fields);
-        if (fields.format !== before.format) {
-          checkSecretsStayHidden(before.format, fields.format);
-          await checkSecretsFit(em, secretBox, { id: webhook.id, format: fields.format });
-        }
-        const now = new Date(ids.now());
+        await checkFormat(em, secretBox, { id: webhook.id, before: before.format, after: fields.format, now });
         const was = auditedWebhook(webhook);
         const isNewTarget = fields.url !== before.url || fields.verificationMethod !== before.verificationMethod;
         if (isNewTarget && fields.verificationMethod === "VOUCHED") {
@@ -79,7 +78,9 @@ export function createUpdateWebhook(
         if (isNewTarget && webhook.status === "ACTIVE") await wakeLane(em, webhook.id, marks);
         if (endsOrdering(before, fields)) await endOrdering(em, webhook.id, marks);
         const change = { action: "webhook.update", before: was, after: auditedWebhook(webhook) } as const;
-        await audit.record(em, principal, { ...aboutWebhook(webhook), ...change });
+        if (!isDeepStrictEqual(change.before, change.after)) {
+          await audit.record(em, principal, { ...aboutWebhook(webhook), ...change });
+        }
         marks.webhookChanged(webhook.organizationId);
         return await webhookRecord(em, webhook);
       });
@@ -122,6 +123,16 @@ function checkAlgorithmStays(webhook: Webhook, wanted: SigningAlgorithm | undefi
   throw invalidFields({ field: "webhook.signing_algorithm", description });
 }
 
+async function checkFormat(
+  em: SqlEntityManager,
+  secretBox: SecretBox,
+  { id, before, after, now }: { id: string; before: WebhookFormat; after: WebhookFormat; now: Date },
+): Promise<void> {
+  if (before === after) return;
+  checkSecretsStayHidden(before, after);
+  await checkSecretsFit(em, secretBox, { id, format: after, now });
+}
+
 /** Else a secret that is shown once could be read again by way of another format. */
 function checkSecretsStayHidden(before: WebhookFormat, after: WebhookFormat): void {
   if (formatOf(before).showsSecret || !formatOf(after).showsSecret) return;
@@ -129,13 +140,13 @@ function checkSecretsStayHidden(before: WebhookFormat, after: WebhookFormat): vo
   throw invalidFields({ field: "webhook.format", description });
 }
 
-/** A webhook keeps its secrets when its format changes: they have to be secrets of the new one too. */
+/** A webhook keeps its secrets when its format changes: those that still sign have to be secrets of the new one too. */
 async function checkSecretsFit(
   em: SqlEntityManager,
   secretBox: SecretBox,
-  { id, format }: { id: string; format: WebhookFormat },
+  { id, format, now }: { id: string; format: WebhookFormat; now: Date },
 ): Promise<void> {
-  for (const { sealed, publicKey } of await em.find(WebhookSecretEntity, { webhookId: id })) {
+  for (const { sealed, publicKey } of await em.find(WebhookSecretEntity, secretsThatSign(id, now))) {
     const parsed = formatOf(format).parseSecret(secretBox.open(sealed, id));
     const reason = parsed.kind === "refused" ? parsed.reason : otherAlgorithm(parsed.key, publicKey ?? null);
     if (reason !== undefined) {

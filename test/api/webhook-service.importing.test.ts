@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyUnpack, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
@@ -12,6 +12,7 @@ import {
 } from "../../gen/tellwire/v1/webhook_import_pb.ts";
 import { VerificationMethod, WebhookFormat, WebhookSchema, WebhookStatus } from "../../gen/tellwire/v1/webhook_pb.ts";
 import { parseId, publicId } from "../../src/domain/ids.ts";
+import { createSecretBox } from "../../src/domain/secret-box.ts";
 import { WebhookEntity } from "../../src/store/entities/webhook.ts";
 import { echoChallenge, type Receiver, startReceiver } from "../support/receiver.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -105,6 +106,17 @@ it("the formats of other systems come with secrets of their own, and without a v
     [verifik, layer].map(async ({ id }) => (await api.operator.webhooks.getWebhook({ id })).webhook?.verification),
   );
   expect(methods).toMatchObject([{ method: VerificationMethod.NONE }, { method: VerificationMethod.CHALLENGE }]);
+});
+
+it("an import replaces a secret that no key opens", async () => {
+  const given = { webhook: webhook({ id: randomUUID() }) };
+  await importAll([given]);
+  const lost = createSecretBox({ keys: [randomBytes(32)] }).seal(secret, given.webhook.id);
+  const em = api.database.em();
+  await em.execute("update webhook_secret set sealed = ? where webhook_id = ?", [lost, given.webhook.id]);
+  const [result] = await importAll([given]);
+  expect(result).toMatchObject({ outcome: WebhookImportOutcome.UPDATED });
+  expect((await api.operator.webhooks.testWebhook({ id: given.webhook.id })).success).toBe(true);
 });
 
 it("an import that is repeated changes nothing, and one that is newer changes what differs", async () => {

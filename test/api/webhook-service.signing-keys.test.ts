@@ -9,6 +9,7 @@ import {
   WebhookStatus,
 } from "../../gen/tellwire/v1/webhook_pb.ts";
 import { parseId } from "../../src/domain/ids.ts";
+import { createSecretBox } from "../../src/domain/secret-box.ts";
 import { generatePrivateKey } from "../../src/domain/signing-key.ts";
 import { WebhookSecretEntity } from "../../src/store/entities/webhook-secret.ts";
 import { type ReceivedRequest, type Receiver, startReceiver } from "../support/receiver.ts";
@@ -101,6 +102,37 @@ describe("a rotation", () => {
     api.advance(-61_000);
   });
 
+  it("mends a webhook whose secret no key opens, also with an overlap", async () => {
+    const { webhook } = await create({});
+    const id = webhook!.id;
+    const lost = createSecretBox({ keys: [randomBytes(32)] }).seal("whsec_x", parseId("webhook", id)!);
+    await api.database
+      .em()
+      .execute("update webhook_secret set sealed = ? where webhook_id = ?", [lost, parseId("webhook", id)]);
+    expect((await errorOf(api.operator.webhooks.testWebhook({ id }))).reason).toBe("SECRETS_KEY_MISMATCH");
+    const { signingSecret } = await api.operator.webhooks.rotateWebhookSecret({ id });
+    const { body, headers } = await test(webhook);
+    expect(new StandardWebhook(signingSecret).verify(body, headers as Record<string, string>)).toBeDefined();
+  });
+
+  it("keeps the newest three of the replaced keys, whichever of them was to sign longest", async () => {
+    const { webhook, publicKey } = await create({ signingAlgorithm: ED25519 });
+    const id = webhook!.id;
+    const made = [publicKey];
+    for (const seconds of [2_500_000n, 2_000_000n, 1_000_000n, 60n, 60n]) {
+      api.advance(1);
+      made.push((await api.operator.webhooks.rotateWebhookSecret({ id, overlap: { seconds } })).publicKey);
+    }
+    const request = await test(webhook);
+    const signatures = String(request.headers["webhook-signature"]).split(" ");
+    const signers = signatures.map((signature) => {
+      const signed = { ...request, headers: { ...request.headers, "webhook-signature": signature } };
+      return made.findIndex((each) => verifies(each, signed));
+    });
+    expect(signers).toEqual([5, 4, 3, 2]);
+    api.advance(-5);
+  });
+
   it("moves from a secret to a key pair and back, with both signatures meanwhile", async () => {
     const { webhook, signingSecret } = await create({});
     const id = webhook!.id;
@@ -156,6 +188,22 @@ describe("what cannot be", () => {
       updateMask: { paths: ["signing_algorithm"] },
     });
     expect((await errorOf(masked)).fields.update_mask).toContain("RotateWebhookSecret");
+  });
+
+  it("a secret that has expired is no reason against another format", async () => {
+    const { webhook } = await create({ signingAlgorithm: ED25519 });
+    const id = webhook!.id;
+    const rotation = { id, signingAlgorithm: HMAC, overlap: { seconds: 60n } };
+    await api.operator.webhooks.rotateWebhookSecret(rotation);
+    const change = { webhook: { id, format: WebhookFormat.LAYERS } };
+    expect(Object.keys((await errorOf(api.operator.webhooks.updateWebhook(change))).fields)).toEqual([
+      "webhook.format",
+    ]);
+    api.advance(61_000);
+    const { webhook: changed } = await api.operator.webhooks.updateWebhook(change);
+    expect(changed?.format).toBe(WebhookFormat.LAYERS);
+    expect(await test(webhook)).toMatchObject({ method: "POST" });
+    api.advance(-61_000);
   });
 
   it("a private key never becomes a secret that a receiver is thought to share, by way of another format", async () => {

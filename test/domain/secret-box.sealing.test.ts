@@ -123,6 +123,12 @@ test.each([
   );
 });
 
+test("a list with the same key twice is refused: whoever wrote it thinks that the key was changed", () => {
+  expect(() => createSecretBox({ keys: [key, randomBytes(32), Buffer.from(key)] })).toThrow(
+    expect.objectContaining({ reason: "CONFIG_INVALID", message: expect.stringContaining("TELLWIRE_SECRETS_KEY") }),
+  );
+});
+
 test("a box without a key is refused", () => {
   expect(() => createSecretBox({ keys: [] })).toThrow(expect.objectContaining({ reason: "CONFIG_INVALID" }));
 });

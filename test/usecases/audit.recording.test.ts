@@ -77,6 +77,27 @@ describe("what an entry tells", () => {
     expect(textOf(await entries())).not.toContain("canary");
   });
 
+  it("of a URL the names of its query's parameters stay, and no value, which may be a token", async () => {
+    const url = `${receiver.url}?shop=canary-1&token=canary-2`;
+    const { webhooks } = organization.clients;
+    const id = await activeWebhook();
+    await api.operator.webhooks.updateWebhook({ webhook: { id, url } });
+    await api.operator.webhooks.updateWebhook({ webhook: { id, url: url.replace("canary-2", "canary-3") } });
+    await api.operator.webhooks.updateWebhook({ webhook: { id, url: `${receiver.url}?canary-4` } });
+    await webhooks.deleteWebhook({ id });
+    const [, first, second, third, deleted] = await entries();
+    const shown = `${receiver.url}?shop=***&token=***`;
+    expect(first).toMatchObject({ before: { url: receiver.url }, after: { url: shown } });
+    expect(second).toMatchObject({
+      changedFields: ["url", "verification"],
+      before: { url: shown },
+      after: { url: shown },
+    });
+    expect(third).toMatchObject({ changedFields: ["url", "verification"], after: { url: `${receiver.url}?***` } });
+    expect(deleted).toMatchObject({ before: { url: `${receiver.url}?***` } });
+    expect(textOf(await entries())).not.toContain("canary-");
+  });
+
   it("who made the change is the key by its id, or the operator, and from where it came is known", async () => {
     const id = await activeWebhook();
     await organization.clients.webhooks.pauseWebhook({ id });
@@ -146,6 +167,9 @@ describe("one change, one entry", () => {
     const id = await activeWebhook();
     const { webhooks, organizations } = organization.clients;
     await webhooks.resumeWebhook({ id });
+    await webhooks.updateWebhook({ webhook: { id, eventTypes: ["order.paid"] } });
+    const { organization: present } = await api.operator.organizations.getOrganization({ id: organization.id });
+    await api.operator.organizations.updateOrganization({ organization: { id: organization.id, name: present!.name } });
     await webhooks.pauseWebhook({ id });
     await webhooks.pauseWebhook({ id });
     const { apiKey } = await organizations.createApiKey({ organizationId: organization.id, apiKey: { name: "spare" } });

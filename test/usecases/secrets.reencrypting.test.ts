@@ -113,6 +113,36 @@ it("it waits for no transaction that has a secret, and comes back to what that l
   expect(await countOf(newBox)).toBe(5);
 });
 
+it("a row that no key opens, and that goes away meanwhile, does not stand for one that others had locked", async () => {
+  const [lost] = await addSecrets(createSecretBox({ keys: [lostKey] }), 1);
+  const [held] = await addSecrets(oldBox, 1);
+  const released = Promise.withResolvers<void>();
+  const locked = Promise.withResolvers<void>();
+  const holding = database.sql.transaction(async (transaction) => {
+    const lock = { name: "", text: "select 1 from webhook_secret where id = $1 for update" };
+    await transaction.query(lock, [held!.id]);
+    locked.resolve();
+    await released.promise;
+  });
+  await locked.promise;
+  // What is asked for outside of a transaction is how much is left.
+  let looks = 0;
+  const sql = {
+    ...database.sql,
+    query: async (...[statement, parameters]: Parameters<typeof database.sql.query>) => {
+      if (looks === 0) await query("delete from webhook_secret where id = $1", [lost!.id]);
+      looks += 1;
+      const rows = await database.sql.query(statement, parameters);
+      released.resolve();
+      return rows;
+    },
+  } as typeof database.sql;
+  expect(await run({ sql })).toMatchObject({ secrets: 1 });
+  expect(looks).toBe(2);
+  await holding;
+  expect(await countOf(newBox)).toBe(1);
+});
+
 it("the status counts by key what is sealed, and what no key of the list opens", async () => {
   await addSecrets(oldBox, 3);
   await addSecrets(box, 2);

@@ -31,9 +31,18 @@ export async function countSealed(sql: Sql): Promise<{ secrets: SealedCount[]; a
   return { secrets, answers };
 }
 
-/** How many rows have a value that does not have the header. Reads all of both tables. */
-export async function countOtherwiseSealed(sql: Sql, header: Uint8Array): Promise<number> {
-  const [row] = await sql.query<{ rows: number }>(countOthers, [header]);
+/** How many rows, but for those that are named, have a value that does not have the header. Reads all of both tables. */
+export async function countOtherwiseSealed(
+  sql: Sql,
+  header: Uint8Array,
+  { secrets, answers }: { secrets: readonly { id: string }[]; answers: readonly { scope: string; key: string }[] },
+): Promise<number> {
+  const [row] = await sql.query<{ rows: number }>(countOthers, [
+    header,
+    secrets.map(({ id }) => id),
+    answers.map(({ scope }) => scope),
+    answers.map(({ key }) => key),
+  ]);
   return row?.rows ?? 0;
 }
 
@@ -89,9 +98,11 @@ const countAnswers: Statement = {
 const countOthers: Statement = {
   name: "",
   text: `
-    select ((select count(*) from webhook_secret where substring(sealed from 1 for 9) <> $1::bytea) +
+    select ((select count(*) from webhook_secret
+             where substring(sealed from 1 for 9) <> $1::bytea and id not in (select unnest($2::uuid[]))) +
             (select count(*) from idempotency_key
-             where substring(fingerprint from 1 for 9) <> $1::bytea or substring(answer from 1 for 9) <> $1::bytea))::int as rows`,
+             where (substring(fingerprint from 1 for 9) <> $1::bytea or substring(answer from 1 for 9) <> $1::bytea)
+               and (scope, key) not in (select u.scope, u.key from unnest($3::text[], $4::text[]) as u (scope, key))))::int as rows`,
 };
 
 // Index: the primary key, from the cursor on. One walk over the table in all, however many batches there are.
