@@ -15,8 +15,9 @@ import {
   useSecrets,
   useWrongKeys,
 } from "./canary-scenarios.ts";
-import { type CanaryWorld, openCanaryWorld } from "./canary-world.ts";
+import { type CanaryWorld, openCanaryWorld, operationalPlace } from "./canary-world.ts";
 
+const auditLog = "the audit log";
 const folder = makeTemporaryFolder("canaries");
 let world: CanaryWorld;
 /** What the processes that have ended had written. */
@@ -114,6 +115,8 @@ describe("a secret, a key, a payload or an Authorization value is nowhere in wha
   it("when processes die, and when people are told of it", async () => {
     const { settings, canary } = world;
     await world.addStoredSecrets();
+    const entries = await world.query<{ text: string }>("select audit_entry::text as text from audit_entry");
+    for (const { text } of entries) world.keep(auditLog, text);
     for (const page of ["/metrics", "/healthz", "/readyz"]) world.keep(page, (await world.http("GET", page)).text);
     await world.tellwire.stop();
     ended += world.tellwire.output();
@@ -126,9 +129,7 @@ describe("a secret, a key, a payload or an Authorization value is nowhere in wha
     };
     const thrown = `Object.assign(new Error("crashed on purpose\\n - detail: ${carried.detail}"), ${JSON.stringify(carried)})`;
     writeFileSync(crash, `process.on("SIGUSR2", () => setImmediate(() => { throw ${thrown}; }));\n`);
-    const environment = { ...settings.environment, NODE_OPTIONS: `--import=${crash}`, TELLWIRE_LOG_FORMAT: "pretty" };
-    // In pretty lines the address is read from the log by nobody, so it is asked for in JSON.
-    const several = { ...environment, TELLWIRE_LOG_FORMAT: "json", TELLWIRE_PROCESSES: "2" };
+    const several = { ...settings.environment, NODE_OPTIONS: `--import=${crash}`, TELLWIRE_PROCESSES: "2" };
     world.tellwire = await startTellwire({ ...settings, environment: several });
     const [worker] = /"processes":\[(\d+)/.exec(world.tellwire.output())?.slice(1) ?? [];
     process.kill(Number(worker), "SIGUSR2");
@@ -168,6 +169,7 @@ describe("a secret, a key, a payload or an Authorization value is nowhere in wha
     const key = Buffer.from(canary("another secrets key").slice(0, 24));
     const runs: [parameters: string[], variables: Record<string, string>][] = [
       [["serve"], { TELLWIRE_DATABASE_URL: wrong.href }],
+      [["serve"], { TELLWIRE_DATABASE_URL: wrong.href, TELLWIRE_LOG_FORMAT: "pretty" }],
       [["migrate"], { TELLWIRE_DATABASE_URL: wrong.href }],
       [["serve"], { TELLWIRE_DATABASE_URL: wrong.href.replace("postgres:", "mysql:") }],
       [["serve"], { TELLWIRE_DATABASE_URL: `${wrong.href}%` }],
@@ -192,11 +194,16 @@ describe("a secret, a key, a payload or an Authorization value is nowhere in wha
     expect(world.canaries.size()).toBeGreaterThan(150);
     expect(world.seen.length).toBeGreaterThan(300);
     expect(ended.length).toBeGreaterThan(200_000);
+    const places = new Map(Object.entries(Object.groupBy(world.seen, ({ place }) => place)));
+    for (const place of [auditLog, operationalPlace]) expect(places.get(place)?.length, place).toBeGreaterThan(20);
     const findings = [
       ...world.canaries.find("the log", ended),
       ...world.seen.flatMap(({ place, text }) => world.canaries.find(place, text)),
     ];
-    expect(distinct(findings)).toEqual([]);
+    // The audit log shows what a webhook's readers see of it, and its configuration is among that.
+    const isShown = ({ place, canary }: Finding) => place === auditLog && /\bconfig$/.test(canary);
+    expect(findings.some(isShown)).toBe(true);
+    expect(distinct(findings.filter((finding) => !isShown(finding)))).toEqual([]);
   }, 60_000);
 });
 

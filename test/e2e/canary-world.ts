@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { connect } from "@nats-io/transport-node";
 import pg from "pg";
+import { isOperationalEventType } from "../../src/domain/operational-event.ts";
 import { createSecretBox } from "../../src/domain/secret-box.ts";
 import { type Canaries, createCanaries } from "../support/canaries.ts";
 import { type PrivateNats, startNats } from "../support/nats.ts";
@@ -74,6 +76,7 @@ export async function openCanaryWorld(): Promise<CanaryWorld> {
     running,
     createSearchedCalls(() => running.tellwire.httpUrl),
   );
+  const closeTap = await tapNats(nats.url, world.keep);
   const operator = { authorization: `Bearer ${operatorKey}` };
   const created = await world.http("POST", "/v1/organizations", { headers: operator, body: { name: "Canaries" } });
   const { id } = JSON.parse(created.text) as { id: string };
@@ -123,9 +126,28 @@ export async function openCanaryWorld(): Promise<CanaryWorld> {
     },
     async close() {
       await world.tellwire.stop();
+      await closeTap();
       await receiver.close();
       await nats.stop();
       await postgres.stop();
     },
   });
+}
+
+/** What a body on NATS is about Tellwire itself: those hold no payload of a publisher. */
+export const operationalPlace = "an event about Tellwire on NATS";
+
+/** Keeps the subject and the headers of every message, and the bodies that are no payloads. Returns what ends it. */
+async function tapNats(url: string, keep: SearchedCalls["keep"]): Promise<() => Promise<void>> {
+  const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 100 });
+  connection.subscribe("tellwire.>", {
+    callback: (_error, message) => {
+      const { subject, headers } = message;
+      const lines = [...(headers ?? [])].map(([name, values]) => `${name}: ${values.join()}`);
+      keep("the headers of a message on NATS", [subject, ...lines].join("\n"));
+      const [, kind, , ...type] = subject.split(".");
+      if (kind === "events" && isOperationalEventType(type.join("."))) keep(operationalPlace, message.string());
+    },
+  });
+  return () => connection.close();
 }
