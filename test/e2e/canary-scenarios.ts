@@ -31,6 +31,7 @@ export async function useSecrets(world: CanaryWorld): Promise<void> {
   ];
   const good = [`whsec_${base64("a given secret", 32)}`, privateKey];
   const id = (await create(world, "echo", {})).id;
+  const took = new Set<string>();
   for (const signingSecret of [...bad, ...good]) {
     const wanted = { url: receiver.url("echo"), eventTypes: ["*"], signingSecret };
     await world.http("POST", "/v1/webhooks", { headers: organization.headers, body: wanted });
@@ -48,7 +49,7 @@ export async function useSecrets(world: CanaryWorld): Promise<void> {
       const webhook = { ...wanted, format: `WEBHOOK_FORMAT_${format}` };
       await world.http("POST", "/v1/webhooks", { headers: organization.headers, body: webhook });
     }
-    await useDialects(world, signingSecret);
+    for (const system of await useDialects(world, signingSecret)) took.add(system);
     for (const [door, client] of rpcDoors(world, organization.headers)) {
       await world.rpc(door, client.webhooks.rotateWebhookSecret({ id, signingSecret }));
       await world.rpc(door, client.webhooks.createWebhook({ webhook: wanted }));
@@ -58,18 +59,25 @@ export async function useSecrets(world: CanaryWorld): Promise<void> {
     headers: organization.headers,
     body: { signingAlgorithm: "SIGNING_ALGORITHM_ED25519" },
   });
+  // Else the search would find nothing in what was never read.
+  if (took.size < 2) throw new Error(`of the other systems ${[...took].join() || "none"} took a secret`);
 }
 
-async function useDialects({ http, organization, receiver }: CanaryWorld, secret: string): Promise<void> {
+/** Returns which of the systems took the secret. */
+async function useDialects({ http, organization, receiver }: CanaryWorld, secret: string): Promise<string[]> {
   const { headers } = organization;
-  const layer = { ...headers, accept: "application/vnd.layer+json; version=3.0" };
+  const layer = { ...headers, accept: "application/vnd.layer.webhooks+json; version=3.0" };
   const path = `/apps/${organization.uuid}/webhooks`;
-  const target = { target_url: receiver.url("echo"), event_types: ["message.sent"], version: "3.0" };
-  await http("POST", path, { headers: layer, body: { ...target, secret } });
+  const target = { target_url: receiver.url("echo"), event_types: ["message.sent"] };
+  const ofLayer = await http("POST", path, { headers: layer, body: { ...target, secret } });
+  await http("POST", path, { headers: layer, body: { ...target, secret, version: "3.0" } });
   await http("POST", path, { headers: layer, body: { ...target, secret: [secret] } });
-  await http("POST", "/v2/webhooks", { headers, body: { url: receiver.url("echo"), name: "a", secret } });
-  await http("POST", "/v2/webhooks", { headers, body: { url: receiver.url("echo"), name: "a", secret: { secret } } });
+  const named = { url: receiver.url("echo"), name: `a${randomBytes(4).toString("hex")}`, isActive: true };
+  const ofVerifik = await http("POST", "/v2/webhooks", { headers, body: { ...named, secret } });
+  await http("POST", "/v2/webhooks", { headers, body: { ...named, secret: { secret } } });
   await http("POST", "/v1/webhook-endpoints", { headers, body: { url: receiver.url("echo"), events: [], secret } });
+  const answers = Object.entries({ Layer: ofLayer, Verifik: ofVerifik });
+  return answers.filter(([, { status }]) => status < 300).map(([name]) => name);
 }
 
 /** Keys that open nothing, at every door, in every header that a key is read from. */
