@@ -5,6 +5,7 @@ import {
   countOtherwiseSealed,
   lockAnswers,
   lockSecrets,
+  removeExpiredSecrets,
   type SealedAnswer,
   type SealedSecret,
   writeAnswers,
@@ -45,7 +46,8 @@ export interface Reencrypted {
 /**
  * Seals everything with the first key that is not sealed with it, or not in the present form. Each batch is a transaction: what is done stays done,
  * and another run goes on with the rest. Nobody waits for it longer than a batch takes, and it waits for nobody: processes may use and replace
- * secrets meanwhile, and several runs share the work. What others had locked is looked at again until nothing is left.
+ * secrets meanwhile, and several runs share the work. What others had locked is looked at again until nothing is left. Secrets that have expired are
+ * removed in place of being sealed anew.
  */
 export async function reencryptSecrets(options: ReencryptOptions): Promise<Reencrypted> {
   const { sql, secretBox, onWritten } = options;
@@ -57,6 +59,7 @@ export async function reencryptSecrets(options: ReencryptOptions): Promise<Reenc
   let secrets = 0;
   let answers = 0;
   for (let pass = 1; ; pass += 1) {
+    await removeExpired(options);
     secrets += await reseal(secretRows, writing, options);
     answers += await reseal(answerRows, writing, options);
     const except = { secrets: [...secretRows.unopenable.values()], answers: [...answerRows.unopenable.values()] };
@@ -73,6 +76,15 @@ export async function tryReencryption(options: ReencryptOptions): Promise<Reencr
   const secrets = await reseal(secretRows, forgetting, options);
   const answers = await reseal(answerRows, forgetting, options);
   return { secrets, answers, unopenable: unopenableIn(secretRows, answerRows) };
+}
+
+async function removeExpired({
+  sql,
+  secretBox: { header },
+  batch: limit = defaultBatch,
+}: ReencryptOptions): Promise<void> {
+  let removed = limit;
+  while (removed === limit) removed = await removeExpiredSecrets(sql, { header, limit });
 }
 
 /** Between two passes, in milliseconds. */

@@ -70,6 +70,23 @@ it("what no key opens stays as it is, is told of once with its webhook, and hold
   expect(readSealedHeader(await sealedOf(lost[0]!.id)).keyId).toBe(createSecretBox({ keys: [lostKey] }).keyIds[0]);
 });
 
+it("secrets that have expired go, so that one which was rotated because its key is lost is told of no more", async () => {
+  const lost = await addSecrets(createSecretBox({ keys: [lostKey] }), 5);
+  const [other] = await addSecrets(oldBox, 1);
+  const expire = "update webhook_secret set expires_at = now() + $2::interval where id = any($1::uuid[])";
+  await query(expire, [lost.map(({ id }) => id), "1 minute"]);
+  expect(await run()).toEqual({ secrets: 1, answers: 0, unopenable: 5 });
+  await query(expire, [lost.map(({ id }) => id), "-1 second"]);
+  expect(await tryReencryption({ sql: database.sql, secretBox: box, onUnopenable: () => {} })).toEqual({
+    secrets: 0,
+    answers: 0,
+    unopenable: 0,
+  });
+  expect(await query("select 1 from webhook_secret")).toHaveLength(6);
+  expect(await run({ batch: 2 })).toEqual({ secrets: 0, answers: 0, unopenable: 0 });
+  expect(await query("select id from webhook_secret")).toEqual([{ id: other!.id }]);
+});
+
 it("a run that ended halfway is gone on with by the next one", async () => {
   await addSecrets(oldBox, 9);
   let transactions = 0;

@@ -36,7 +36,8 @@ function adviceOn(key: SealingKey): string[] {
   if (role === "opens") {
     return [values === 0 ? `${keyId}: nothing is sealed with it, it may go` : `${keyId}: is still needed: ${run}`];
   }
-  return [`${keyId}: what it sealed cannot be read: put it back into TELLWIRE_SECRETS_KEY, or rotate these secrets`];
+  const putBack = `${keyId}: what it sealed cannot be read: put it back into TELLWIRE_SECRETS_KEY`;
+  return [`${putBack}, or rotate these secrets, and when their overlap has passed, ${run}`];
 }
 
 function isDone({ role, inOlderForm, ...key }: SealingKey): boolean {

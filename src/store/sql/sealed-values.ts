@@ -47,8 +47,19 @@ export async function countOtherwiseSealed(
 }
 
 /**
- * Signing secrets behind `after` that do not have the header, in the order of their ids; locked until the transaction ends, and without
- * those that somebody else has locked.
+ * Removes secrets that have expired and do not have the header: nothing reads them any more. At most `limit`, and without those that somebody else
+ * has locked. Returns how many there were.
+ */
+export async function removeExpiredSecrets(
+  sql: Pick<Sql, "query">,
+  { header, limit }: { header: Uint8Array; limit: number },
+): Promise<number> {
+  return (await sql.query(removeExpired, [header, limit])).length;
+}
+
+/**
+ * Signing secrets behind `after` that do not have the header and have not expired, in the order of their ids; locked until the transaction ends, and
+ * without those that somebody else has locked.
  */
 export async function lockSecrets(transaction: Sql, { after, header, limit }: Batch<string>): Promise<SealedSecret[]> {
   return await transaction.query<SealedSecret>(lockSecretsStatement, [after, header, limit]);
@@ -105,13 +116,25 @@ const countOthers: Statement = {
                and (scope, key) not in (select u.scope, u.key from unnest($3::text[], $4::text[]) as u (scope, key))))::int as rows`,
 };
 
+// Reads the table up to the last of them. Their number is that of rotations, of which each removes what has expired by then.
+const removeExpired: Statement = {
+  name: "remove-expired-secrets",
+  text: `
+    delete from webhook_secret
+    where id in (select id from webhook_secret
+                 where expires_at <= now() and substring(sealed from 1 for 9) <> $1::bytea
+                 limit $2
+                 for update skip locked)
+    returning id`,
+};
+
 // Index: the primary key, from the cursor on. One walk over the table in all, however many batches there are.
 const lockSecretsStatement: Statement = {
   name: "lock-sealed-secrets",
   text: `
     select s.id, s.webhook_id as "webhookId", w.organization_id as "organizationId", s.sealed
     from webhook_secret s join webhook w on w.id = s.webhook_id
-    where s.id > $1::uuid and substring(s.sealed from 1 for 9) <> $2::bytea
+    where s.id > $1::uuid and substring(s.sealed from 1 for 9) <> $2::bytea and (s.expires_at is null or s.expires_at > now())
     order by s.id
     limit $3
     for update of s skip locked`,
