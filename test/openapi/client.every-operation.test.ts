@@ -22,9 +22,11 @@ let operations: DocumentedOperation[];
 let schemas: DocumentSchemas;
 let operator: OpenAPIClient;
 const called = new Set<string>();
+/** The headers of limits that were seen. */
+const told = new Set<string>();
 
 beforeAll(async () => {
-  tellwire = await startTellwire(tellwireSettings());
+  tellwire = await startTellwire(tellwireSettings({ TELLWIRE_RATE_LIMIT_PER_KEY: "1000/s" }));
   receiver = await startReceiver(agree);
   operator = await createClient({ authorization: `Bearer ${tellwire.operatorKey}` });
   document = (await axios.get(`${tellwire.httpUrl}/openapi.json`)).data as JsonObject;
@@ -69,6 +71,7 @@ async function call<Answer = JsonObject>(
   for (const name of limitHeaders.filter((each) => each in response.headers)) {
     const names = Object.keys((described.headers ?? {}) as JsonObject).map((each) => each.toLowerCase());
     expect(names, `${id} ${status}`).toContain(name);
+    told.add(name);
   }
   if (status === 200) called.add(id);
   return response.data as Answer;
@@ -258,7 +261,8 @@ describe("every operation, from the document alone", () => {
     await call(customer, "WebhookService_ListWebhooks", {}, undefined, 401);
   });
 
-  test("no operation was left out", () => {
+  test("no operation was left out, and the headers of limits were there", () => {
+    expect([...told]).toEqual(expect.arrayContaining(["ratelimit-policy", "ratelimit"]));
     expect([...called].toSorted()).toEqual(operations.map(({ id }) => id).toSorted());
   });
 });
