@@ -155,6 +155,51 @@ test("the count goes on after a restart, and holds for two processes within abou
   await after.stop();
 });
 
+test("a process knows what was published today before it decides for the first time", async () => {
+  const { id } = await tenantWith({ eventsPerDay: 100 });
+  const { id: otherId } = await tenantWith({ eventsPerDay: 100 });
+  const counts = [id, otherId].map((organizationId) => ({ organizationId, day: "2026-05-01", events: 100 }));
+  await addPublishedEvents(api.database.sql, counts);
+  const started = createUseCases(api.dependencies).publishingLimits;
+  await Promise.all([started.prepare([id]), started.prepare([otherId, id])]);
+  expect(started.take(id, 1, now)).toMatchObject({ reason: "QUOTA_EXCEEDED" });
+  expect(started.take(otherId, 1, now)).toMatchObject({ reason: "QUOTA_EXCEEDED" });
+});
+
+test("what is given back after midnight is given back to the day that it was counted on", async () => {
+  const { id } = await tenantWith({ eventsPerDay: 10 });
+  const limits = createUseCases(api.dependencies).publishingLimits;
+  const evening = Date.UTC(2026, 4, 1, 23, 59, 59);
+  now = evening;
+  await limits.prepare([id]);
+  expect(limits.take(id, 6, evening)).toBeUndefined();
+  now = evening + 2_000;
+  limits.giveBack(id, 6, evening);
+  await limits.prepare([id]);
+  expect(limits.take(id, 11, now)).toMatchObject({ reason: "QUOTA_EXCEEDED" });
+  expect(limits.take(id, 10, now)).toBeUndefined();
+  expect(limits.take(id, 10, evening), "the first day has all of it again").toBeUndefined();
+});
+
+test("what was published yesterday, and comes today, uses up nothing of today", async () => {
+  const { id } = await tenantWith({ eventsPerDay: 10 });
+  const limits = createUseCases(api.dependencies).publishingLimits;
+  await limits.prepare([id]);
+  expect(limits.take(id, 10, noon - 24 * 3_600_000)).toBeUndefined();
+  expect(limits.take(id, 10, noon)).toBeUndefined();
+  expect(limits.take(id, 1, noon - 24 * 3_600_000)).toMatchObject({ reason: "QUOTA_EXCEEDED" });
+});
+
+test("a refusal says how much of the day's quota is left, and that a batch beyond all of it has to be smaller", async () => {
+  const { clients } = await tenantWith({ eventsPerDay: 10 });
+  await clients.events.publishEvents(batchOf(7));
+  const tooMany = await errorOf(clients.events.publishEvents(batchOf(4)));
+  expect(tooMany.message).toContain("3 are left of that for these 4: wait for the next day");
+  const tooLarge = await errorOf(clients.events.publishEvents(batchOf(11)));
+  expect(tooLarge).toMatchObject({ reason: "QUOTA_EXCEEDED", retryDelayMs: undefined });
+  expect(tooLarge.message).toContain("these are 11: send fewer at once");
+});
+
 test("the usage shows what there is and may be, and how much was published on the last days", async () => {
   const { id, clients } = await tenantWith({ eventsPerDay: 1_000 });
   await addPublishedEvents(api.database.sql, [
