@@ -127,6 +127,22 @@ test("what the broker did not take costs nothing", async () => {
   await clients.events.publishEvents(batchOf(3));
 });
 
+test("what is given back is given back in every process", async () => {
+  const { id } = await tenantWith({ events: { count: 100, periodMs: 3_600_000 } });
+  const start = async () => {
+    const useCases = createUseCases(api.dependencies);
+    await useCases.accessChannel.start();
+    await useCases.publishingLimits.prepare([id]);
+    return { limits: useCases.publishingLimits, stop: () => useCases.accessChannel.stop() };
+  };
+  const [one, other] = [await start(), await start()];
+  one.limits.take(id, 60, now);
+  await expect.poll(() => refusalOf(other.limits, id, 60)).toBe("RATE_LIMITED");
+  one.limits.giveBack(id, 60, now);
+  await expect.poll(() => refusalOf(other.limits, id, 60)).toBeUndefined();
+  await Promise.all([one.stop(), other.stop()]);
+});
+
 test("what is published here carries the mark of the deployment", async () => {
   const { clients } = await tenantWith({});
   await clients.events.publishEvents(batchOf(2));
