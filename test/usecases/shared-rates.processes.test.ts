@@ -108,7 +108,7 @@ test("many calls go in one message, and none is sent while nobody calls", async 
 test("names of any letters reach the others, however many there are", async () => {
   const one = await startProcess();
   const other = await startProcess();
-  const keyOf = (caller: number): string => `EXTERNAL_TOKEN ${caller} ${"店\"".repeat(120)}`;
+  const keyOf = (caller: number): string => `EXTERNAL_TOKEN ${caller} ${'店"'.repeat(120)}`;
   for (let caller = 0; caller < 40; caller += 1) {
     for (let calls = 0; calls < 10; calls += 1) one.call(keyOf(caller), hourly);
   }
