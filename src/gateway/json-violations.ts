@@ -45,6 +45,7 @@ interface Search {
 }
 
 const maxViolations = 20;
+const maxShownName = 128;
 /** As deep as protobuf's own JSON parser goes. */
 const maxDepth = 100;
 
@@ -125,7 +126,8 @@ function tryField(search: Search, field: DescField, json: JsonValue, path: strin
 function describe(field: DescField, json: JsonValue, element: JsonValue, error: unknown): string {
   if (field.fieldKind === "list" && !Array.isArray(json)) return `must be a JSON array, not ${kindOfValue(json)}`;
   if (field.fieldKind === "map" && !isObject(json)) return `must be a JSON object, not ${kindOfValue(json)}`;
-  const expected = expectedValue(field);
+  const isNoStruct = field.message?.typeName === "google.protobuf.Struct" && !isObject(element);
+  const expected = isNoStruct ? "a JSON object" : expectedValue(field);
   if (expected !== undefined) return `must be ${expected}, not ${kindOfValue(element)}`;
   // Protobuf's own words, without the part that names the type: the path says where.
   const message = error instanceof Error ? error.message : String(error);
@@ -136,8 +138,10 @@ function report(search: Search, field: string, description: string): void {
   if (search.violations.length < maxViolations) search.violations.push({ field, description });
 }
 
+/** Whoever wrote a name of megabytes does not want it back. */
 function join(prefix: string, name: string): string {
-  return prefix === "" ? name : `${prefix}.${name}`;
+  const shown = name.length > maxShownName ? `${name.slice(0, maxShownName)}…` : name;
+  return prefix === "" ? shown : `${prefix}.${shown}`;
 }
 
 function isObject(json: JsonValue): json is JsonObject {
