@@ -253,11 +253,11 @@ describe("what the documents leave open", () => {
     const { key, path } = await newApp();
     const headers = { authorization: `Bearer ${key}`, host: `${"/".repeat(15_000)}x` };
     const startedMs = performance.now();
-    for (let requests = 0; requests < 10; requests += 1) {
+    for (let requests = 0; requests < 40; requests += 1) {
       const [response] = await once(get(`${served.baseUrl}${path}`, { headers }), "response");
       expect(response.resume().statusCode).toBe(200);
     }
-    expect(performance.now() - startedMs).toBeLessThan(2_000);
+    expect(performance.now() - startedMs).toBeLessThan(4_000);
     await served.close();
   });
 
