@@ -11,6 +11,7 @@ import {
   publishedEventsSince,
   removePublishedEvents,
 } from "../../src/store/sql/published-events.ts";
+import type { Sql } from "../../src/store/sql.ts";
 import type { PublishingLimits } from "../../src/usecases/publishing-limits.ts";
 import { createUseCases } from "../../src/usecases/use-cases.ts";
 import { type Clients, errorOf, startApi, type TestApi } from "../api/start-api.ts";
@@ -180,6 +181,36 @@ test("a process knows what was published today before it decides for the first t
   await Promise.all([started.prepare([id]), started.prepare([otherId, id])]);
   expect(started.take(id, 1, now)).toMatchObject({ reason: "QUOTA_EXCEEDED" });
   expect(started.take(otherId, 1, now)).toMatchObject({ reason: "QUOTA_EXCEEDED" });
+});
+
+test("while the database is away a process counts for itself, and what it counted is added when it is back", async () => {
+  const { id } = await tenantWith({ eventsPerDay: 100 });
+  await addPublishedEvents(api.database.sql, [{ organizationId: id, day: "2026-05-01", events: 70 }]);
+  let isAway = true;
+  const { database, log } = api.dependencies;
+  const failures: string[] = [];
+  const sql: Sql = {
+    ...database.sql,
+    query: async (statement, values) => {
+      if (isAway && statement.name === "add-published-events") throw new Error("the test keeps it away");
+      return await database.sql.query(statement, values);
+    },
+  };
+  const { publishingLimits } = createUseCases({
+    ...api.dependencies,
+    database: { ...database, sql },
+    log: { ...log, backgroundFailure: (what) => void failures.push(what) },
+  });
+  await publishingLimits.prepare([id]);
+  expect(publishingLimits.take(id, 20, now), "it does not know better").toBeUndefined();
+  expect(refusalOf(publishingLimits, id, 90), "but knows its own").toBe("QUOTA_EXCEEDED");
+  expect(failures).toContain("counting published events");
+  isAway = false;
+  publishingLimits.start();
+  await expect.poll(() => refusalOf(publishingLimits, id, 20), { timeout: 5_000 }).toBe("QUOTA_EXCEEDED");
+  expect(refusalOf(publishingLimits, id, 10)).toBeUndefined();
+  await publishingLimits.stop();
+  expect(await publishedEventsSince(database.sql, id, "2026-05-01")).toMatchObject([{ events: 90 }]);
 });
 
 test("what is given back after midnight is given back to the day that it was counted on", async () => {
