@@ -164,6 +164,7 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
   });
   await useCases.accessChannel.start();
   onClose(() => useCases.accessChannel.stop());
+  onClose(async () => useCases.stopSharingLimits());
   useCases.keyUsage.start();
   onClose(() => useCases.keyUsage.stop());
   useCases.publishingLimits.start();

@@ -10,9 +10,12 @@ export function decodingMessage(message: string): string {
   // What JSON.parse says, but for the part of the body that V8 repeats.
   const syntax = /^(?:Unexpected|Expected|Bad|No|Unterminated|Exponent) .*$/s.exec(said)?.[0];
   if (syntax !== undefined) return `${head}: ${syntax.replace(/, (\.\.\.)?".*"(\.\.\.)? is not valid JSON$/s, "")}`;
-  return harmless.test(said) ? `${head}: ${said}` : `${head}: the value does not fit`;
+  return harmless.test(said) ? `${head}: ${said.replace(longName, '"$1…"')}` : `${head}: the value does not fit`;
 }
 
 /** Names of fields, and limits. */
 const harmless =
   /^(key "[^"]*" is unknown|duplicate object key "[^"]*"|maximum recursion depth of \d+ reached|invalid RFC 3339 string|must be from \S+ to \S+ inclusive)$/;
+
+/** Whoever wrote a name of megabytes does not want it back, least of all in a header. */
+const longName = /"([^"]{128})[^"]+"/;

@@ -8,31 +8,39 @@ export interface CallRate extends RateLimit {
   burst: number;
 }
 
-/** Whether a call is admitted, and how things stand after it. */
-export interface RateDecision {
-  admitted: boolean;
-  /** How far the caller is ahead of the pace afterwards, in milliseconds from now: the whole state (GCRA, ITU-T I.371), 0 after a rest. */
-  debtMs: number;
+/** How things stand for a caller. */
+export interface CallStanding {
   /** How many calls would be admitted now. */
   remaining: number;
   /** When the next call is admitted, in whole milliseconds; 0: now. */
   retryAfterMs: number;
-  /** When a whole burst is admitted again. */
+  /** When a whole burst is admitted again, in milliseconds. */
   refilledAfterMs: number;
+}
+
+/** Whether a call is admitted, and how things stand after it. */
+export interface RateDecision extends CallStanding {
+  admitted: boolean;
+  /** How far the caller is ahead of the pace afterwards, in milliseconds from now: the whole state (GCRA, ITU-T I.371), 0 after a rest. */
+  debtMs: number;
 }
 
 /** Decides on one call of somebody who is `debtMs` ahead of the pace. A call that is refused costs nothing. */
 export function decideCall(rate: CallRate, debtMs: number): RateDecision {
   const costMs = callCostMs(rate);
-  const roomMs = rate.burst * costMs;
-  const admitted = debtMs + costMs <= roomMs + roundingMs;
+  const admitted = debtMs + costMs <= rate.burst * costMs + roundingMs;
   const after = admitted ? debtMs + costMs : debtMs;
+  return { admitted, debtMs: after, ...callStanding(rate, after) };
+}
+
+/** How things stand for somebody who is `debtMs` ahead of the pace. */
+export function callStanding(rate: CallRate, debtMs: number): CallStanding {
+  const costMs = callCostMs(rate);
+  const roomMs = rate.burst * costMs - debtMs + roundingMs;
   return {
-    admitted,
-    debtMs: after,
-    remaining: Math.max(0, Math.floor((roomMs - after + roundingMs) / costMs)),
-    retryAfterMs: Math.max(0, Math.ceil(after + costMs - roomMs - roundingMs)),
-    refilledAfterMs: after,
+    remaining: Math.max(0, Math.floor(roomMs / costMs)),
+    retryAfterMs: Math.max(0, Math.ceil(costMs - roomMs)),
+    refilledAfterMs: debtMs,
   };
 }
 

@@ -9,8 +9,10 @@ export function findInexactNumber(json: Uint8Array): string | undefined {
       at = endOfString(json, at);
     } else if (byte === minus || isDigit(byte)) {
       const end = endOfNumber(json, at);
-      const text = Buffer.from(json.buffer, json.byteOffset + at, end - at).toString("latin1");
-      if (!isExact(text)) return text;
+      if (!isShortAndPlain(json, at, end)) {
+        const text = Buffer.from(json.buffer, json.byteOffset + at, end - at).toString("latin1");
+        if (!isExact(text)) return text;
+      }
       at = end;
     } else {
       at += 1;
@@ -53,9 +55,15 @@ function isPartOfNumber(byte: number): boolean {
   return isDigit(byte) || byte === minus || byte === 0x2b || byte === 0x2e || (byte | 0x20) === 0x65;
 }
 
-/** Every decimal of up to 15 digits stands for itself in a double; of others, the shortest text of the double has to be the same number. */
+/** Every decimal of up to 15 digits stands for itself in a double: nearly all numbers are such, and no text has to be made of them. */
+function isShortAndPlain(json: Uint8Array, from: number, end: number): boolean {
+  if (end - from > 15) return false;
+  for (let at = from; at < end; at += 1) if (((json[at] ?? 0) | 0x20) === 0x65) return false;
+  return true;
+}
+
+/** The shortest text of the double has to be the same number. */
 function isExact(text: string): boolean {
-  if (text.length <= 15 && !/e/i.test(text)) return true;
   const value = Number(text);
   return Number.isFinite(value) && decimalOf(text) === decimalOf(String(value));
 }
@@ -64,7 +72,14 @@ function isExact(text: string): boolean {
 function decimalOf(text: string): string {
   const [, whole = "", fraction = "", exponent = "0"] = /^-?(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(text) ?? [];
   const digits = (whole + fraction).replace(/^0+/, "");
-  const significant = digits.replace(/0+$/, "");
+  const significant = withoutZerosAtEnd(digits);
   if (significant === "") return "0";
   return `${significant}e${Number(exponent) - fraction.length + digits.length - significant.length}`;
+}
+
+/** Not with /0+$/, which looks at each run of zeros again from each of its zeros: a number of a megabyte would take hours. */
+function withoutZerosAtEnd(digits: string): string {
+  let end = digits.length;
+  while (end > 0 && digits[end - 1] === "0") end -= 1;
+  return digits.slice(0, end);
 }

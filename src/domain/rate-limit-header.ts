@@ -1,10 +1,10 @@
-import { type CallRate, callCostMs, type RateDecision } from "./call-rate.ts";
+import { type CallRate, type CallStanding, callCostMs } from "./call-rate.ts";
 
-/** How a call stands with one limit. `name`: lower case letters and hyphens. */
+/** How a caller stands with one limit. `name`: lower case letters and hyphens. */
 export interface RateStanding {
   name: string;
   rate: CallRate;
-  decision: RateDecision;
+  standing: CallStanding;
 }
 
 /** The header fields that tell a caller of its limits. */
@@ -30,8 +30,8 @@ function policyItem({ name, rate }: RateStanding): string {
 }
 
 /** Where nothing is left, `t` ends no later than Retry-After (section 6). */
-function limitItem({ name, decision }: RateStanding): string {
-  const { remaining, retryAfterMs, refilledAfterMs } = decision;
+function limitItem({ name, standing }: RateStanding): string {
+  const { remaining, retryAfterMs, refilledAfterMs } = standing;
   return `"${name}";r=${remaining};t=${wholeSeconds(remaining === 0 ? retryAfterMs : refilledAfterMs)}`;
 }
 

@@ -44,7 +44,9 @@ function nameViolation(name: string, lowerName: string): string | undefined {
     return "the name must be letters, digits and the characters !#$%&'*+-.^_`|~";
   }
   if (name.length > MAX_NAME_LENGTH) return `the name must have at most ${MAX_NAME_LENGTH} characters`;
-  if (CLAIMED_NAMES.has(lowerName) || CLAIMED_PREFIXES.some((prefix) => lowerName.startsWith(prefix))) {
+  // CGI and what descends from it (RFC 3875, 4.1.18) take both for the same: X_Forwarded_For would be X-Forwarded-For there.
+  const hyphenated = lowerName.replaceAll("_", "-");
+  if (CLAIMED_NAMES.has(hyphenated) || CLAIMED_PREFIXES.some((prefix) => hyphenated.startsWith(prefix))) {
     return "the name is reserved: choose another one, such as one beginning with x- and your company's name";
   }
   return undefined;
@@ -96,8 +98,8 @@ const CLAIMED_NAMES = new Set([
   "x-identity-header",
   "x-ms-version",
   "x-ms-agent-name",
-  // A name that objects of JavaScript do not keep.
-  "__proto__",
+  // `__proto__`, a name that objects of JavaScript do not keep.
+  "--proto--",
 ]);
 
 const CLAIMED_PREFIXES = [

@@ -45,6 +45,7 @@ interface Search {
 }
 
 const maxViolations = 20;
+const maxShownName = 128;
 /** As deep as protobuf's own JSON parser goes. */
 const maxDepth = 100;
 
@@ -78,12 +79,17 @@ function searchField(search: Search, field: DescField, json: JsonValue, path: st
     searchMessage(search, field.message, json, path, depth);
     return;
   }
-  const elements = elementsOf(field, json, path);
-  if (elements === undefined) tryField(search, field, json, path);
-  for (const element of elements ?? []) {
-    if (search.violations.length >= maxViolations) return;
-    if (element.message === undefined) tryField(search, field, element.alone, element.path, element.json);
-    else searchMessage(search, element.message, element.json, element.path, depth);
+  if (!hasElements(field, json)) {
+    tryField(search, field, json, path);
+    return;
+  }
+  for (const part of partsOf(json)) {
+    if (fits(search, field, part.json)) continue;
+    for (const element of elementsOf(field, part, path)) {
+      if (search.violations.length >= maxViolations) return;
+      if (element.message === undefined) tryField(search, field, element.alone, element.path, element.json);
+      else searchMessage(search, element.message, element.json, element.path, depth);
+    }
   }
 }
 
@@ -100,18 +106,49 @@ interface Element {
   readonly message: DescMessage | undefined;
 }
 
-function elementsOf(field: DescField, json: JsonValue, path: string): Element[] | undefined {
-  if (field.fieldKind !== "list" && field.fieldKind !== "map") return undefined;
+function hasElements(field: DescField, json: JsonValue): json is JsonValue[] | JsonObject {
+  return (field.fieldKind === "list" && Array.isArray(json)) || (field.fieldKind === "map" && isObject(json));
+}
+
+/** A list or a map, or a part of it, whose first element is `from`. */
+interface Part {
+  readonly json: JsonValue[] | JsonObject;
+  readonly from: number;
+}
+
+/** Nearly all of a long list is as it should be, and to look at each element of a million by itself takes seconds. */
+function* partsOf(json: JsonValue[] | JsonObject): Generator<Part> {
+  const elements = Array.isArray(json) ? json : Object.entries(json);
+  for (let from = 0; from < elements.length; from += elementsOfPart) {
+    const some = elements.slice(from, from + elementsOfPart);
+    yield { json: Array.isArray(json) ? some : Object.fromEntries(some as [string, JsonValue][]), from };
+  }
+}
+
+const elementsOfPart = 256;
+
+function fits(search: Search, field: DescField, json: JsonValue): boolean {
+  try {
+    fromJson(field.parent, { [field.name]: json }, { registry: search.registry });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function elementsOf(field: DescField, { json, from }: Part, path: string): Element[] {
   const message = field.message && !hasJsonFormOfItsOwn(field.message) ? field.message : undefined;
-  if (field.fieldKind === "list" && Array.isArray(json)) {
-    return json.map((element, index) => ({ path: `${path}[${index}]`, json: element, alone: [element], message }));
+  if (Array.isArray(json)) {
+    return json.map((element, index) => ({
+      path: `${path}[${from + index}]`,
+      json: element,
+      alone: [element],
+      message,
+    }));
   }
-  if (field.fieldKind === "map" && isObject(json)) {
-    return Object.entries(json).map(([key, value]) => {
-      return { path: `${path}[${JSON.stringify(key)}]`, json: value, alone: { [key]: value }, message };
-    });
-  }
-  return undefined;
+  return Object.entries(json).map(([key, value]) => {
+    return { path: `${path}[${JSON.stringify(shortened(key))}]`, json: value, alone: { [key]: value }, message };
+  });
 }
 
 function tryField(search: Search, field: DescField, json: JsonValue, path: string, element = json): void {
@@ -125,7 +162,8 @@ function tryField(search: Search, field: DescField, json: JsonValue, path: strin
 function describe(field: DescField, json: JsonValue, element: JsonValue, error: unknown): string {
   if (field.fieldKind === "list" && !Array.isArray(json)) return `must be a JSON array, not ${kindOfValue(json)}`;
   if (field.fieldKind === "map" && !isObject(json)) return `must be a JSON object, not ${kindOfValue(json)}`;
-  const expected = expectedValue(field);
+  const isNoStruct = field.message?.typeName === "google.protobuf.Struct" && !isObject(element);
+  const expected = isNoStruct ? "a JSON object" : expectedValue(field);
   if (expected !== undefined) return `must be ${expected}, not ${kindOfValue(element)}`;
   // Protobuf's own words, without the part that names the type: the path says where.
   const message = error instanceof Error ? error.message : String(error);
@@ -137,7 +175,12 @@ function report(search: Search, field: string, description: string): void {
 }
 
 function join(prefix: string, name: string): string {
-  return prefix === "" ? name : `${prefix}.${name}`;
+  return prefix === "" ? shortened(name) : `${prefix}.${shortened(name)}`;
+}
+
+/** Whoever wrote a name of megabytes does not want it back. */
+function shortened(name: string): string {
+  return name.length > maxShownName ? `${name.slice(0, maxShownName)}…` : name;
 }
 
 function isObject(json: JsonValue): json is JsonObject {

@@ -40,13 +40,17 @@ export function createCallLimits({ limits, rates, onRefused }: CallLimitsOptions
       const own = limits.known(organizationId) ?? (await limits.of(organizationId));
       const held = heldLimits(principal, kind, own);
       if (held.length === 0) return { headers: undefined, refusal: undefined };
-      const standings = held.map(({ name, key, rate }) => ({ name, rate, decision: rates.look(key, rate) }));
-      const refused = standings.filter(({ decision }) => !decision.admitted);
+      const refused = held.filter(({ key, rate }) => !rates.look(key, rate).admitted);
       if (refused.length === 0) {
         for (const { key, rate } of held) rates.count(key, rate);
       }
       for (const { name } of refused) onRefused(name);
-      return { headers: rateLimitHeaders(standings), refusal: refusalOf(refused) };
+      const standingOf = ({ name, key, rate }: HeldLimit): RateStanding => ({
+        name,
+        rate,
+        standing: rates.standing(key, rate),
+      });
+      return { headers: rateLimitHeaders(held.map(standingOf)), refusal: refusalOf(refused.map(standingOf)) };
     },
   };
 }
@@ -79,14 +83,15 @@ function heldLimits({ actor, organizationId }: OrganizationPrincipal, kind: Call
 
 /** Of several limits, the one for which one has to wait longest. */
 function refusalOf(refused: readonly RateStanding[]): TellwireError | undefined {
-  const [longest] = refused.toSorted((one, other) => other.decision.retryAfterMs - one.decision.retryAfterMs);
+  const [longest] = refused.toSorted((one, other) => other.standing.retryAfterMs - one.standing.retryAfterMs);
   if (longest === undefined) return undefined;
-  const { name, rate, decision } = longest;
+  const { name, rate, standing } = longest;
   const what = descriptions[name] ?? name;
   const pace = `${rate.count} in ${rate.periodMs / 1000} s, ${rate.burst} at once`;
   return new TellwireError("RATE_LIMITED", `too many ${what}: the limit is ${pace}; wait as long as the answer says`, {
     metadata: { limit: name },
-    retryAfterMs: decision.retryAfterMs,
+    // A moment has passed since it was refused.
+    retryAfterMs: Math.max(1, standing.retryAfterMs),
   });
 }
 

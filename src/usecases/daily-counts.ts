@@ -2,13 +2,21 @@ import { setTimeout as delay } from "node:timers/promises";
 import { addPublishedEvents } from "../store/sql/published-events.ts";
 import type { Sql } from "../store/sql.ts";
 
-/** How many events organizations published today (UTC), in all processes as far as this one knows: a second ago, and its own since. */
+/**
+ * How many events organizations published on a day (UTC), in all processes as far as this one knows: a second ago, and its own since. Times are
+ * milliseconds since the epoch, and stand for their day.
+ */
 export interface DailyCounts {
-  today(organizationId: string): number;
+  /**
+   * Reads what these organizations published today, where that is not in memory: otherwise who publishes for the first time here, or for the first
+   * time in a while, would begin at nothing. Where the database is away, the count goes on from what is known.
+   */
+  prepare(organizationIds: Iterable<string>): Promise<void>;
+  on(organizationId: string, time: number): number;
   /** Below 0: takes back. */
-  add(organizationId: string, events: number): void;
+  add(organizationId: string, events: number, time: number): void;
   /** What is known is worth a look at the table, although nothing was added. */
-  doubt(organizationId: string): void;
+  doubt(organizationId: string, time: number): void;
   start(): void;
   /** Writes what is not written yet. */
   stop(): Promise<void>;
@@ -27,13 +35,16 @@ export function createDailyCounts({ sql, now, isLimited, onFailure }: DailyCount
   const counts = new Map<string, DailyCount>();
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
+  /** One statement at a time, so that no answer is older than what is known. */
+  let writing: Promise<void> = Promise.resolve();
+  /** What somebody waits for, until its statement is made: one for all of them. */
+  let asked: Asked | undefined;
 
-  function countOf(organizationId: string): DailyCount {
-    const time = now();
+  function countOf(organizationId: string, time: number): DailyCount {
     const key = keyOf(organizationId, time);
     let count = counts.get(key);
     if (count === undefined) {
-      count = { key, organizationId, day: dayOf(time), written: 0, unwritten: 0, isDoubted: true, writtenAt: 0 };
+      count = { key, organizationId, day: dayOf(time), ...nothingKnown };
       counts.set(key, count);
     }
     return count;
@@ -55,15 +66,34 @@ export function createDailyCounts({ sql, now, isLimited, onFailure }: DailyCount
 
   async function write(isLast: boolean): Promise<void> {
     const due = takeDue(isLast);
-    for (let from = 0; from < due.length; from += maxRows) await writeSome(due.slice(from, from + maxRows));
+    for (let from = 0; from < due.length; from += maxRows) await writeNext(() => due.slice(from, from + maxRows));
+  }
+
+  function writeNext(take: () => readonly DailyCount[]): Promise<void> {
+    writing = writing.then(() => writeSome(take()));
+    return writing;
+  }
+
+  function read(count: DailyCount): Promise<void> {
+    if (asked === undefined) {
+      const begun = new Set<DailyCount>();
+      const answered = writeNext(() => {
+        asked = undefined;
+        return [...begun].filter(({ isAsked }) => !isAsked);
+      });
+      asked = { counts: begun, answered };
+    }
+    asked.counts.add(count);
+    return asked.answered;
   }
 
   async function writeSome(some: readonly DailyCount[]): Promise<void> {
+    if (some.length === 0) return;
     const rows = some.map(({ organizationId, day, unwritten: events }) => ({ organizationId, day, events }));
     for (const count of some) {
       // On its way it counts as written.
       count.written += count.unwritten;
-      Object.assign(count, { unwritten: 0, isDoubted: false, writtenAt: now() });
+      Object.assign(count, { unwritten: 0, isDoubted: false, isAsked: true, writtenAt: now() });
     }
     try {
       for (const { organizationId, day, events } of await addPublishedEvents(sql, rows)) {
@@ -91,18 +121,23 @@ export function createDailyCounts({ sql, now, isLimited, onFailure }: DailyCount
   }
 
   return {
-    today(organizationId) {
-      const { written, unwritten } = countOf(organizationId);
+    async prepare(organizationIds) {
+      const time = now();
+      const unread = [...organizationIds].map((id) => countOf(id, time)).filter(({ isAsked }) => !isAsked);
+      await Promise.all(unread.map(read));
+    },
+    on(organizationId, time) {
+      const { written, unwritten } = countOf(organizationId, time);
       return written + unwritten;
     },
-    add(organizationId, events) {
-      const count = countOf(organizationId);
+    add(organizationId, events, time) {
+      const count = countOf(organizationId, time);
       count.unwritten += events;
       // Also where it comes to nothing, so that what others counted is heard of while somebody tries.
       count.isDoubted = true;
     },
-    doubt(organizationId) {
-      countOf(organizationId).isDoubted = true;
+    doubt(organizationId, time) {
+      countOf(organizationId, time).isDoubted = true;
     },
     start() {
       running = run();
@@ -142,5 +177,14 @@ interface DailyCount {
   written: number;
   unwritten: number;
   isDoubted: boolean;
+  /** Whether the table was asked: where it did not answer, it is asked again after a second, and nobody waits for it. */
+  isAsked: boolean;
   writtenAt: number;
 }
+
+interface Asked {
+  counts: Set<DailyCount>;
+  answered: Promise<void>;
+}
+
+const nothingKnown = { written: 0, unwritten: 0, isDoubted: true, isAsked: false, writtenAt: 0 };

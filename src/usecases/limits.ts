@@ -18,6 +18,8 @@ export interface UseCaseLimits {
   quotas: Quotas;
   /** Bounds how many wrong keys are looked at. */
   forLogins(authenticate: Authenticate): Authenticate;
+  /** Other processes hear no more of what is called here. */
+  stopSharing(): void;
 }
 
 export function createLimits(dependencies: Dependencies, channel: AccessChannel): UseCaseLimits {
@@ -30,6 +32,9 @@ export function createLimits(dependencies: Dependencies, channel: AccessChannel)
   const onFailure = (error: unknown): void => log.backgroundFailure("telling other processes of used limits", error);
   const rates = (name: string): SharedRates =>
     createSharedRates({ channel, name, processId, maxKeys: 100_000, elapsed, onFailure });
+  const callRates = rates("calls");
+  // Apart from the others, so that whoever calls from very many addresses pushes out no key.
+  const loginRates = rates("logins");
   const publishing = createPublishingLimits({
     sql,
     channel,
@@ -42,7 +47,7 @@ export function createLimits(dependencies: Dependencies, channel: AccessChannel)
     ofOrganizations,
     calls: createCallLimits({
       limits: ofOrganizations,
-      rates: rates("calls"),
+      rates: callRates,
       onRefused: (limit) => onRefused?.(limit),
     }),
     publishing,
@@ -50,11 +55,15 @@ export function createLimits(dependencies: Dependencies, channel: AccessChannel)
     forLogins: (authenticate) =>
       limitFailedLogins(authenticate, {
         rate: failedLogins,
-        rates: rates("logins"),
+        rates: loginRates,
         onRefused(network) {
           onRefused?.("failed-logins");
           onWrongKeys?.(network);
         },
       }),
+    stopSharing() {
+      callRates.stop();
+      loginRates.stop();
+    },
   };
 }

@@ -12,7 +12,7 @@ import { createUsageSharing } from "./usage-sharing.ts";
  * together, about once a second, and what all processes have counted comes back with that.
  */
 export interface PublishingLimits {
-  /** Reads the limits of these organizations, where they are not in memory. */
+  /** Reads the limits of these organizations, and what they published today, where that is not in memory. */
   prepare(organizationIds: Iterable<string>): Promise<void>;
   /**
    * Counts the events, all or none of them; returns RATE_LIMITED or QUOTA_EXCEEDED where they are too many. `publishedAt`: when they were, in
@@ -43,13 +43,12 @@ export function createPublishingLimits(options: PublishingLimitsOptions): Publis
   const periods = new LRUCache<string, number>({ max: maxPeriods });
   const addToPeriod = (key: string, events: number): void => void periods.set(key, (periods.get(key) ?? 0) + events);
   const sharing = createUsageSharing({ ...options, name: "events", onUsed: addToPeriod });
-  const days = createDailyCounts({
-    ...options,
-    isLimited: (organizationId) => typeof limits.known(organizationId)?.eventsPerDay === "number",
-  });
+  const isLimitedByDay = (organizationId: string): boolean =>
+    typeof limits.known(organizationId)?.eventsPerDay === "number";
+  const days = createDailyCounts({ ...options, isLimited: isLimitedByDay });
 
   function count(organizationId: string, events: number, publishedAt: number): void {
-    days.add(organizationId, events);
+    days.add(organizationId, events, publishedAt);
     const rate = limits.known(organizationId)?.events;
     if (rate) {
       const key = periodKey(organizationId, rate, publishedAt);
@@ -64,21 +63,24 @@ export function createPublishingLimits(options: PublishingLimitsOptions): Publis
       const published = periods.get(periodKey(organizationId, held.events, publishedAt)) ?? 0;
       if (published + events > held.events.count) return tooFast(held.events, { events, publishedAt });
     }
-    if (typeof held?.eventsPerDay === "number" && days.today(organizationId) + events > held.eventsPerDay) {
-      // Another process may have taken back some.
-      days.doubt(organizationId);
-      return tooManyToday(held.eventsPerDay, { events, now: now() });
+    if (typeof held?.eventsPerDay === "number") {
+      const published = days.on(organizationId, publishedAt);
+      if (published + events > held.eventsPerDay) {
+        // Another process may have taken back some.
+        days.doubt(organizationId, publishedAt);
+        return tooManyToday(held.eventsPerDay, { events, published, now: now() });
+      }
     }
     return undefined;
   }
 
   return {
     async prepare(organizationIds) {
-      const unknown = new Set<string>();
-      for (const organizationId of organizationIds) {
-        if (limits.known(organizationId) === undefined) unknown.add(organizationId);
-      }
-      if (unknown.size > 0) await Promise.all([...unknown].map((organizationId) => limits.of(organizationId)));
+      const asked = new Set(organizationIds);
+      const unknown = [...asked].filter((organizationId) => limits.known(organizationId) === undefined);
+      if (unknown.length > 0) await Promise.all(unknown.map((organizationId) => limits.of(organizationId)));
+      const limited = [...asked].filter(isLimitedByDay);
+      if (limited.length > 0) await days.prepare(limited);
     },
     take(organizationId, events, publishedAt) {
       const refused = refusal(organizationId, events, publishedAt);
@@ -113,14 +115,28 @@ function tooFast({ count, periodMs }: RateLimit, { events, publishedAt }: { even
   );
 }
 
-function tooManyToday(quota: number, { events, now }: { events: number; now: number }): TellwireError {
+interface RefusedByDay {
+  events: number;
+  /** On the same day, before. */
+  published: number;
+  now: number;
+}
+
+/** So many at once that no day takes them are told so, without a time. */
+function tooManyToday(quota: number, { events, published, now }: RefusedByDay): TellwireError {
   const limit = `the organization may publish ${quota} events a day (UTC)`;
+  const isTooLarge = events > quota;
+  const left = Math.max(0, quota - published);
+  const rest = left === 0 ? "that is used up" : `${left} are left of that for these ${events}`;
+  const fix = "or ask an operator for more (limits.max_events_per_day)";
   return new TellwireError(
     "QUOTA_EXCEEDED",
-    `${limit}, and that is used up: wait for the next day, or ask an operator for more (limits.max_events_per_day)`,
+    isTooLarge
+      ? `${limit}, and these are ${events}: send fewer at once, ${fix}`
+      : `${limit}, and ${rest}: wait for the next day, ${fix}`,
     {
       metadata: { quota: "events-per-day", limit: String(quota) },
-      ...(events > quota ? {} : { retryAfterMs: untilNextDayMs(now) }),
+      ...(isTooLarge ? {} : { retryAfterMs: untilNextDayMs(now) }),
     },
   );
 }

@@ -1,5 +1,12 @@
 import { LRUCache } from "lru-cache";
-import { type CallRate, callCostMs, decideCall, type RateDecision } from "../domain/call-rate.ts";
+import {
+  type CallRate,
+  type CallStanding,
+  callCostMs,
+  callStanding,
+  decideCall,
+  type RateDecision,
+} from "../domain/call-rate.ts";
 import type { AccessChannel } from "./access-channel.ts";
 import { createUsageSharing } from "./usage-sharing.ts";
 
@@ -7,6 +14,8 @@ import { createUsageSharing } from "./usage-sharing.ts";
 export interface SharedRates {
   /** How a call would fare now; nothing is counted. */
   look(key: string, rate: CallRate): RateDecision;
+  /** How things stand after what was counted. */
+  standing(key: string, rate: CallRate): CallStanding;
   /** Counts a call that was admitted. */
   count(key: string, rate: CallRate): void;
   stop(): void;
@@ -44,6 +53,7 @@ export function createSharedRates(options: SharedRatesOptions): SharedRates {
 
   return {
     look: (key, rate) => decideCall(rate, debtMs(key)),
+    standing: (key, rate) => callStanding(rate, debtMs(key)),
     count(key, rate) {
       const costMs = callCostMs(rate);
       add(key, costMs);

@@ -6,7 +6,7 @@ import type { AccessChannel } from "./access-channel.ts";
  */
 export interface UsageSharing {
   /**
-   * Counts what was used. It is told when `worthTelling` of it has come together: the part of a limit that a process may use in silence, so
+   * Counts what was used, or below 0 what was given back. It is told when `worthTelling` of it has come together: the part of a limit that a process may use in silence, so
    * that callers far from their limits cost nothing.
    */
   add(key: string, amount: number, worthTelling: number): void;
@@ -58,16 +58,18 @@ export function createUsageSharing(options: UsageSharingOptions): UsageSharing {
   function takeMessages(): string[] {
     const messages: string[] = [];
     let used: [string, number][] = [];
-    let characters = 0;
+    let bytes = 0;
     for (const [key, amount] of ready) {
-      if (characters + key.length + entryCharacters > maxCharacters) {
+      const entry: [string, number] = [key, Math.round(amount * 1000) / 1000];
+      const entryBytes = Buffer.byteLength(JSON.stringify(entry)) + 1;
+      if (bytes + entryBytes > maxBytes) {
         messages.push(JSON.stringify({ name, from: processId, used }));
-        [used, characters] = [[], 0];
+        [used, bytes] = [[], 0];
         if (messages.length === maxMessages) break;
       }
       ready.delete(key);
-      used.push([key, Math.round(amount * 1000) / 1000]);
-      characters += key.length + entryCharacters;
+      used.push(entry);
+      bytes += entryBytes;
     }
     if (used.length > 0) messages.push(JSON.stringify({ name, from: processId, used }));
     return messages;
@@ -90,7 +92,7 @@ export function createUsageSharing(options: UsageSharingOptions): UsageSharing {
       }
       const unsaid = (silent.get(key) ?? 0) + amount;
       silent.delete(key);
-      if (unsaid < worthTelling) {
+      if (Math.abs(unsaid) < worthTelling) {
         silent.set(key, unsaid);
         forgetOldest(silent);
         return;
@@ -108,10 +110,8 @@ export function createUsageSharing(options: UsageSharingOptions): UsageSharing {
 
 /** Also how late a process may hear of what another one admitted, but for the way there. */
 const intervalMs = 100;
-/** What stands beside a key in a message, about. */
-const entryCharacters = 24;
-/** NOTIFY takes less than 8000 bytes; keys are ASCII. */
-const maxCharacters = 6_500;
+/** What entries may take of a message: NOTIFY takes less than 8000 bytes, and the names of somebody else's tokens are part of keys. */
+const maxBytes = 6_500;
 const maxMessages = 8;
 /** However many callers there are, or addresses that somebody calls from, this is what is remembered of them. */
 const maxKeys = 20_000;

@@ -56,6 +56,8 @@ export interface UseCases {
   keyUsage: KeyUsage;
   /** Asked by the front doors for every call, right after `authenticate`. */
   callLimits: CallLimits;
+  /** Called by whoever runs the process, when no more calls come: other processes hear no more of them. */
+  stopSharingLimits(): void;
   /** Counts what is published here, and what publishers on NATS send; whoever runs the process starts and stops it. */
   publishingLimits: PublishingLimits;
   keys: Keys;
@@ -127,6 +129,7 @@ export function createUseCases(dependencies: Dependencies): UseCases {
     portalTokens: identities.portalTokens,
     accessChannel,
     callLimits: limits.calls,
+    stopSharingLimits: limits.stopSharing,
     publishingLimits: limits.publishing,
     keyUsage,
     keys: createKeys({ database, organizations, quotas, ids, transact, audit, accessChannel, authenticator }),

@@ -4,7 +4,8 @@ import type { VerificationTarget, VerifyWebhook } from "./verify-webhook.ts";
 
 /**
  * Makes the verifications that start by themselves. They are due in the database, so that one which a crash cut short is made up for, by
- * this process or by another.
+ * this process or by another. One organization has no more than a part of them under way, so that its receivers, if they never answer, hold up
+ * nobody else's.
  */
 export interface VerificationWorker {
   start(): void;
@@ -16,30 +17,45 @@ export interface VerificationWorker {
 
 export function createVerificationWorker(dependencies: Dependencies, verifyWebhook: VerifyWebhook): VerificationWorker {
   const { database, ids, log, verification } = dependencies;
-  const underWay = new Set<Promise<void>>();
+  /** With the organization of each. */
+  const underWay = new Map<Promise<void>, string>();
+  const shareOfOne = Math.max(1, Math.floor(verification.concurrency / 4));
   const abort = new AbortController();
   let running = false;
   let claiming: Promise<void> | undefined;
   let claimAgain = false;
-  /** There may be more due than there was room for. */
+  /** There may be more due than there was room for, in all or for one organization. */
   let full = false;
   let timer: NodeJS.Timeout | undefined;
 
   async function claim(): Promise<void> {
     do {
       claimAgain = false;
-      const room = verification.concurrency - underWay.size;
-      full = room <= 0;
-      if (full) return;
-      const nowMs = ids.now();
-      const leaseMs = verification.timeoutMs + leaseMarginMs;
-      const claims = await database.sql.query<VerificationTarget>(claimStatement, [nowMs, nowMs + leaseMs, room]);
-      for (const claimed of claims) verify(claimed);
-      full = claims.length === room;
+      // A few at a time: those of one organization may all be due before anybody else's.
+      for (let claimed = shareOfOne; claimed === shareOfOne && underWay.size < verification.concurrency; ) {
+        claimed = await claimSome(Math.min(shareOfOne, verification.concurrency - underWay.size));
+      }
+      full = underWay.size >= verification.concurrency || busyOrganizations().length > 0;
     } while (claimAgain && running);
   }
 
-  function verify(claimed: VerificationTarget): void {
+  /** How many there were. */
+  async function claimSome(atMost: number): Promise<number> {
+    const nowMs = ids.now();
+    const leaseMs = verification.timeoutMs + leaseMarginMs;
+    const values = [nowMs, nowMs + leaseMs, atMost, busyOrganizations()];
+    const claims = await database.sql.query<ClaimedVerification>(claimStatement, values);
+    for (const claimed of claims) verify(claimed);
+    return claims.length;
+  }
+
+  function busyOrganizations(): string[] {
+    const counts = new Map<string, number>();
+    for (const organizationId of underWay.values()) counts.set(organizationId, (counts.get(organizationId) ?? 0) + 1);
+    return [...counts].filter(([, count]) => count >= shareOfOne).map(([organizationId]) => organizationId);
+  }
+
+  function verify(claimed: ClaimedVerification): void {
     const verifying = verifyWebhook
       .verifyClaimed(claimed, abort.signal)
       .catch((error: unknown) => {
@@ -49,7 +65,7 @@ export function createVerificationWorker(dependencies: Dependencies, verifyWebho
         underWay.delete(verifying);
         if (full) wake();
       });
-    underWay.add(verifying);
+    underWay.set(verifying, claimed.organizationId);
   }
 
   function wake(): void {
@@ -78,7 +94,7 @@ export function createVerificationWorker(dependencies: Dependencies, verifyWebho
       clearTimeout(timer);
       const giveUp = setTimeout(() => abort.abort(), graceMs);
       await claiming;
-      await Promise.all(underWay);
+      await Promise.all(underWay.keys());
       clearTimeout(giveUp);
     },
   };
@@ -93,8 +109,13 @@ const claimStatement: Statement = {
   text: `
     update webhook set verification_due_at = to_timestamp($2::double precision / 1000)
     where id in (
-      select id from webhook where verification_due_at <= to_timestamp($1::double precision / 1000)
+      select id from webhook
+      where verification_due_at <= to_timestamp($1::double precision / 1000) and organization_id <> all ($4::uuid[])
       order by verification_due_at limit $3 for update skip locked
     )
-    returning id, url, verification_method as method, format`,
+    returning id, organization_id as "organizationId", url, verification_method as method, format`,
 };
+
+interface ClaimedVerification extends VerificationTarget {
+  organizationId: string;
+}

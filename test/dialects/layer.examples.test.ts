@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { get } from "node:http";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createLayerDialect } from "../../src/dialects/layer/layer-dialect.ts";
 import { layerWebhookSchema } from "../../src/dialects/layer/layer-webhook.ts";
@@ -244,6 +246,19 @@ describe("what the documents leave open", () => {
     const { status, body } = await layer.call("POST", path, { key, body: { ...request, color: "red" } });
     expect(status).toBe(201);
     expect(Object.keys(body)).toEqual(["id", "url", "version", "target_url", "events", "status", "created_at"]);
+  });
+
+  it("a host that is nothing but slashes takes no longer than any other", async () => {
+    const served = await serveDialect(api, createLayerDialect(api.useCases, { publicUrl: undefined, scheme: "http" }));
+    const { key, path } = await newApp();
+    const headers = { authorization: `Bearer ${key}`, host: `${"/".repeat(15_000)}x` };
+    const startedMs = performance.now();
+    for (let requests = 0; requests < 40; requests += 1) {
+      const [response] = await once(get(`${served.baseUrl}${path}`, { headers }), "response");
+      expect(response.resume().statusCode).toBe(200);
+    }
+    expect(performance.now() - startedMs).toBeLessThan(4_000);
+    await served.close();
   });
 
   it("without a public URL, a webhook's url leads to where the request went", async () => {

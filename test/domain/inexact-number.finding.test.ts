@@ -56,3 +56,14 @@ it("every decimal of up to 15 digits is kept", () => {
 it("a number of many digits is quoted cut short", () => {
   expect(inexactNumberProblem(Buffer.from("1".repeat(10_000)))?.length).toBeLessThan(200);
 });
+
+it.each([
+  ["zeros within it", `0.1${"0".repeat(2_000_000)}1`],
+  ["zeros before it", `0.${"0".repeat(2_000_000)}1`],
+  ["zeros behind it", `0.1${"0".repeat(2_000_000)}`],
+  ["digits", `0.${"12".repeat(1_000_000)}`],
+])("a number of two megabytes with %s is looked at once, and not once for each digit", (_what, number) => {
+  const startedMs = performance.now();
+  inexactNumberProblem(Buffer.from(`[${number}]`));
+  expect(performance.now() - startedMs).toBeLessThan(2_000);
+});

@@ -5,6 +5,7 @@ import { checkWebhookHeaders } from "../../src/domain/webhook-headers.ts";
 test.each([
   ["Authorization", "Bearer a.b-c_d"],
   ["X-Tenant", "42"],
+  ["x_tenant", "42"],
   ["x-empty", ""],
   ["cookie", "a=b; c=d"],
   ["accept", "application/json"],
@@ -59,6 +60,11 @@ test.each([
   ["x-aliyun-ecs-metadata-token"],
   ["tellwire-x"],
   ["__proto__"],
+  ["X_Forwarded_For"],
+  ["webhook_signature"],
+  ["Content_Length"],
+  ["Metadata_Flavor"],
+  ["proxy_authorization"],
 ])("the name %s is reserved, whatever its case", (name) => {
   for (const spelling of [name, name.toLowerCase(), name.toUpperCase()]) {
     const [violation, ...rest] = checkWebhookHeaders(Object.fromEntries([[spelling, "v"]]), "webhook.headers");

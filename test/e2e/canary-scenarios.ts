@@ -161,7 +161,9 @@ export async function publish(world: CanaryWorld): Promise<void> {
   for (const body of bodies) {
     for (const path of paths) await http("POST", path, { headers, body });
     const connectBody = body.startsWith("{") ? `{"event":${body}}` : body;
-    await http("POST", "/tellwire.v1.EventService/PublishEvent", { headers, body: connectBody });
+    const method = "/tellwire.v1.EventService/PublishEvent";
+    await http("POST", method, { headers, body: connectBody });
+    await http("POST", method, { headers: { ...headers, ...grpcWebJson }, body: envelope(connectBody) });
   }
   for (const [door, client] of rpcDoors(world, headers)) {
     const dataJson = Buffer.from(`{"a":${canary("a payload in data_json that is no JSON")}}`);
@@ -169,6 +171,17 @@ export async function publish(world: CanaryWorld): Promise<void> {
     const tooLong = Buffer.from(JSON.stringify(payload(world) + "a".repeat(300_000)));
     await world.rpc(door, client.events.publishEvent({ event: { type: "order.paid", dataJson: tooLong } }));
   }
+}
+
+/** Clients of gRPC-Web send protobuf; a server takes JSON too. */
+const grpcWebJson = { "content-type": "application/grpc-web+json" };
+
+/** A byte of flags, the length, the message. */
+function envelope(message: string): Buffer {
+  const bytes = Buffer.from(message);
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(bytes.length, 1);
+  return Buffer.concat([head, bytes]);
 }
 
 /** The same by NATS. Returns the headers that say why something was rejected. */

@@ -95,7 +95,13 @@ describe("every field of a body that is wrong is named with its path", () => {
       '{"any":{"@type":"type.googleapis.com/x.Y"}}',
       ["any: type.googleapis.com/x.Y is not in the type registry"],
     ],
-    ["POST /v1/body", '{"struct":1}', ["struct: 1"]],
+    ["POST /v1/body", '{"struct":1}', ["struct: must be a JSON object, not this number"]],
+    ["POST /v1/body", '{"struct":"a secret"}', ["struct: must be a JSON object, not this text"]],
+    [
+      "POST /v1/body",
+      `{"${"n".repeat(150)}":1}`,
+      [`${"n".repeat(128)}…: is not known: fixture.v1.Everything has no such field`],
+    ],
     ["POST /v1/body", "[]", ["Everything: must be a JSON object"]],
     ["POST /v1/body", "null", ["Everything: must be a JSON object"]],
     ["PATCH /v1/things/x", '{"nope":1}', ["thing.nope: is not known: fixture.v1.Thing has no such field"]],
@@ -111,6 +117,27 @@ describe("every field of a body that is wrong is named with its path", () => {
   ])("%s %s", (request, body, expected) => {
     expect(violationsOf(() => bind(request, body))).toEqual(expected);
   });
+});
+
+test.each([
+  ["list", (last: unknown) => ({ strings: [...Array(1_000_000).fill("a"), last] })],
+  [
+    "map",
+    (last: unknown) => ({
+      labels: { ...Object.fromEntries(Array.from({ length: 300_000 }, (_, i) => [`${i}`, ""])), last },
+    }),
+  ],
+])("what is wrong in a very long %s is found in about the time that reading it takes", (_what, of) => {
+  const request = "POST /v1/body";
+  const timeOf = (act: () => unknown): number => {
+    const startedMs = performance.now();
+    act();
+    return performance.now() - startedMs;
+  };
+  const [whole, broken] = [JSON.stringify(of("b")), JSON.stringify(of({}))];
+  const readMs = timeOf(() => bind(request, whole));
+  const searchedMs = timeOf(() => expect(violationsOf(() => bind(request, broken))).toHaveLength(1));
+  expect(searchedMs).toBeLessThan(4 * readMs + 200);
 });
 
 describe("what is no JSON text is a malformed body", () => {

@@ -18,7 +18,7 @@ export interface SearchedCalls {
 
 export interface HttpCall {
   headers?: Record<string, string>;
-  /** As it is, or a value to be written as JSON. */
+  /** A text or bytes as they are, or a value to be written as JSON. */
   body?: unknown;
 }
 
@@ -30,14 +30,17 @@ export function createSearchedCalls(origin: () => string): SearchedCalls {
     seen,
     keep,
     async http(method, path, { headers = {}, body } = {}) {
-      const sent = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
+      const isAsItIs = body === undefined || typeof body === "string" || body instanceof Uint8Array;
+      const sent = isAsItIs ? (body as NonNullable<RequestInit["body"]> | undefined) : JSON.stringify(body);
       const response = await fetch(origin() + path, {
         method,
         headers: { ...(sent === undefined ? {} : { "content-type": "application/json" }), ...headers },
         ...(sent === undefined ? {} : { body: sent }),
       });
       const text = await response.text();
-      if (response.status >= 400) {
+      // The errors of gRPC-Web stand in the body of a 200.
+      const isWebError = /grpc-status: *[1-9]/.test(text);
+      if (response.status >= 400 || isWebError) {
         keep(
           `${method} ${path.split("?")[0]}: ${response.status}`,
           `${JSON.stringify([...response.headers])}\n${text}`,

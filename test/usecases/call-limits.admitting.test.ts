@@ -53,7 +53,7 @@ test("a key has its limit, and its organization one for all keys", async () => {
   expect(refusal?.retryAfterMs).toBeGreaterThan(anHour / 3 - 10_000);
   expect(headers).toEqual({
     "ratelimit-policy": '"key";q=3;w=3600, "organization";q=5;w=3600',
-    ratelimit: expect.stringMatching(/^"key";r=0;t=1[12]\d\d, "organization";r=1;t=\d+$/),
+    ratelimit: expect.stringMatching(/^"key";r=0;t=1[12]\d\d, "organization";r=2;t=\d+$/),
   });
   expect((await call(id, "key_2")).refusal, "the refused call cost the organization nothing").toBeUndefined();
   expect((await call(id, "key_2")).refusal).toBeUndefined();

@@ -11,6 +11,7 @@ import {
   publishedEventsSince,
   removePublishedEvents,
 } from "../../src/store/sql/published-events.ts";
+import type { Sql } from "../../src/store/sql.ts";
 import type { PublishingLimits } from "../../src/usecases/publishing-limits.ts";
 import { createUseCases } from "../../src/usecases/use-cases.ts";
 import { type Clients, errorOf, startApi, type TestApi } from "../api/start-api.ts";
@@ -127,6 +128,22 @@ test("what the broker did not take costs nothing", async () => {
   await clients.events.publishEvents(batchOf(3));
 });
 
+test("what is given back is given back in every process", async () => {
+  const { id } = await tenantWith({ events: { count: 100, periodMs: 3_600_000 } });
+  const start = async () => {
+    const useCases = createUseCases(api.dependencies);
+    await useCases.accessChannel.start();
+    await useCases.publishingLimits.prepare([id]);
+    return { limits: useCases.publishingLimits, stop: () => useCases.accessChannel.stop() };
+  };
+  const [one, other] = [await start(), await start()];
+  one.limits.take(id, 60, now);
+  await expect.poll(() => refusalOf(other.limits, id, 60)).toBe("RATE_LIMITED");
+  one.limits.giveBack(id, 60, now);
+  await expect.poll(() => refusalOf(other.limits, id, 60)).toBeUndefined();
+  await Promise.all([one.stop(), other.stop()]);
+});
+
 test("what is published here carries the mark of the deployment", async () => {
   const { clients } = await tenantWith({});
   await clients.events.publishEvents(batchOf(2));
@@ -153,6 +170,81 @@ test("the count goes on after a restart, and holds for two processes within abou
   after.start();
   await expect.poll(() => refusalOf(after, id, 1), { timeout: 5_000 }).toBe("QUOTA_EXCEEDED");
   await after.stop();
+});
+
+test("a process knows what was published today before it decides for the first time", async () => {
+  const { id } = await tenantWith({ eventsPerDay: 100 });
+  const { id: otherId } = await tenantWith({ eventsPerDay: 100 });
+  const counts = [id, otherId].map((organizationId) => ({ organizationId, day: "2026-05-01", events: 100 }));
+  await addPublishedEvents(api.database.sql, counts);
+  const started = createUseCases(api.dependencies).publishingLimits;
+  await Promise.all([started.prepare([id]), started.prepare([otherId, id])]);
+  expect(started.take(id, 1, now)).toMatchObject({ reason: "QUOTA_EXCEEDED" });
+  expect(started.take(otherId, 1, now)).toMatchObject({ reason: "QUOTA_EXCEEDED" });
+});
+
+test("while the database is away a process counts for itself, and what it counted is added when it is back", async () => {
+  const { id } = await tenantWith({ eventsPerDay: 100 });
+  await addPublishedEvents(api.database.sql, [{ organizationId: id, day: "2026-05-01", events: 70 }]);
+  let isAway = true;
+  const { database, log } = api.dependencies;
+  const failures: string[] = [];
+  const sql: Sql = {
+    ...database.sql,
+    query: async (statement, values) => {
+      if (isAway && statement.name === "add-published-events") throw new Error("the test keeps it away");
+      return await database.sql.query(statement, values);
+    },
+  };
+  const { publishingLimits } = createUseCases({
+    ...api.dependencies,
+    database: { ...database, sql },
+    log: { ...log, backgroundFailure: (what) => void failures.push(what) },
+  });
+  await publishingLimits.prepare([id]);
+  expect(publishingLimits.take(id, 20, now), "it does not know better").toBeUndefined();
+  expect(refusalOf(publishingLimits, id, 90), "but knows its own").toBe("QUOTA_EXCEEDED");
+  expect(failures).toContain("counting published events");
+  isAway = false;
+  publishingLimits.start();
+  await expect.poll(() => refusalOf(publishingLimits, id, 20), { timeout: 5_000 }).toBe("QUOTA_EXCEEDED");
+  expect(refusalOf(publishingLimits, id, 10)).toBeUndefined();
+  await publishingLimits.stop();
+  expect(await publishedEventsSince(database.sql, id, "2026-05-01")).toMatchObject([{ events: 90 }]);
+});
+
+test("what is given back after midnight is given back to the day that it was counted on", async () => {
+  const { id } = await tenantWith({ eventsPerDay: 10 });
+  const limits = createUseCases(api.dependencies).publishingLimits;
+  const evening = Date.UTC(2026, 4, 1, 23, 59, 59);
+  now = evening;
+  await limits.prepare([id]);
+  expect(limits.take(id, 6, evening)).toBeUndefined();
+  now = evening + 2_000;
+  limits.giveBack(id, 6, evening);
+  await limits.prepare([id]);
+  expect(limits.take(id, 11, now)).toMatchObject({ reason: "QUOTA_EXCEEDED" });
+  expect(limits.take(id, 10, now)).toBeUndefined();
+  expect(limits.take(id, 10, evening), "the first day has all of it again").toBeUndefined();
+});
+
+test("what was published yesterday, and comes today, uses up nothing of today", async () => {
+  const { id } = await tenantWith({ eventsPerDay: 10 });
+  const limits = createUseCases(api.dependencies).publishingLimits;
+  await limits.prepare([id]);
+  expect(limits.take(id, 10, noon - 24 * 3_600_000)).toBeUndefined();
+  expect(limits.take(id, 10, noon)).toBeUndefined();
+  expect(limits.take(id, 1, noon - 24 * 3_600_000)).toMatchObject({ reason: "QUOTA_EXCEEDED" });
+});
+
+test("a refusal says how much of the day's quota is left, and that a batch beyond all of it has to be smaller", async () => {
+  const { clients } = await tenantWith({ eventsPerDay: 10 });
+  await clients.events.publishEvents(batchOf(7));
+  const tooMany = await errorOf(clients.events.publishEvents(batchOf(4)));
+  expect(tooMany.message).toContain("3 are left of that for these 4: wait for the next day");
+  const tooLarge = await errorOf(clients.events.publishEvents(batchOf(11)));
+  expect(tooLarge).toMatchObject({ reason: "QUOTA_EXCEEDED", retryDelayMs: undefined });
+  expect(tooLarge.message).toContain("these are 11: send fewer at once");
 });
 
 test("the usage shows what there is and may be, and how much was published on the last days", async () => {

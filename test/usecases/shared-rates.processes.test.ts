@@ -105,6 +105,18 @@ test("many calls go in one message, and none is sent while nobody calls", async 
   expect(other.sent(), "what it heard it does not tell again").toBe(0);
 });
 
+test("names of any letters reach the others, however many there are", async () => {
+  const one = await startProcess();
+  const other = await startProcess();
+  const keyOf = (caller: number): string => `EXTERNAL_TOKEN ${caller} ${'店"'.repeat(120)}`;
+  for (let caller = 0; caller < 40; caller += 1) {
+    for (let calls = 0; calls < 10; calls += 1) one.call(keyOf(caller), hourly);
+  }
+  for (let caller = 0; caller < 40; caller += 1) {
+    await waitFor(() => !other.rates.look(keyOf(caller), hourly).admitted, { what: `caller ${caller} to be heard of` });
+  }
+});
+
 test("a process tells nothing of a caller until a sixteenth of the burst has come together", async () => {
   const one = await startProcess();
   const other = await startProcess();

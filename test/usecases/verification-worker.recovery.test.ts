@@ -58,6 +58,19 @@ it("two workers on one database make each verification once", async () => {
   expect(receiver.requests).toHaveLength(20);
 });
 
+it("receivers of one organization that never answer hold up no verification of another", async () => {
+  const silent = await startReceiver(() => "hang");
+  const { concurrency } = api.dependencies.verification;
+  for (let index = 0; index < 2 * concurrency; index += 1) await create(api.useCases, silent.url);
+  organizationId = (await api.useCases.organizations.create(operator, { name: "Another" })).id;
+  const { record } = await create();
+  api.useCases.verificationWorker.start();
+  await waitFor(() => isActive(record.webhook.id), { what: "the verification of another organization" });
+  expect(silent.requests.length).toBeLessThan(concurrency);
+  await api.useCases.verificationWorker.stop({ graceMs: 0 });
+  await silent.close();
+});
+
 it("a worker that stops lets the verification under way finish", async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   receiver.respondWith(async (request) => {
@@ -73,12 +86,12 @@ it("a worker that stops lets the verification under way finish", async () => {
   expect(await isActive(record.webhook.id)).toBe(true);
 });
 
-function create(useCases = api.useCases) {
+function create(useCases = api.useCases, url = receiver.url) {
   const fields: WebhookFields = {
     projectIds: [],
     name: "",
     description: "",
-    url: receiver.url,
+    url,
     eventTypes: ["*"],
     format: "STANDARD",
     headers: {},

@@ -1,5 +1,4 @@
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
-import { decodingMessage } from "../decoding-message.ts";
 
 /**
  * The same response with its gRPC status message encoded as sparsely as the protocol asks: only what is not printable ASCII, and `%`. Connect
@@ -28,7 +27,7 @@ async function* rewriteAfter(body: AsyncIterable<Uint8Array>, trailer: Headers):
 function rewrite(trailer: Headers): void {
   const message = trailer.get(messageHeader);
   if (message === null) return;
-  trailer.set(messageHeader, encodeMessage(decodingMessage(decodeURIComponent(message))));
+  trailer.set(messageHeader, encodeMessage(decodeURIComponent(message)));
 }
 
 /** Percent-encodes the message for the header `grpc-message`. */

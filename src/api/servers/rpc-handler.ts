@@ -19,7 +19,6 @@ import { isClientGone } from "../client-gone.ts";
 import { peerContext } from "../peer-context.ts";
 import { closingSignalKey } from "./closing-signal.ts";
 import { compressions } from "./compressions.ts";
-import { withoutRepeatedValues } from "./error-body.ts";
 import { withReadableMessage } from "./grpc-message.ts";
 import { createHealthService } from "./health-service.ts";
 import { isEnveloped, limitBody } from "./limited-body.ts";
@@ -116,7 +115,7 @@ async function run(
   }
   limitRequest(universal, handler, request, response, options);
   try {
-    const answer = await withoutRepeatedValues(await blameSenderOfUnary(await handler(universal)));
+    const answer = await blameSenderOfUnary(await handler(universal));
     await universalResponseToNodeResponse(withReadableMessage(blameSender(answer)), response);
   } catch (error) {
     const rpc = `${handler.service.typeName}/${handler.method.name}`;

@@ -96,6 +96,6 @@ export function createLayerDialect(useCases: UseCases, options: LayerDialectOpti
 }
 
 function publicUrlOf(header: HeaderReader, { publicUrl, scheme }: LayerDialectOptions): string {
-  const host = header("host") ?? header(":authority") ?? "localhost";
-  return (publicUrl ?? `${scheme}://${host}`).replace(/\/+$/, "");
+  if (publicUrl !== undefined) return publicUrl.replace(/\/+$/, "");
+  return `${scheme}://${header("host") ?? header(":authority") ?? "localhost"}`;
 }

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
 import { gzipSync } from "node:zlib";
 import type { Interceptor } from "@connectrpc/connect";
-import { expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { createErrorInterceptor, type ServerFailure } from "../../../src/api/interceptors/error-interceptor.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { startLimitedServers } from "./limits-servers.ts";
@@ -75,6 +75,64 @@ test("a stream of Connect ends with its sender's fault, where bytes are no messa
   expect(JSON.parse(answer.toString("utf8", 5))).toMatchObject({ error: { code: "invalid_argument" } });
 });
 
+const update = "/tellwire.v1.OrganizationService/UpdateOrganization";
+const secret = "a-secret-in-the-wrong-place";
+/** A parser of int64 repeats the whole text, one of names the whole name. */
+const misplaced = (text: string): Buffer => Buffer.from(`{"organization":{"limits":{"maxEventsPerDay":"${text}"}}}`);
+
+describe.each([
+  ["a value", misplaced(secret)],
+  ["a value so long that the answer would be compressed", misplaced(secret.repeat(200))],
+])("%s that is no value of its field is not repeated", (_name, json) => {
+  test.each(["gzip", "br", "identity"])("by Connect, accepting %s", async (encoding) => {
+    const { httpUrl } = await startLimitedServers();
+    const headers = { "content-type": "application/json", "accept-encoding": encoding };
+    const response = await fetch(httpUrl + update, { method: "POST", headers, body: new Uint8Array(json) });
+    expect(response.status).toBe(400);
+    const error = (await response.json()) as { code: string; message: string };
+    expect(error.code).toBe("invalid_argument");
+    expect(error.message).toMatch(/max_events_per_day from JSON: the value does not fit$/);
+  });
+
+  test.each(["gzip", "br", "identity"])("by gRPC-Web, accepting %s", async (encoding) => {
+    const answer = await grpcWeb("application/grpc-web+json", json, { path: update, encoding });
+    expect(answer).toContain("grpc-status: 3");
+    expect(decodeURIComponent(answer)).toContain("max_events_per_day from JSON: the value does not fit");
+    expect(answer).not.toContain(secret);
+  });
+
+  test("by gRPC", async () => {
+    const session = connectTo((await startLimitedServers()).grpcUrl);
+    const call = begin(session, update, "application/grpc+json");
+    const trailers = once(call, "trailers");
+    call.end(envelope(json));
+    expect((await trailers)[0]).toMatchObject({
+      "grpc-status": "3",
+      "grpc-message": expect.stringMatching(/max_events_per_day from JSON: the value does not fit$/),
+    });
+  });
+});
+
+test("in a stream of Connect, a value that is no value of its field is not repeated", async () => {
+  const session = connectTo((await startLimitedServers()).grpcUrl);
+  const call = begin(session, stream, "application/connect+json");
+  call.end(envelope(Buffer.from(`{"event":{"occurTime":{"a":"${secret}"}}}`)));
+  const answer = Buffer.concat(await Array.fromAsync(call as AsyncIterable<Buffer>)).toString("utf8");
+  expect(answer).toContain("invalid_argument");
+  expect(answer).not.toContain(secret);
+});
+
+test("of a name that stands twice no more is repeated than one can read", async () => {
+  const { httpUrl } = await startLimitedServers();
+  const headers = { "content-type": "application/json" };
+  const name = "n".repeat(20_000);
+  const body = `{"${name}":1,"${name}":2}`;
+  const response = await fetch(httpUrl + update, { method: "POST", headers, body });
+  const text = await response.text();
+  expect(text).toMatch(/duplicate object key \\"n+…\\"/);
+  expect(text.length).toBeLessThan(300);
+});
+
 test.each(["in the middle of a request", "in the middle of an answer"])(
   "a client that leaves %s is no failure of ours",
   async (when) => {
@@ -118,11 +176,15 @@ test("a request of HTTP/1.1 that calls itself HTTP/2.0 is refused, and the serve
   expect((await fetch(`${httpUrl}/healthz`)).status).toBe(200);
 });
 
-async function grpcWeb(type: string, message: Buffer): Promise<string> {
+async function grpcWeb(
+  type: string,
+  message: Buffer,
+  { path = unary, encoding = "identity" }: { path?: string; encoding?: string } = {},
+): Promise<string> {
   const { httpUrl } = await startLimitedServers();
-  const response = await fetch(httpUrl + unary, {
+  const response = await fetch(httpUrl + path, {
     method: "POST",
-    headers: { "content-type": type },
+    headers: { "content-type": type, "grpc-accept-encoding": encoding },
     body: new Uint8Array(envelope(message)),
   });
   expect(response.status).toBe(200);
