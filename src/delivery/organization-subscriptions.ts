@@ -21,7 +21,8 @@ export function organizationSubscriptions(subscriptions: readonly Subscription[]
   };
 }
 
-const few = 4;
+/** To look at so many is quicker than to ask an index, which takes some 150 bytes for each of them. */
+const few = 16;
 
 /** Most organizations have few webhooks, and a process may keep very many organizations: a class, because closures would take as much again. */
 class FewSubscriptions implements OrganizationSubscriptions {

@@ -21,34 +21,42 @@ export interface Unusable {
   problem: string;
 }
 
-/** The bytes as a text of one-byte characters, which takes less than half of a Buffer's memory. */
+/** In base64, as the database gives it. */
 type Sealed = string;
 
-export function sealedSecret(sealed: Uint8Array, expiresAt: number | null): SigningSecret {
-  return { expiresAt, state: Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength).toString("latin1") };
+/** Takes secrets as they are loaded (`SubscriptionRow.secrets`). */
+export function sealedSecrets(text: string | null): SigningSecret[] {
+  return text === null ? [] : text.split(",").map(sealedSecret);
 }
 
-export interface OpenOptions {
+function sealedSecret(text: string): SigningSecret {
+  const end = text.indexOf(" ");
+  return end === -1
+    ? { expiresAt: null, state: text }
+    : { expiresAt: Number(text.slice(end)), state: text.slice(0, end) };
+}
+
+/** Whose secrets they are. */
+export interface SecretsOwner {
+  secrets: readonly SigningSecret[];
   secretBox: SecretBox;
   webhookId: string;
   format: WebhookFormat;
-  /** Unix time in milliseconds. */
-  now: number;
 }
 
 /**
- * The keys that sign at the time. What is opened stays open. A secret that was replaced and cannot be opened is left out: rotating is how a webhook is
- * mended whose secret cannot be.
+ * The keys that sign at the time, in milliseconds since the epoch. What is opened stays open. A secret that was replaced and cannot be opened is left
+ * out: rotating is how a webhook is mended whose secret cannot be.
  */
-export function openSecrets(secrets: readonly SigningSecret[], options: OpenOptions): SigningKeys {
+export function openSecrets(owner: SecretsOwner, now: number): SigningKeys {
   const keys: KeyObject[] = [];
   let unusable: Unusable | undefined;
-  for (const secret of secrets) {
-    if (secret.expiresAt !== null && secret.expiresAt <= options.now) {
+  for (const secret of owner.secrets) {
+    if (secret.expiresAt !== null && secret.expiresAt <= now) {
       continue;
     }
     if (typeof secret.state === "string") {
-      secret.state = open(secret.state, options);
+      secret.state = open(secret.state, owner);
     }
     if (!("kind" in secret.state)) {
       keys.push(secret.state);
@@ -61,10 +69,10 @@ export function openSecrets(secrets: readonly SigningSecret[], options: OpenOpti
   return keys.length === 0 && unusable !== undefined ? unusable : { kind: "keys", keys };
 }
 
-function open(sealed: Sealed, { secretBox, webhookId, format }: OpenOptions): KeyObject | Unusable {
+function open(sealed: Sealed, { secretBox, webhookId, format }: SecretsOwner): KeyObject | Unusable {
   let text: string;
   try {
-    text = secretBox.open(Buffer.from(sealed, "latin1"), webhookId);
+    text = secretBox.open(Buffer.from(sealed, "base64"), webhookId);
   } catch {
     return unusable("cannot be decrypted", "or let the operator check TELLWIRE_SECRETS_KEY");
   }

@@ -5,7 +5,7 @@ import type { SecretBox } from "../domain/secret-box.ts";
 import type { WebhookStatus } from "../domain/webhook.ts";
 import type { SubscriptionRow } from "../store/sql/load-subscriptions.ts";
 import type { ShareEqual } from "./share-equal.ts";
-import { openSecrets, type SigningKeys, type SigningSecret, sealedSecret } from "./signing-secret.ts";
+import { openSecrets, type SigningKeys, type SigningSecret, sealedSecrets } from "./signing-secret.ts";
 
 /** A webhook as the engine needs it. A process keeps very many: what several have in common is the same object in all of them. */
 export interface Subscription {
@@ -55,27 +55,27 @@ export function subscriptionOf(
   return {
     webhookId: row.id,
     organizationId,
-    eventTypes: share(`types ${row.event_types.join("\n")}`, () => row.event_types),
-    projectIds: share(`projects ${row.project_ids.join("\n")}`, () => new Set(row.project_ids)),
-    status: row.status,
+    eventTypes: share(`types ${row.event_types}`, () => JSON.parse(row.event_types)),
+    projectIds: share(`projects ${row.project_ids}`, () => new Set<string>(JSON.parse(row.project_ids))),
+    status: share(`status ${row.status}`, () => row.status),
     url: row.url,
-    format: row.format,
+    format: share(`format ${row.format}`, () => row.format),
     headers: share(`headers ${row.headers}`, () => JSON.parse(row.headers)),
     configJson: row.config === null ? null : share(`config ${row.config}`, () => row.config),
     disableAfterExhausted: row.disable_after_exhausted,
     requestOrigin: row.verification_method === "CLOUDEVENTS" ? defaults.requestOrigin : undefined,
     policy: policyOf(row, defaults),
     rateLimit: rateLimitOf(row, share),
-    ordering: row.ordering,
+    ordering: row.ordering === "BY_KEY" ? "BY_KEY" : "NONE",
     activeSince: row.active_since ?? Number.POSITIVE_INFINITY,
-    secrets: row.secrets.map((sealed, index) => sealedSecret(sealed, row.secret_expiries[index] ?? null)),
+    secrets: sealedSecrets(row.secrets),
     secretBox: defaults.secretBox,
   };
 }
 
 /** The keys that sign at the time, newest first, or why there are none. */
 export function signingKeysAt(subscription: Subscription, now: number): SigningKeys {
-  return openSecrets(subscription.secrets, { ...subscription, now });
+  return openSecrets(subscription, now);
 }
 
 /** Whether the webhook wants events of this project. The event's type is the index's matter, the time that of `isActiveAt`. */

@@ -124,6 +124,48 @@ test("a secret is opened once, and a replaced one signs until it expires", async
   expect(opened).toBe(2);
 });
 
+test("event types and projects come as they are stored, whatever stands in them", async () => {
+  const organizationId = await addOrganization(database);
+  const odd = ['a,b"c', "x.{y}\\z", "späte.🐢", "NULL", "", " "];
+  const { webhook } = await addWebhook(database, organizationId, { url });
+  const text = "update webhook set event_types = $2, project_ids = $2 where id = $1";
+  await database.sql.query({ name: "", text }, [webhook.id, odd]);
+  const organization = await subscriptionsOf().of(organizationId);
+  expect(organization!.byId.get(webhook.id)).toMatchObject({ eventTypes: odd, projectIds: new Set(odd) });
+});
+
+test("secrets come newest first, each with its own end", async () => {
+  const organizationId = await addOrganization(database);
+  const { webhook } = await addWebhook(database, organizationId, { url });
+  await database.sql.query({ name: "", text: "delete from webhook_secret where webhook_id = $1" }, [webhook.id]);
+  const keys = [randomBytes(24), randomBytes(64), randomBytes(32)];
+  const newestAt = Date.UTC(2026, 4, 1);
+  const ends = [null, newestAt + 60_000.5, newestAt + 30_000];
+  for (const [age, key] of keys.entries()) {
+    const sealed = testSecretBox.seal(`whsec_${key.toString("base64")}`, webhook.id);
+    await addSealedSecret(webhook.id, sealed, { createdAt: newestAt - age * 1_000, expiresAt: ends[age] ?? null });
+  }
+  const organization = await subscriptionsOf().of(organizationId);
+  const subscription = organization!.byId.get(webhook.id)!;
+  const signing = (now: number) => {
+    const found = signingKeysAt(subscription, now);
+    return found.kind === "keys" ? found.keys.map((key) => key.export().toString("hex")) : found.problem;
+  };
+  const expected = keys.map((key) => key.toString("hex"));
+  expect(signing(newestAt)).toEqual(expected);
+  expect(signing(newestAt + 30_000)).toEqual(expected.slice(0, 2));
+  expect(signing(newestAt + 60_000)).toEqual(expected.slice(0, 2));
+  expect(signing(newestAt + 60_001)).toEqual(expected.slice(0, 1));
+});
+
+test("a webhook without a secret signs with none, and holds up no other", async () => {
+  const organizationId = await addOrganization(database);
+  const { webhook: bare } = await addWebhook(database, organizationId, { url });
+  await database.sql.query({ name: "", text: "delete from webhook_secret where webhook_id = $1" }, [bare.id]);
+  const organization = await subscriptionsOf().of(organizationId);
+  expect(signingKeysAt(organization!.byId.get(bare.id)!, Date.now())).toEqual({ kind: "keys", keys: [] });
+});
+
 test("what was being read when a change was told of is read again", async () => {
   const organizationId = await addOrganization(database);
   const release = Promise.withResolvers<void>();
@@ -237,6 +279,18 @@ function counted(): { sql: Sql; statements: () => number } {
 async function replaceSecret(webhookId: string, sealed: Buffer): Promise<void> {
   const text = "update webhook_secret set sealed = $2 where webhook_id = $1";
   await database.sql.query({ name: "", text }, [webhookId, sealed]);
+}
+
+async function addSealedSecret(
+  webhookId: string,
+  sealed: Buffer,
+  { createdAt, expiresAt }: { createdAt: number; expiresAt: number | null },
+): Promise<void> {
+  const text = `
+    insert into webhook_secret (id, webhook_id, sealed, created_at, expires_at)
+    values ($1, $2, $3, to_timestamp($4::float8 / 1000), to_timestamp($5::float8 / 1000))`;
+  const { id } = newEvent(webhookId);
+  await database.sql.query({ name: "", text }, [id, webhookId, sealed, createdAt, expiresAt]);
 }
 
 async function addSecretOf(webhookId: string): Promise<void> {
