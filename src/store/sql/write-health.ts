@@ -1,4 +1,5 @@
 import { RECOVERED_AFTER_FAILURES, webhookRecovered } from "../../domain/operational-event.ts";
+import { type BinaryArray, int4Array, int8Array, textArray, timestamptzArray, uuidArray } from "../binary-arrays.ts";
 import type { Sql } from "../sql.ts";
 import { insertOperationalEvents } from "./insert-operational-events.ts";
 
@@ -26,81 +27,99 @@ export interface HealthChange {
  */
 export async function writeHealth(sql: Sql, changes: readonly HealthChange[]): Promise<void> {
   await sql.transaction(async (transaction) => {
-    const webhooks = await transaction.query<WebhookRow>(lockWebhooks, [changes.map(({ webhookId }) => webhookId)]);
-    const ids = webhooks.map(({ id }) => id);
-    const before = await transaction.query<HealthRow>(lockHealth, [ids]);
-    const known = new Set(ids);
-    await upsertHealth(
-      transaction,
-      changes.filter(({ webhookId }) => known.has(webhookId)),
-    );
-    await tellRecovered(transaction, changes, { webhooks, before });
+    const left = await withoutDeleted(transaction, changes);
+    const failing = await transaction.query<FailingRow>(lockHealth, [idsOf(left)]);
+    await upsertHealth(transaction, left);
+    await tellRecovered(transaction, left, failing);
   });
 }
 
-interface WebhookRow {
-  id: string;
-  organizationId: string;
-}
-
-interface HealthRow {
+/** A webhook that had failed before the change. */
+interface FailingRow {
   id: string;
   failures: number;
   failingSince: number | null;
 }
 
+/** What is left stays until the transaction ends. */
+async function withoutDeleted(transaction: Sql, changes: readonly HealthChange[]): Promise<readonly HealthChange[]> {
+  const rows = await transaction.query<{ id: string }>(lockWebhooks, [idsOf(changes)]);
+  if (rows.length === 0) return changes;
+  const deleted = new Set(rows.map(({ id }) => id));
+  return changes.filter(({ webhookId }) => !deleted.has(webhookId));
+}
+
+function idsOf(changes: readonly HealthChange[]): BinaryArray {
+  return uuidArray(changes, ({ webhookId }) => webhookId);
+}
+
 async function upsertHealth(transaction: Sql, changes: readonly HealthChange[]): Promise<void> {
   await transaction.query(upsert, [
-    changes.map((change) => change.webhookId),
-    changes.map((change) => isoTime(change.lastSuccessAt)),
-    changes.map((change) => isoTime(change.lastFailureAt)),
-    changes.map((change) => change.failures),
-    changes.map((change) => change.lastError),
-    changes.map((change) => change.attempts),
-    changes.map((change) => change.failedAttempts),
-    changes.map((change) => change.exhausted),
-    changes.map((change) => isoTime(change.failingSince)),
+    idsOf(changes),
+    timestamptzArray(changes, (change) => change.lastSuccessAt),
+    timestamptzArray(changes, (change) => change.lastFailureAt),
+    int4Array(changes, (change) => change.failures),
+    textArray(changes, (change) => change.lastError),
+    int8Array(changes, (change) => change.attempts),
+    int8Array(changes, (change) => change.failedAttempts),
+    int4Array(changes, (change) => change.exhausted),
+    timestamptzArray(changes, (change) => change.failingSince),
   ]);
 }
 
 async function tellRecovered(
   transaction: Sql,
   changes: readonly HealthChange[],
-  { webhooks, before }: { webhooks: readonly WebhookRow[]; before: readonly HealthRow[] },
+  failing: readonly FailingRow[],
 ): Promise<void> {
-  const organizationOf = new Map(webhooks.map(({ id, organizationId }) => [id, organizationId]));
-  const healthOf = new Map(before.map((row) => [row.id, row]));
+  const before = new Map(failing.map((row) => [row.id, row]));
   const recovered = changes.flatMap(({ webhookId, lastSuccessAt: at, failuresBefore }) => {
-    const organizationId = organizationOf.get(webhookId);
-    const health = healthOf.get(webhookId);
+    const health = before.get(webhookId);
     const failures = (health?.failures ?? 0) + failuresBefore;
-    if (organizationId === undefined || at === null || failures < RECOVERED_AFTER_FAILURES) return [];
-    return [webhookRecovered({ webhookId, organizationId, failures, failingSince: health?.failingSince ?? null, at })];
+    if (at === null || failures < RECOVERED_AFTER_FAILURES) return [];
+    return [{ webhookId, failures, failingSince: health?.failingSince ?? null, at }];
   });
-  await insertOperationalEvents(transaction, recovered);
-}
-
-function isoTime(time: number | null): string | null {
-  return time === null ? null : new Date(time).toISOString();
+  if (recovered.length === 0) return;
+  const rows = await transaction.query<{ id: string; organizationId: string }>(readOrganizations, [
+    uuidArray(recovered, ({ webhookId }) => webhookId),
+  ]);
+  const organizationOf = new Map(rows.map(({ id, organizationId }) => [id, organizationId]));
+  const events = recovered.flatMap((webhook) => {
+    const organizationId = organizationOf.get(webhook.webhookId);
+    return organizationId === undefined ? [] : [webhookRecovered({ ...webhook, organizationId })];
+  });
+  await insertOperationalEvents(transaction, events);
 }
 
 // Index: the primary keys of both. The rows are locked in the order of their ids, so that two processes never wait for each other in a ring,
-// and the webhooks before their health, as whoever deletes one does: none is deleted under its health.
+// and the webhooks before their health, as whoever deletes one does: none is deleted under its health. Answers with those that are gone, as a
+// rule none, where there may be thousands that are not.
 const lockWebhooks = {
   name: "lock-webhooks-for-health",
   text: `
-    select id, organization_id as "organizationId" from webhook where id = any($1::uuid[])
-    order by id
-    for key share`,
+    select id from unnest($1::uuid[]) as changed (id)
+    except
+    select id from (select id from webhook where id = any($1::uuid[]) order by id for key share) as locked`,
 };
 
+// All are locked, and those that had failed are told of: nobody else adds a failure until the success that ends them is written.
 const lockHealth = {
   name: "lock-health",
   text: `
-    select webhook_id as id, consecutive_failures as failures, (extract(epoch from failing_since) * 1000)::float8 as "failingSince"
-    from webhook_health where webhook_id = any($1::uuid[])
-    order by webhook_id
-    for no key update`,
+    with locked as materialized (
+      select webhook_id as id, consecutive_failures as failures, failing_since
+      from webhook_health where webhook_id = any($1::uuid[])
+      order by webhook_id
+      for no key update
+    )
+    select id, failures, (extract(epoch from failing_since) * 1000)::float8 as "failingSince"
+    from locked where failures > 0 or failing_since is not null`,
+};
+
+// Index: the primary key, of the few that have recovered.
+const readOrganizations = {
+  name: "organizations-of-webhooks",
+  text: `select id, organization_id as "organizationId" from webhook where id = any($1::uuid[])`,
 };
 
 // Index: the primary keys. A success sets the count of failures to those after it; without one they add up.
