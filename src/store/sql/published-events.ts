@@ -1,3 +1,4 @@
+import { int8Array, textArray, uuidArray } from "../binary-arrays.ts";
 import type { Sql } from "../sql.ts";
 
 /** How many events an organization published on a day of UTC, written as `2026-05-01`. */
@@ -13,9 +14,9 @@ export interface PublishedEvents {
  */
 export async function addPublishedEvents(sql: Sql, counts: readonly PublishedEvents[]): Promise<PublishedEvents[]> {
   return await sql.query<PublishedEvents>(upsert, [
-    counts.map(({ organizationId }) => organizationId),
-    counts.map(({ day }) => day),
-    counts.map(({ events }) => events),
+    uuidArray(counts, ({ organizationId }) => organizationId),
+    textArray(counts, ({ day }) => day),
+    int8Array(counts, ({ events }) => events),
   ]);
 }
 
@@ -40,7 +41,7 @@ const upsert = {
   text: `
     insert into published_events as p (organization_id, day, events)
     select c.organization_id, c.day, c.events
-    from (select unnest($1::uuid[]) as organization_id, unnest($2::date[]) as day, unnest($3::bigint[]) as events) c
+    from (select unnest($1::uuid[]) as organization_id, unnest($2::text[])::date as day, unnest($3::bigint[]) as events) c
     order by c.organization_id, c.day
     on conflict (organization_id, day) do update set events = greatest(0, p.events + excluded.events)
     returning organization_id as "organizationId", day::text as day, events::float8 as events`,
