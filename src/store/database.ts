@@ -21,6 +21,7 @@ import { ScheduledDeliveryEntity } from "./entities/scheduled-delivery.ts";
 import { WebhookEntity } from "./entities/webhook.ts";
 import { WebhookHealthEntity } from "./entities/webhook-health.ts";
 import { WebhookSecretEntity } from "./entities/webhook-secret.ts";
+import { writeArraysExactly } from "./exact-arrays.ts";
 import { AuditLog } from "./migrations/audit-log.ts";
 import { ClaimedOperationalEvents } from "./migrations/claimed-operational-events.ts";
 import { Initial } from "./migrations/initial.ts";
@@ -209,6 +210,7 @@ interface Exclusion extends Pick<Database, "exclusively"> {
 }
 
 function database(orm: MikroORM, sql: Sql, { inTurn, exclusively }: Exclusion): Database {
+  writeArraysExactly(orm);
   return {
     em: () => orm.em.fork() as unknown as SqlEntityManager,
     sql,
