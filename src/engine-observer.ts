@@ -17,15 +17,21 @@ export interface EngineObserverOptions {
 /** Turns what the engine tells of itself into figures, and into one readable line for each attempt. */
 export function observeEngine({ log, metrics, now, isForPeople }: EngineObserverOptions): EngineObserver {
   const once = createOnceAMinute(now);
+  const count = (
+    { transition: { status } }: AttemptReport,
+    { outcome, error }: Pick<DeliveryLine, "outcome" | "error">,
+  ): void => {
+    metrics.attempts.inc({ outcome, error: error ?? "" });
+    if (status !== "SCHEDULED") {
+      metrics.deliveries.inc({ outcome: status.toLowerCase() });
+    }
+  };
   return {
     inFlight: (change) => metrics.inFlightAttempts.inc(change),
     attempted(report) {
       const line = deliveryLine(report, now());
-      metrics.attempts.inc({ outcome: line.outcome, error: line.error ?? "" });
+      count(report, line);
       metrics.attemptDuration.observe(line.latencyMs / 1000);
-      if (report.transition.status !== "SCHEDULED") {
-        metrics.deliveries.inc({ outcome: report.transition.status.toLowerCase() });
-      }
       // A line costs as much as a tenth of a delivery: what went well is only told to people who watch.
       const level = line.outcome === "delivered" && !isForPeople ? "debug" : "info";
       if (log.isLevelEnabled(level)) {
@@ -34,6 +40,14 @@ export function observeEngine({ log, metrics, now, isForPeople }: EngineObserver
           formatDeliveryLine({ ...line, deliveryId: publicId("delivery", report.task.deliveryId) }),
         );
       }
+    },
+    attemptBroke(report, error) {
+      count(report, deliveryLine(report, now()));
+      const deliveryId = publicId("delivery", report.task.deliveryId);
+      log.error(
+        { err: error, ...attemptIds(report), deliveryId },
+        "an attempt failed in Tellwire's own code: it counts as a failed attempt, and the next one follows the webhook's schedule",
+      );
     },
     received: (events) => metrics.eventsReceived.inc(events),
     rejected(message, reason, detail) {

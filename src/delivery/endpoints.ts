@@ -29,7 +29,7 @@ export interface Endpoints {
   mayStart(endpoint: Endpoint): boolean;
   /** Begins a request: every one that is begun must be finished. Where the breaker is half-open it is the one that shows how things are. */
   start(endpoint: Endpoint): void;
-  /** The attempt tells how it went; undefined where nothing was found out. `by` the other gets the next turn. */
+  /** The attempt tells how it went; undefined where nothing was found out, as where the failure was our own. `by` the other gets the next turn. */
   finish(endpoint: Endpoint, attempt: AttemptRecord | undefined, by: EndpointUser): void;
   /** A request that was begun at this time takes too long: the receiver gets one at a time, and from its lane alone until the time. */
   slowDown(endpoint: Endpoint, startedAt: number, parkedUntil: number): void;
@@ -151,7 +151,7 @@ export function createEndpoints({
     },
     finish(endpoint, attempt, by) {
       endpoint.usedAt = now();
-      if (attempt === undefined) {
+      if (attempt === undefined || attempt.error === "INTERNAL") {
         endpoint.breaker = probeAbandoned(endpoint.breaker, endpoint.usedAt);
       } else {
         endpoint.latencyMs += (attempt.latencyMs - endpoint.latencyMs) / smoothing;

@@ -108,6 +108,8 @@ export interface EngineObserver {
   /** A request to a receiver begins (1) or is over (-1). */
   inFlight(change: 1 | -1): void;
   attempted(report: AttemptReport): void;
+  /** Our own code failed in an attempt, which counts as a failed one: the error repeats itself with each attempt of this delivery. */
+  attemptBroke(report: AttemptReport, error: unknown): void;
   received(events: number): void;
   rejected(message: IncomingMessage, reason: RejectReason, detail: string): void;
   recorded(outcomes: number): void;
@@ -157,6 +159,7 @@ export function createEngine(options: EngineOptions): Engine {
       });
       observer.attempted(report);
     },
+    onBroken: observer.attemptBroke,
   });
   const recorder = createRecorder({
     sql,

@@ -3,6 +3,7 @@ import type { ManualRetry } from "../domain/delivery.ts";
 import { type DeliveryTransition, transitionAfter } from "../domain/delivery-transition.ts";
 import { type IdSource, newUuid } from "../domain/ids.ts";
 import type { OutgoingEvent } from "../domain/outgoing-event.ts";
+import { TellwireError } from "../errors.ts";
 import { type AttemptInput, type AttemptOutcome, attempt } from "../outbound/attempt.ts";
 import type { HttpClient } from "../outbound/http-client.ts";
 import type { Disabling } from "../store/sql/disable-webhook.ts";
@@ -27,7 +28,10 @@ export interface AttemptTask {
   orderingKey: string | null;
 }
 
-/** Makes one attempt and says what became of the delivery. Never rejects for what a receiver does. */
+/**
+ * Makes one attempt and says what became of the delivery. Never rejects for what a receiver does, nor where our own code fails on this delivery, which
+ * is a failed attempt: it would fail in the same way each time. Rejects with SHUTTING_DOWN where the client was closed.
+ */
 export type MakeAttempt = (task: AttemptTask) => Promise<Outcome>;
 
 /** What is told of each attempt as soon as it is over, for the log and the figures. */
@@ -42,12 +46,14 @@ export interface MakeAttemptOptions {
   ids: IdSource;
   random: () => number;
   onAttempt: (report: AttemptReport) => void;
+  /** In place of `onAttempt`, where our own code failed. */
+  onBroken: (report: AttemptReport, error: unknown) => void;
   /** A request begins (1) or is over (-1). */
   onInFlight: (change: 1 | -1) => void;
 }
 
 export function createMakeAttempt(options: MakeAttemptOptions): MakeAttempt {
-  const { client, ids, random, onAttempt, onInFlight } = options;
+  const { client, ids, random, onAttempt, onBroken, onInFlight } = options;
   const send = async (task: AttemptTask, signingKeys: readonly KeyObject[]): Promise<AttemptOutcome> => {
     const { subscription, event } = task;
     const { webhookId, url, headers, format, requestOrigin } = subscription;
@@ -72,9 +78,7 @@ export function createMakeAttempt(options: MakeAttemptOptions): MakeAttempt {
     }
   };
 
-  return async (task) => {
-    const signing = signingKeysAt(task.subscription, ids.now());
-    const outcome = signing.kind === "keys" ? await send(task, signing.keys) : notSent(signing.problem, ids.now());
+  const reportOf = (task: AttemptTask, outcome: AttemptOutcome): AttemptReport => {
     const transition = transitionAfter({
       verdict: outcome.verdict,
       attemptNumber: task.attemptCount + 1,
@@ -84,18 +88,41 @@ export function createMakeAttempt(options: MakeAttemptOptions): MakeAttempt {
       now: ids.now(),
       random,
     });
-    onAttempt({ task, outcome, transition });
-    return outcomeOf(task, outcome, transition, newUuid(ids));
+    return { task, outcome, transition };
+  };
+
+  const make = async (task: AttemptTask): Promise<Outcome> => {
+    const signing = signingKeysAt(task.subscription, ids.now());
+    const outcome =
+      signing.kind === "keys" ? await send(task, signing.keys) : notSent("SECRET_UNUSABLE", signing.problem, ids.now());
+    const report = reportOf(task, outcome);
+    onAttempt(report);
+    return outcomeOf(report, newUuid(ids));
+  };
+
+  return async (task) => {
+    try {
+      return await make(task);
+    } catch (error) {
+      if (error instanceof TellwireError && error.reason === "SHUTTING_DOWN") throw error;
+      const report = reportOf(task, notSent("INTERNAL", internalProblem, ids.now()));
+      onBroken(report, error);
+      return outcomeOf(report, newUuid(ids));
+    }
   };
 }
 
-/** An attempt that failed before any request: there is no key to sign it with. */
-function notSent(problem: string, now: number): AttemptOutcome {
+/** For the webhook's owner: what exactly failed is the operator's to know. */
+const internalProblem =
+  "Tellwire failed to make this attempt, which is not the receiver's doing: ask the operator to look into the log for this delivery";
+
+/** An attempt that failed on our side. */
+function notSent(error: "SECRET_UNUSABLE" | "INTERNAL", problem: string, now: number): AttemptOutcome {
   return {
     startedAt: new Date(now),
     latencyMs: 0,
     statusCode: 0,
-    error: "SECRET_UNUSABLE",
+    error,
     errorMessage: problem,
     responseBody: Buffer.alloc(0),
     verdict: "failed",
@@ -118,12 +145,7 @@ export function scheduled(task: AttemptTask, nextAttemptAt: number): Outcome {
   };
 }
 
-function outcomeOf(
-  task: AttemptTask,
-  outcome: AttemptOutcome,
-  transition: DeliveryTransition,
-  attemptId: string,
-): Outcome {
+function outcomeOf({ task, outcome, transition }: AttemptReport, attemptId: string): Outcome {
   const { disableWebhook: _, ...state } = transition;
   const number = task.attemptCount + 1;
   const attemptRecord: AttemptRecord = {
@@ -140,7 +162,7 @@ function outcomeOf(
     url: task.subscription.url,
   };
   const delivery = { ...identity(task), ...state, attemptCount: number, lastStatusCode: outcome.statusCode };
-  const disabling = disablingOf(task, transition);
+  const disabling = outcome.error === "INTERNAL" ? undefined : disablingOf(task, transition);
   return { delivery, attempt: attemptRecord, ...(disabling === undefined ? {} : { disabling }) };
 }
 

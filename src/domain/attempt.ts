@@ -8,6 +8,7 @@ export const ATTEMPT_ERRORS = [
   "PROTOCOL",
   "ADDRESS_REFUSED",
   "SECRET_UNUSABLE",
+  "INTERNAL",
 ] as const;
 
 export type AttemptError = (typeof ATTEMPT_ERRORS)[number];

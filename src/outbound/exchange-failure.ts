@@ -2,7 +2,7 @@ import { errors } from "undici";
 import type { AttemptError } from "../domain/attempt.ts";
 
 /** The kinds of failure that an exchange can have by itself; the others are judgements about a response, or about an attempt. */
-export type ExchangeError = Exclude<AttemptError, "STATUS" | "SECRET_UNUSABLE">;
+export type ExchangeError = Exclude<AttemptError, "STATUS" | "SECRET_UNUSABLE" | "INTERNAL">;
 
 /**
  * A failure whose kind is known where it happens, on its way through a socket or undici. The message is for the webhook's owner. It does

@@ -64,6 +64,7 @@ export function createTestEngine(options: TestEngineOptions): TestEngine {
     observer: {
       inFlight: () => {},
       attempted: () => {},
+      attemptBroke: (_report, error) => void failures.push(error),
       received: () => {},
       rejected: (_message, reason, detail) => void rejections.push({ reason, detail }),
       recorded: () => {},
