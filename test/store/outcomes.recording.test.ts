@@ -350,3 +350,21 @@ test("a batch that the database refuses leaves nothing behind", async () => {
   await expect(recordOutcomes(database.sql, batch)).rejects.toThrow();
   expect(await standing(delivery)).toBeUndefined();
 });
+
+test.for([
+  ["finished", (delivery: DeliveryRecord) => delivered(delivery, 1)],
+  ["scheduled", (delivery: DeliveryRecord) => delivery],
+] as const)(
+  "two processes that write the same %s deliveries in opposite orders do not wait for each other in a ring",
+  async ([, written]) => {
+    for (let round = 0; round < 3; round++) {
+      const webhookId = randomUUID();
+      const deliveries = Array.from({ length: 3_000 }, () => written(newDelivery(webhookId)));
+      const batches = [deliveries, deliveries.toReversed()].map((batch) =>
+        recordOutcomes(database.sql, { deliveries: batch, attempts: [], disablings: [] }),
+      );
+      await Promise.all(batches);
+      expect(await deliveriesOf(database, webhookId)).toHaveLength(3_000);
+    }
+  },
+);

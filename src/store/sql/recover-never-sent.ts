@@ -97,6 +97,7 @@ const look = {
     where id = any($1::uuid[]) and id >= $2::uuid and id <= $3::uuid`,
 };
 
+// In the order of the ids, as the recorders write: nobody waits in a ring.
 const insert = {
   name: "schedule-recovered-deliveries",
   text: `
@@ -105,6 +106,7 @@ const insert = {
     select delivery.id, $1::uuid, $2::uuid, delivery.event_id, delivery.event_type, 0, $3::timestamptz, null, 0,
            delivery.created_at, null, null
     from unnest($4::uuid[], $5::uuid[], $6::text[], $7::timestamptz[]) as delivery (id, event_id, event_type, created_at)
+    order by delivery.id
     on conflict (id) do nothing
     returning id`,
 };
