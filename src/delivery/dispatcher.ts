@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { ackWaitMs, type Broker, type IncomingMessage, type RejectReason } from "../broker/broker.ts";
 import { messageWithoutValues } from "../domain/message-without-values.ts";
 import { isAboutContent } from "../store/is-about-content.ts";
@@ -84,11 +85,12 @@ async function dispatch(context: Context, batch: readonly IncomingMessage[]): Pr
   const events = await receiveEvents(batch, context, (message, { reason, detail }) =>
     reject(context, message, reason, detail),
   );
-  const known = await ofKnownOrganizations(context, events);
-  const admitted = await admittedOf(context, known);
-  if (admitted.length > 0) {
-    await writeAndStart(context, admitted);
-  }
+  await withOrganizations(context, events, async (some, found) => {
+    const admitted = await admittedOf(context, ofKnownOrganizations(context, some, found));
+    if (admitted.length > 0) {
+      await writeAndStart(context, admitted);
+    }
+  });
 }
 
 /**
@@ -122,38 +124,73 @@ async function admittedOf(context: Context, events: ReceivedEvent[]): Promise<Re
 }
 
 /** The others are rejected, or given back where the organization could not be read. */
-async function ofKnownOrganizations(context: Context, events: readonly ReceivedEvent[]): Promise<ReceivedEvent[]> {
-  const { organizations, failure } = await organizationsOf(context, events);
-  if (failure !== undefined) {
-    const unread = events.filter(({ record }) => failure.organizationIds.has(record.organizationId));
-    giveBack(context, messagesOf(unread), failure.error);
-  }
-  return events.filter(({ record, messages }) => {
-    const { organizationId } = record;
+function ofKnownOrganizations(
+  context: Context,
+  events: readonly ReceivedEvent[],
+  { organizations, unread, error }: FoundOrganizations,
+): ReceivedEvent[] {
+  const known: ReceivedEvent[] = [];
+  const waiting: IncomingMessage[] = [];
+  for (const event of events) {
+    const { organizationId } = event.record;
     if (organizations.has(organizationId)) {
-      return true;
-    }
-    if (!failure?.organizationIds.has(organizationId)) {
-      for (const message of messages) {
+      known.push(event);
+    } else if (unread.has(organizationId)) {
+      waiting.push(...event.messages);
+    } else {
+      for (const message of event.messages) {
         reject(context, message, "UNKNOWN_ORGANIZATION", `there is no organization ${organizationId}`);
       }
     }
-    return false;
-  });
+  }
+  if (waiting.length > 0) {
+    giveBack(context, waiting, error);
+  }
+  return known;
 }
 
 interface FoundOrganizations {
-  organizations: ReadonlyMap<string, OrganizationSubscriptions>;
+  organizations: Map<string, OrganizationSubscriptions>;
   /** Those that could not be read, and the first reason. */
-  failure: { organizationIds: Set<string>; error: unknown } | undefined;
+  unread: Set<string>;
+  error: unknown;
 }
 
-/** What is not in memory is read together. */
-async function organizationsOf(
+type Work = (events: readonly ReceivedEvent[], found: FoundOrganizations) => Promise<void>;
+
+/**
+ * Does the work on events whose organizations are in memory. What is not is read together, and what takes long to read, such as an organization with very
+ * many webhooks, holds up no event of the others: its own follow when it is here, and nobody waits for them. Where the work fails, its messages are given back.
+ */
+async function withOrganizations(context: Context, events: readonly ReceivedEvent[], work: Work): Promise<void> {
+  const found: FoundOrganizations = { organizations: new Map(), unread: new Set(), error: undefined };
+  const missing = inMemory(context, events, found.organizations);
+  const workOn = async (some: readonly ReceivedEvent[]): Promise<void> => {
+    await work(some, found).catch((error) => giveBack(context, messagesOf(some), error));
+  };
+  if (missing.size === 0) {
+    return await workOn(events);
+  }
+  const reading = Promise.all([...missing].map((organizationId) => read(context, organizationId, found, missing)));
+  await Promise.race([reading, delay(readPatienceMs)]);
+  if (missing.size === 0) {
+    return await workOn(events);
+  }
+  const late = events.filter(({ record }) => missing.has(record.organizationId));
+  const here = events.filter(({ record }) => !missing.has(record.organizationId));
+  void reading.then(() => workOn(late));
+  await workOn(here);
+}
+
+/** Longer than organizations take to be read as a rule, so that a batch stays together, and short beside what a delivery may take. */
+const readPatienceMs = 50;
+
+/** Puts what is in memory into the map, and returns the others. */
+function inMemory(
   { subscriptions }: Context,
   events: readonly ReceivedEvent[],
-): Promise<FoundOrganizations> {
-  const organizations = new Map<string, OrganizationSubscriptions>();
+  organizations: FoundOrganizations["organizations"],
+): Set<string> {
   const missing = new Set<string>();
   for (const { record } of events) {
     const { organizationId } = record;
@@ -166,20 +203,28 @@ async function organizationsOf(
       }
     }
   }
-  let failure: FoundOrganizations["failure"];
-  const load = async (organizationId: string): Promise<void> => {
-    try {
-      const organization = await subscriptions.of(organizationId);
-      if (organization !== undefined) {
-        organizations.set(organizationId, organization);
-      }
-    } catch (error) {
-      failure ??= { organizationIds: new Set(), error };
-      failure.organizationIds.add(organizationId);
+  return missing;
+}
+
+/** Never rejects. One that does not exist is neither found nor unread. */
+async function read(
+  { subscriptions }: Context,
+  organizationId: string,
+  found: FoundOrganizations,
+  missing: Set<string>,
+): Promise<void> {
+  try {
+    const organization = await subscriptions.of(organizationId);
+    if (organization !== undefined) {
+      found.organizations.set(organizationId, organization);
     }
-  };
-  await Promise.all([...missing].map(load));
-  return { organizations, failure };
+  } catch (error) {
+    if (found.unread.size === 0) {
+      found.error = error;
+    }
+    found.unread.add(organizationId);
+  }
+  missing.delete(organizationId);
 }
 
 /** What the database cannot take for its content is found by halving, and rejected alone: it holds up no other event, and does not come again. */
@@ -255,41 +300,42 @@ async function start(
   events: readonly ReceivedEvent[],
   standingOf: (event: ReceivedEvent) => Standing | undefined,
 ): Promise<void> {
-  const { organizations, failure } = await organizationsOf(context, events);
-  const unread: IncomingMessage[] = [];
-  const pacer = createPacer(maxBlockingMs);
-  const crowded: ReceivedEvent[] = [];
-  const startOne = async (event: ReceivedEvent): Promise<void> => {
-    const { record, messages } = event;
-    const onEnd = (started: Started) => settle(context, messages, started);
-    const organization = organizations.get(record.organizationId);
-    const standing = standingOf(event);
-    if (failure?.organizationIds.has(record.organizationId)) {
-      unread.push(...messages);
-    } else if (organization === undefined || standing === undefined) {
-      // The organization is gone, and with it whoever wanted the event.
-      onEnd({ kind: "recorded" });
-    } else {
-      await startDeliveries(context.fastPath, event, { organization, standing, pacer }, onEnd);
+  await withOrganizations(context, events, async (some, { organizations, unread, error }) => {
+    const waiting: IncomingMessage[] = [];
+    const pacer = createPacer(maxBlockingMs);
+    const crowded: ReceivedEvent[] = [];
+    const startOne = async (event: ReceivedEvent): Promise<void> => {
+      const { record, messages } = event;
+      const onEnd = (started: Started) => settle(context, messages, started);
+      const organization = organizations.get(record.organizationId);
+      const standing = standingOf(event);
+      if (unread.has(record.organizationId)) {
+        waiting.push(...messages);
+      } else if (organization === undefined || standing === undefined) {
+        // The organization is gone, and with it whoever wanted the event.
+        onEnd({ kind: "recorded" });
+      } else {
+        await startDeliveries(context.fastPath, event, { organization, standing, pacer }, onEnd);
+      }
+      if (pacer.isDue()) {
+        await pacer.pause();
+      }
+    };
+    for (const event of some) {
+      if (context.fastPath.hasRoom(event.record.organizationId)) {
+        await startOne(event);
+      } else {
+        // It will wait for room; what has some goes first.
+        crowded.push(event);
+      }
     }
-    if (pacer.isDue()) {
-      await pacer.pause();
-    }
-  };
-  for (const event of events) {
-    if (context.fastPath.hasRoom(event.record.organizationId)) {
+    for (const event of crowded) {
       await startOne(event);
-    } else {
-      // It will wait for room; what has some goes first.
-      crowded.push(event);
     }
-  }
-  for (const event of crowded) {
-    await startOne(event);
-  }
-  if (failure !== undefined && unread.length > 0) {
-    giveBack(context, unread, failure.error);
-  }
+    if (waiting.length > 0) {
+      giveBack(context, waiting, error);
+    }
+  });
 }
 
 function settle(context: Context, messages: readonly IncomingMessage[], started: Started): void {

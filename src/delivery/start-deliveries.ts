@@ -55,15 +55,13 @@ export async function startDeliveries(
       if (before?.recorded.has(deliveryId)) {
         continue;
       }
-      if (before?.isSettling || fastPath.isUnderWay(deliveryId)) {
+      const isElsewhere = before?.isSettling || fastPath.isUnderWay(deliveryId);
+      if (isElsewhere || (isFull(fastPath, subscription) && !(await getsRoom(fastPath, subscription, deliveryId)))) {
         count.isElsewhere = true;
         continue;
       }
       const orderingKey = subscription.ordering === "BY_KEY" ? record.orderingKey : null;
       const identity = { deliveryId, event, subscription, createdAt: receivedAt, sequence, orderingKey };
-      while (!fastPath.hasRoom(subscription.organizationId)) {
-        await delay(roomPollMs);
-      }
       count.open += 1;
       fastPath.deliver({ ...identity, attemptCount: 0, manualRetry: null }, count.recorded);
     }
@@ -74,7 +72,21 @@ export async function startDeliveries(
   count.recorded();
 }
 
-/** How long to wait for room in memory: the database is behind then. */
+/** Waits for room in memory: the database is behind then. False where another message of the event has started the delivery meanwhile. */
+async function getsRoom(fastPath: FastPath, subscription: Subscription, deliveryId: string): Promise<boolean> {
+  do {
+    await delay(roomPollMs);
+    if (fastPath.isUnderWay(deliveryId)) {
+      return false;
+    }
+  } while (isFull(fastPath, subscription));
+  return true;
+}
+
+function isFull(fastPath: FastPath, { organizationId }: Subscription): boolean {
+  return !fastPath.hasRoom(organizationId);
+}
+
 const roomPollMs = 10;
 
 /** Whoever is there when an event comes gets it; of one that came before, who was there then. */

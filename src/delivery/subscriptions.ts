@@ -10,8 +10,8 @@ import { type Subscription, type SubscriptionDefaults, subscriptionOf } from "./
 
 /**
  * The webhooks that collect events, in memory, an organization at a time: loaded when first needed, with one statement for all organizations
- * that are missing at the moment, dropped when somebody says that they changed, and read again before `maxAgeMs` in any case, beside the
- * work.
+ * that are missing at the moment and another one for each of these that has very many webhooks, for which the others do not wait; dropped when somebody
+ * says that they changed, and read again before `maxAgeMs` in any case, beside the work.
  */
 export interface Subscriptions {
   /** Undefined where there is no such organization. */
@@ -58,16 +58,33 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
     return gathering;
   };
 
-  const read = async (load: Load): Promise<Map<string, OrganizationSubscriptions>> => {
+  /** Whoever asked for one of the load's organizations by itself waits for that alone, and whoever asks now joins. */
+  const loadAlone = (load: Load, organizationId: string): Promise<OrganizationSubscriptions | undefined> => {
+    const alone: Load = { organizationIds: [organizationId], found: Promise.resolve().then(() => read(alone)) };
+    if (loads.get(organizationId) === load) {
+      loads.set(organizationId, alone);
+    }
+    const found = alone.found.then((organizations) => organizations.get(organizationId));
+    // Maybe nobody waits for it any more.
+    found.catch(() => {});
+    return found;
+  };
+
+  const read = async (load: Load): Promise<Found> => {
     if (gathering === load) {
       gathering = undefined;
     }
     const loadedAt = now();
+    const maxEach = load.organizationIds.length === 1 ? null : webhooksInOneGo;
     try {
-      const rows = await loadSubscriptions(sql, load.organizationIds);
-      const found = new Map<string, OrganizationSubscriptions>();
+      const rows = await loadSubscriptions(sql, load.organizationIds, maxEach);
+      const found: Found = new Map();
       for (const organizationId of load.organizationIds) {
         const webhooks = rows.get(organizationId);
+        if (webhooks?.length === maxEach) {
+          found.set(organizationId, loadAlone(load, organizationId));
+          continue;
+        }
         const subscriptions = webhooks && (await organizationOf(organizationId, webhooks, defaults));
         if (subscriptions !== undefined) {
           found.set(organizationId, subscriptions);
@@ -78,10 +95,14 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
       }
       return found;
     } finally {
-      for (const organizationId of load.organizationIds) {
-        if (loads.get(organizationId) === load) {
-          loads.delete(organizationId);
-        }
+      forgetLoad(load);
+    }
+  };
+
+  const forgetLoad = (load: Load): void => {
+    for (const organizationId of load.organizationIds) {
+      if (loads.get(organizationId) === load) {
+        loads.delete(organizationId);
       }
     }
   };
@@ -124,7 +145,7 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
         return known;
       }
       const { found } = loads.get(organizationId) ?? load(organizationId);
-      return (await found).get(organizationId);
+      return await (await found).get(organizationId);
     },
     invalidate(organizationId) {
       entries.delete(organizationId);
@@ -140,13 +161,16 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
 /** How many values are remembered to be shared. */
 const maxShared = 10_000;
 const maxOrganizationsAtOnce = 500;
-/** Building the webhooks of a large organization lets other work through after so many. */
+/** An organization with so many is read by itself where others are missing too, and building its webhooks lets other work through after so many. */
 const webhooksInOneGo = 1_000;
 
 interface Load {
   organizationIds: string[];
-  found: Promise<Map<string, OrganizationSubscriptions>>;
+  found: Promise<Found>;
 }
+
+/** A promise of an organization that is still being read. */
+type Found = Map<string, OrganizationSubscriptions | Promise<OrganizationSubscriptions | undefined>>;
 
 interface Entry {
   subscriptions: OrganizationSubscriptions;

@@ -247,6 +247,75 @@ export function dispatcherContract(
       );
     });
 
+    test("while the webhooks of one organization are read, the events of the others go on", async () => {
+      const slow = await addOrganization(database);
+      for (const each of [slow, organizationId]) await addWebhook(database, each, { url });
+      const reading = Promise.withResolvers<void>();
+      const subscriptions: Subscriptions = createSubscriptions({
+        sql: database.sql,
+        secretBox: testSecretBox,
+        defaultPolicy: DEFAULT_RETRY_POLICY,
+        requestOrigin: "tellwire.test",
+        maxAgeMs: 300_000,
+        maxWebhooks: 10_000,
+      });
+      const events = [slow, organizationId, slow, organizationId].map((each) => newEvent(each));
+      await publish(...events);
+      const { tasks, failures, rejections, dispatcher } = await dispatching({
+        subscriptions: {
+          ...subscriptions,
+          cached: (id) => (id === slow ? undefined : subscriptions.cached(id)),
+          async of(id) {
+            if (id === slow) await reading.promise;
+            return await subscriptions.of(id);
+          },
+        },
+      });
+      await waitFor(() => tasks.length === 2, { what: "the events of the other organization" });
+      expect(tasks.map(({ subscription }) => subscription.organizationId)).toEqual([organizationId, organizationId]);
+      reading.resolve();
+      await waitFor(() => tasks.length === 4);
+      await dispatcher.drain();
+      expect(new Set(tasks.map(({ event }) => event.id)).size).toBe(4);
+      expect({ failures, rejections }).toEqual({ failures: [], rejections: [] });
+    });
+
+    test("webhooks that are read anew after an event was written hold up no event of another organization", async () => {
+      const slow = await addOrganization(database);
+      for (const each of [slow, organizationId]) await addWebhook(database, each, { url });
+      const reading = Promise.withResolvers<void>();
+      let isChanged = false;
+      const subscriptions: Subscriptions = createSubscriptions({
+        sql: database.sql,
+        secretBox: testSecretBox,
+        defaultPolicy: DEFAULT_RETRY_POLICY,
+        requestOrigin: "tellwire.test",
+        maxAgeMs: 300_000,
+        maxWebhooks: 10_000,
+      });
+      await publish(...[slow, organizationId].map((each) => newEvent(each)));
+      const { tasks, failures, dispatcher } = await dispatching({
+        // The word of a change comes while the events are written.
+        async changesHeard() {
+          isChanged = true;
+        },
+        subscriptions: {
+          ...subscriptions,
+          cached: (id) => (isChanged && id === slow ? undefined : subscriptions.cached(id)),
+          async of(id) {
+            if (isChanged && id === slow) await reading.promise;
+            return await subscriptions.of(id);
+          },
+        },
+      });
+      await waitFor(() => tasks.length === 1, { what: "the event of the other organization" });
+      expect(tasks[0]!.subscription.organizationId).toBe(organizationId);
+      reading.resolve();
+      await waitFor(() => tasks.length === 2);
+      await dispatcher.drain();
+      expect(failures).toEqual([]);
+    });
+
     test("events of an organization that does not exist are rejected, together", async () => {
       const unknown = "01900000-0000-7000-8000-00000000abcd";
       await publish(...Array.from({ length: 20 }, () => newEvent(unknown)));

@@ -73,7 +73,41 @@ test("an event for very many webhooks takes no more memory than there is: the re
   expect(recorded).toHaveLength(100);
 });
 
+test("two messages of one event that wait for room in memory send it once, and give all of the room back", async () => {
+  const { fastPath, recorded, answer } = start();
+  answer(true);
+  const filling = Array.from({ length: 10 }, () => paused(task()));
+  for (const each of filling) fastPath.deliver({ ...each, deliveryId: randomUUID() }, () => {});
+  const { subscription } = task();
+  const record = newEvent(subscription.organizationId);
+  const ended: string[] = [];
+  const starting = [1, 2].map((sequence) =>
+    startDeliveries(
+      fastPath,
+      { key: "", record, messages: [], sequence },
+      {
+        organization: organizationSubscriptions([subscription]),
+        standing: { receivedAt: 0, before: { recorded: new Set(), isSettling: false } },
+        pacer: createPacer(10),
+      },
+      ({ kind }) => void ended.push(kind),
+    ),
+  );
+  for (const { onRecorded } of recorded.splice(0)) onRecorded();
+  await Promise.all(starting);
+  await waitFor(() => recorded.length > 0, { what: "the outcome" });
+  for (const { onRecorded } of recorded) onRecorded();
+  expect(ended.toSorted()).toEqual(["elsewhere", "recorded"]);
+  expect(recorded).toHaveLength(1);
+  for (const each of filling.slice(1)) fastPath.deliver({ ...each, deliveryId: randomUUID() }, () => {});
+  expect(fastPath.hasRoom(subscription.organizationId)).toBe(true);
+});
+
 const deliveryId = randomUUID();
+
+function paused({ subscription, ...rest }: AttemptTask): AttemptTask {
+  return { ...rest, subscription: { ...subscription, status: "PAUSED" } };
+}
 
 /** The fast path alone: what it records, and when its one attempt ends, is up to the test. */
 function start() {

@@ -37,6 +37,57 @@ test("organizations that are missing together are read with one statement", asyn
   expect(statements()).toBe(1);
 });
 
+test("an organization with very many webhooks delays none of those that are missing with it", async () => {
+  const large = await addOrganization(database);
+  const small = await addOrganization(database);
+  await addWebhook(database, small, { url });
+  const many = `
+    insert into webhook select (jsonb_populate_record(w, jsonb_build_object('id', gen_random_uuid(), 'organization_id', $1::text))).*
+    from webhook w, generate_series(1, 1500) where w.organization_id = $2`;
+  await database.sql.query({ name: "", text: many }, [large, small]);
+  const release = Promise.withResolvers<void>();
+  const { sql, statements } = counted(async (rows) => {
+    // What reads all of the large organization's webhooks takes its time.
+    if ((await rows()).length > 1_100) await release.promise;
+  });
+  const subscriptions = subscriptionsOf({ sql, maxWebhooks: 10_000 });
+  const reading = subscriptions.of(large);
+  expect(await subscriptions.of(small)).toMatchObject({ size: 1 });
+  expect(subscriptions.cached(large)).toBeUndefined();
+  const joining = subscriptions.of(large);
+  release.resolve();
+  expect(await reading).toMatchObject({ size: 1_500 });
+  expect(await joining).toBe(await reading);
+  expect(subscriptions.cached(large)).toBe(await reading);
+  expect(statements()).toBe(2);
+  // Alone it is read at once, with one statement.
+  subscriptions.invalidate(large);
+  expect(await subscriptions.of(large)).toMatchObject({ size: 1_500 });
+  expect(statements()).toBe(3);
+});
+
+test("a large organization that cannot be read fails for those who ask for it, and is read again", async () => {
+  const large = await addOrganization(database);
+  const small = await addOrganization(database);
+  await addWebhook(database, small, { url });
+  await addWebhook(database, large, { url });
+  const text = `
+    insert into webhook select (jsonb_populate_record(w, jsonb_build_object('id', gen_random_uuid()))).*
+    from webhook w, generate_series(1, 1500) where w.organization_id = $1`;
+  await database.sql.query({ name: "", text }, [large]);
+  let fails = true;
+  const { sql } = counted(async (rows) => {
+    if ((await rows()).length > 1_100 && fails) throw new Error("the database is away");
+  });
+  const subscriptions = subscriptionsOf({ sql, maxWebhooks: 10_000 });
+  const reading = subscriptions.of(large);
+  // Nobody waits for this one: its failure ends no process.
+  void subscriptions.of(small);
+  await expect(reading).rejects.toThrow("the database is away");
+  fails = false;
+  expect(await subscriptions.of(large)).toMatchObject({ size: 1_501 });
+});
+
 test("an organization that does not exist is asked for again, because it may be created", async () => {
   const subscriptions = subscriptionsOf();
   const { organizationId } = newEvent("01900000-0000-7000-8000-000000000001");
@@ -268,10 +319,11 @@ function watched(watch: (rows: () => Promise<unknown[]>) => Promise<void>): Sql 
   };
 }
 
-function counted(): { sql: Sql; statements: () => number } {
+function counted(watch: Parameters<typeof watched>[0] = async () => {}): { sql: Sql; statements: () => number } {
   let count = 0;
-  const sql = watched(async () => {
+  const sql = watched(async (rows) => {
     count += 1;
+    await watch(rows);
   });
   return { sql, statements: () => count };
 }

@@ -31,12 +31,17 @@ export interface SubscriptionRow {
   secrets: string | null;
 }
 
-/** The webhooks that collect events, by their organization. An organization that does not exist is missing from the answer. */
+/**
+ * The webhooks that collect events, by their organization; of each at most `maxEach`. An organization that does not exist is missing from the
+ * answer.
+ */
 export async function loadSubscriptions(
   sql: Sql,
   organizationIds: readonly string[],
+  maxEach: number | null = null,
 ): Promise<Map<string, SubscriptionRow[]>> {
-  const rows = await sql.query<SubscriptionRow | { id: null; organization_id: string }>(statement, [organizationIds]);
+  const parameters = [organizationIds, maxEach];
+  const rows = await sql.query<SubscriptionRow | { id: null; organization_id: string }>(statement, parameters);
   const byOrganization = new Map<string, SubscriptionRow[]>();
   for (const row of rows) {
     let webhooks = byOrganization.get(row.organization_id);
@@ -65,6 +70,8 @@ const statement = {
                               order by s.created_at desc, s.id desc)
             from webhook_secret s where s.webhook_id = w.id) as secrets
     from organization o
-    left join webhook w on w.organization_id = o.id and w.status in ('ACTIVE', 'PAUSED')
+    left join lateral (
+      select * from webhook where organization_id = o.id and status in ('ACTIVE', 'PAUSED') limit $2::bigint
+    ) w on true
     where o.id = any($1::uuid[])`,
 };
