@@ -17,7 +17,7 @@ export interface Broker {
   recordedThrough(): Promise<RecordedMark>;
   /**
    * Starts a consumer. `handle` gets messages in batches of 1 to `maxBatch`, as they come, and no more than `maxUnacknowledged` of this
-   * consumer are unacknowledged at a time. The consumer outlives every outage of the broker. Consumers, here and in other processes, share
+   * consumer, and about `maxUnacknowledgedBytes` of their bodies, are unacknowledged at a time. A larger message comes alone. The consumer outlives every outage of the broker. Consumers, here and in other processes, share
    * the messages.
    */
   consume(options: ConsumeOptions, handle: (batch: readonly IncomingMessage[]) => void): Promise<Consumer>;
@@ -72,6 +72,7 @@ export interface IncomingMessage extends OutgoingMessage {
 export interface ConsumeOptions {
   maxBatch: number;
   maxUnacknowledged: number;
+  maxUnacknowledgedBytes: number;
 }
 
 export interface Consumer {

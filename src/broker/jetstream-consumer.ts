@@ -1,5 +1,6 @@
 import type { Msg } from "@nats-io/transport-node";
 import type { BrokerLog, ConsumeOptions, Consumer, IncomingMessage } from "./broker.ts";
+import { createByteRoom } from "./byte-room.ts";
 import { createFreeRoom, leastRoom } from "./free-room.ts";
 import type { PersistentConnection } from "./jetstream-connection.ts";
 import { jetStreamMessage } from "./jetstream-message.ts";
@@ -22,6 +23,9 @@ const maxRetryMs = 5_000;
 /**
  * Pulls messages for as long as nobody stops it: over lost connections, restarts of the server and a consumer that somebody deleted. What is
  * unacknowledged and what has been asked for is together never more than `maxUnacknowledged`.
+ *
+ * Its bytes are bounded here, and not by the `max_bytes` of a pull: nats-server 2.9 forgets its place where a message that comes again finds no request
+ * that is large enough for it, and hands out another one twice.
  */
 export function startJetStreamConsumer(
   { nats, listen }: PersistentConnection,
@@ -30,8 +34,8 @@ export function startJetStreamConsumer(
 ): Consumer {
   const { stream, consumer, maxBatch, maxUnacknowledged, log } = options;
   const pulls = new Set<Pull>();
-  /** By place: a message that is delivered again while it is still in work counts once. */
-  const unacknowledged = new Set<string>();
+  /** The bytes of each, by place: a message that is delivered again while it is still in work counts once. */
+  const unacknowledged = new Map<string, number>();
   let ready: IncomingMessage[] = [];
   let stopped = false;
   let connected = true;
@@ -40,15 +44,18 @@ export function startJetStreamConsumer(
 
   const pullSize = Math.min(maxBatch, Math.ceil(maxUnacknowledged / maxOpenPulls));
   const freeRoom = createFreeRoom(leastRoom(maxUnacknowledged, pullSize));
+  const byteRoom = createByteRoom(options.maxUnacknowledgedBytes);
 
+  const asked = (): number => [...pulls].reduce((sum, pull) => sum + pull.remaining, 0);
   const room = (): number => {
-    const asked = [...pulls].reduce((sum, pull) => sum + pull.remaining, 0);
-    return maxUnacknowledged - unacknowledged.size - asked;
+    const waiting = asked();
+    const ofBytes = Math.ceil(byteRoom.messages(waiting) / (maxOpenPulls - pulls.size));
+    return Math.min(freeRoom.take(maxUnacknowledged - unacknowledged.size - waiting), ofBytes);
   };
   const refill = (): void => {
     while (!stopped && connected && retry === undefined && pulls.size < maxOpenPulls) {
-      const batch = Math.min(pullSize, freeRoom.take(room()));
-      if (batch === 0) {
+      const batch = Math.min(pullSize, room());
+      if (batch <= 0) {
         return;
       }
       open(batch);
@@ -63,6 +70,9 @@ export function startJetStreamConsumer(
       onMessage: receive,
       onEnd(end) {
         pulls.delete(pull);
+        if (pull.remaining === batch) {
+          byteRoom.forgetSizes();
+        }
         ended(end);
       },
     });
@@ -93,6 +103,7 @@ export function startJetStreamConsumer(
   const receive = (message: Msg): void => {
     retryMs = 0;
     const incoming: IncomingMessage = jetStreamMessage(nats, message, () => {
+      byteRoom.leave(unacknowledged.get(incoming.place) ?? 0);
       unacknowledged.delete(incoming.place);
       refill();
     });
@@ -100,7 +111,11 @@ export function startJetStreamConsumer(
       incoming.nak(0);
       return;
     }
-    unacknowledged.add(incoming.place);
+    if (!unacknowledged.has(incoming.place)) {
+      const bytes = message.data.byteLength;
+      unacknowledged.set(incoming.place, bytes);
+      byteRoom.enter(bytes);
+    }
     // What comes in one turn of the event loop is handed out together.
     if (ready.push(incoming) === 1) {
       setImmediate(handOut);

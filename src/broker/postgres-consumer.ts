@@ -1,5 +1,6 @@
 import type { Sql } from "../store/sql.ts";
 import type { BrokerLog, ConsumeOptions, Consumer, IncomingMessage } from "./broker.ts";
+import { createByteRoom } from "./byte-room.ts";
 import { createFreeRoom, leastRoom } from "./free-room.ts";
 import type { Settlements } from "./postgres-settlements.ts";
 import { claimMessages, nextVisible } from "./postgres-statements.ts";
@@ -39,11 +40,14 @@ export function startPostgresConsumer(
   handle: (batch: readonly IncomingMessage[]) => void,
 ): PostgresConsumer {
   const { maxBatch, maxUnacknowledged, ackWaitMs, settlements, log } = options;
-  /** By sequence: a message that is delivered again while it is still in work counts once. */
-  const unacknowledged = new Set<number>();
+  /** The bytes of each, by sequence: a message that is delivered again while it is still in work counts once. */
+  const unacknowledged = new Map<number, number>();
   const wakeUp = createWakeUp();
   const least = leastRoom(maxUnacknowledged, maxBatch);
   const freeRoom = createFreeRoom(least);
+  const byteRoom = createByteRoom(options.maxUnacknowledgedBytes);
+  /** There was no room for another message when it was looked at last. */
+  let isFull = false;
   let stopped = false;
   let retryMs = 0;
   /** Since when the database has not answered, as `performance.now()` counts. */
@@ -51,11 +55,12 @@ export function startPostgresConsumer(
   /** Until then others may not have said that messages are still in work: those are left to them. */
   let settlingUntil = 0;
 
-  const free = (): number => maxUnacknowledged - unacknowledged.size;
+  const room = (): number => Math.min(freeRoom.take(maxUnacknowledged - unacknowledged.size), byteRoom.messages(0));
   const run = async (): Promise<void> => {
     while (!stopped) {
-      const limit = Math.min(maxBatch, freeRoom.take(free()));
-      if (limit === 0) {
+      const limit = Math.min(maxBatch, room());
+      isFull = limit === 0;
+      if (isFull) {
         await wakeUp.wait(options.pollIntervalMs);
         continue;
       }
@@ -65,6 +70,9 @@ export function startPostgresConsumer(
         continue;
       }
       handOut(rows);
+      if (rows.length === 0) {
+        byteRoom.forgetSizes();
+      }
       if (rows.length < limit) {
         await wakeUp.wait(await idleMs());
       }
@@ -113,14 +121,19 @@ export function startPostgresConsumer(
     publishedAtMs,
     deliveryCount,
   }: ClaimedRow): IncomingMessage => {
-    unacknowledged.add(sequence);
+    if (!unacknowledged.has(sequence)) {
+      unacknowledged.set(sequence, body.byteLength);
+      byteRoom.enter(body.byteLength);
+    }
     let settled = false;
     const settle = (write: () => void): void => {
       if (!settled) {
         settled = true;
+        byteRoom.leave(unacknowledged.get(sequence) ?? 0);
         unacknowledged.delete(sequence);
         write();
-        if (free() === least) {
+        if (isFull && room() > 0) {
+          isFull = false;
           wakeUp.call();
         }
       }

@@ -55,6 +55,8 @@ export interface EngineOptions {
 /** What a deployment seldom changes; tests do. */
 export interface EngineLimits {
   maxUnacknowledged: number;
+  /** Of the bodies of those messages. */
+  maxUnacknowledgedBytes: number;
   maxBatch: number;
   /** Requests at once from memory, and as many of the lanes. */
   maxInFlight: number;
@@ -78,6 +80,7 @@ export interface EngineLimits {
 
 const defaultLimits: EngineLimits = {
   maxUnacknowledged: 2_000,
+  maxUnacknowledgedBytes: 32 * 1024 * 1024,
   maxBatch: 500,
   maxInFlight: 1_024,
   maxSlow: 4_096,
@@ -280,8 +283,8 @@ export function createEngine(options: EngineOptions): Engine {
         setInterval(() => observer.state({ waiting: fastPath.waiting(), endpoints: endpoints.figures() }), stateMs),
       );
       lanes.start();
-      const { maxBatch, maxUnacknowledged } = limits;
-      consumer = await broker.consume({ maxBatch, maxUnacknowledged }, dispatcher.handle);
+      const { maxBatch, maxUnacknowledged, maxUnacknowledgedBytes } = limits;
+      consumer = await broker.consume({ maxBatch, maxUnacknowledged, maxUnacknowledgedBytes }, dispatcher.handle);
     },
     async stop(graceMs) {
       await consumer?.stop();

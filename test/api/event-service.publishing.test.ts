@@ -21,7 +21,9 @@ const published: EventRecord[] = [];
 beforeAll(async () => {
   api = await startApi();
   await ensurePartitions(api.database.sql, { now: newYear, daysBefore: 1, daysAhead: 0 });
-  await api.broker.consume({ maxBatch: 100, maxUnacknowledged: 1000 }, (batch) => batch.forEach(take));
+  await api.broker.consume({ maxBatch: 100, maxUnacknowledged: 1000, maxUnacknowledgedBytes: 1e8 }, (batch) =>
+    batch.forEach(take),
+  );
 });
 afterAll(() => api.close());
 

@@ -215,13 +215,16 @@ export function brokerContract(name: string, start: () => Promise<BrokerUnderTes
       const open = new Set<IncomingMessage>();
       let most = 0;
       const seen = new Set<string>();
-      const consumer = await broker.consume({ maxBatch: 20, maxUnacknowledged: 50 }, (batch) => {
-        for (const received of batch) {
-          open.add(received);
-          seen.add(received.place);
-        }
-        most = Math.max(most, open.size);
-      });
+      const consumer = await broker.consume(
+        { maxBatch: 20, maxUnacknowledged: 50, maxUnacknowledgedBytes: 1e8 },
+        (batch) => {
+          for (const received of batch) {
+            open.add(received);
+            seen.add(received.place);
+          }
+          most = Math.max(most, open.size);
+        },
+      );
       await waitFor(() => open.size === 50, { what: "a full window" });
       while (seen.size < 300) {
         for (const received of [...open].slice(0, 7)) {
@@ -231,6 +234,38 @@ export function brokerContract(name: string, start: () => Promise<BrokerUnderTes
         await waitFor(() => open.size >= Math.min(40, 300 - seen.size), { what: "more messages" });
       }
       expect(most).toBe(50);
+      await consumer.stop();
+    });
+
+    test.for([
+      ["about so many bytes are out at a time", 1_000_000, 1_300_000],
+      ["one message at a time is out where it is larger than the bound", 10_000, 100_000],
+    ] as const)("%s, and each acknowledgement lets others come", async ([, maxUnacknowledgedBytes, mostExpected]) => {
+      await broker.publish(
+        numbered(60).map(({ body, ...rest }) => ({ ...rest, body: Buffer.concat([body], 100_000) })),
+      );
+      const open = new Set<IncomingMessage>();
+      let most = 0;
+      const seen = new Set<string>();
+      const consumer = await broker.consume(
+        { maxBatch: 20, maxUnacknowledged: 1_000, maxUnacknowledgedBytes },
+        (batch) => {
+          for (const received of batch) {
+            open.add(received);
+            seen.add(received.place);
+          }
+          const bytes = [...open].reduce((sum, { body }) => sum + body.byteLength, 0);
+          most = Math.max(most, bytes);
+        },
+      );
+      while (seen.size < 60 || open.size > 0) {
+        await waitFor(() => open.size > 0, { what: "another message" });
+        const [received] = open;
+        open.delete(received!);
+        received!.ack();
+      }
+      expect(most).toBeLessThanOrEqual(mostExpected);
+      expect(most).toBeGreaterThanOrEqual(Math.min(mostExpected, maxUnacknowledgedBytes / 2));
       await consumer.stop();
     });
 
@@ -270,7 +305,7 @@ export function brokerContract(name: string, start: () => Promise<BrokerUnderTes
       const marks: number[] = [];
       const tooLate: number[] = [];
       const consume = async (from: Broker) =>
-        await from.consume({ maxBatch: 20, maxUnacknowledged: 100 }, (batch) => {
+        await from.consume({ maxBatch: 20, maxUnacknowledged: 100, maxUnacknowledgedBytes: 1e8 }, (batch) => {
           const mark = marks.at(-1) ?? 0;
           for (const received of batch) {
             if (received.sequence <= mark) {

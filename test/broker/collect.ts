@@ -12,6 +12,7 @@ export interface Collected {
 export interface CollectOptions {
   maxBatch?: number;
   maxUnacknowledged?: number;
+  maxUnacknowledgedBytes?: number;
   /** Acknowledges each message when it comes. */
   acknowledge?: boolean;
   /** Waits until so many have come. */
@@ -21,10 +22,11 @@ export interface CollectOptions {
 
 /** Consumes and keeps what comes. */
 export async function collect(broker: Broker, options: CollectOptions = {}): Promise<Collected> {
-  const { maxBatch = 100, maxUnacknowledged = 1_000, acknowledge = false, count = 0, timeoutMs = 10_000 } = options;
+  const { maxBatch = 100, maxUnacknowledged = 1_000, maxUnacknowledgedBytes = 1e9 } = options;
+  const { acknowledge = false, count = 0, timeoutMs = 10_000 } = options;
   const messages: IncomingMessage[] = [];
   const batchSizes: number[] = [];
-  const consumer = await broker.consume({ maxBatch, maxUnacknowledged }, (batch) => {
+  const consumer = await broker.consume({ maxBatch, maxUnacknowledged, maxUnacknowledgedBytes }, (batch) => {
     messages.push(...batch);
     batchSizes.push(batch.length);
     if (acknowledge) {

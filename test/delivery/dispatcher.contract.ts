@@ -72,7 +72,10 @@ export function dispatcherContract(
         onFailure: (error) => void failures.push(error),
         ...changes,
       });
-      const consumer = await from.consume({ maxBatch: 500, maxUnacknowledged: 2_000 }, dispatcher.handle);
+      const consumer = await from.consume(
+        { maxBatch: 500, maxUnacknowledged: 2_000, maxUnacknowledgedBytes: 1e8 },
+        dispatcher.handle,
+      );
       stop.push(() => consumer.stop());
       return { tasks, failures, rejections, subscriptions, dispatcher, consumer };
     };

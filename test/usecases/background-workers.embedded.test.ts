@@ -73,12 +73,15 @@ it("webhooks that only fail are disabled there, and what tells of it reaches the
     await writeHealth(database.sql, [{ ...failure, ...counts, lastFailureAt: at, failingSince: at }]);
   }
   const subjects: string[] = [];
-  const consumer = await broker.consume({ maxBatch: 10, maxUnacknowledged: 10 }, (batch) => {
-    for (const message of batch) {
-      subjects.push(message.subject);
-      message.ack();
-    }
-  });
+  const consumer = await broker.consume(
+    { maxBatch: 10, maxUnacknowledged: 10, maxUnacknowledgedBytes: 1e8 },
+    (batch) => {
+      for (const message of batch) {
+        subjects.push(message.subject);
+        message.ack();
+      }
+    },
+  );
   api.useCases.failingWebhookWorker.start();
   api.useCases.operationalEventRelay.start();
   await waitFor(() => subjects.length > 0, { what: "the event" });
