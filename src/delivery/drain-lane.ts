@@ -9,6 +9,7 @@ import type { MakeAttempt } from "./make-attempt.ts";
 import { createOrderedTurns } from "./ordered-turns.ts";
 import type { Recorder } from "./recorder.ts";
 import type { RequestSlots, RequestSource } from "./request-slots.ts";
+import type { SharedBytes } from "./shared-bytes.ts";
 import type { Subscription } from "./subscription.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 import { createWaker } from "./waker.ts";
@@ -21,6 +22,8 @@ export interface DrainLaneOptions {
   recorder: Recorder;
   endpoints: Endpoints;
   slots: RequestSlots;
+  /** What the payloads that are read may take of the memory, shared by all lanes. */
+  memory: SharedBytes;
   now: () => number;
   /** How often the database is asked for lanes, or for deliveries of a lane, that nobody told of. */
   pollIntervalMs: number;
@@ -61,11 +64,13 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
   const { endpoints, slots, recorder, now, pollIntervalMs } = options;
   const endpoint = endpoints.of(lane.webhookId);
   const waker = createWaker(now);
+  /** The payloads of what is ready and of what is under way. */
+  const memory = options.memory.share();
   /** By the delivery's id: while one is not recorded, the database still shows it as due. */
   const underWay = new Set<string>();
   let begunSinceAsked = 0;
   /** Due, and not begun. */
-  let ready: DueDelivery[] = [];
+  const ready: DueDelivery[] = [];
   let askedAt = Number.NEGATIVE_INFINITY;
   let answeredAt = Number.NEGATIVE_INFINITY;
   /** Whether the last answer was all that is due. */
@@ -125,6 +130,7 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
     const done = (refusal?: unknown): void => {
       failure ??= refusal;
       underWay.delete(due.id);
+      memory.give(bytesOf(due));
       if (due.orderingKey !== null) {
         // The next one of its key became due with the record of this one.
         isAll = false;
@@ -141,13 +147,31 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
     lookIfNeeded();
   };
 
+  /** They are due still, and read again. */
+  const dropReady = (): void => {
+    for (const due of ready.splice(0)) memory.give(bytesOf(due));
+    isAll = false;
+  };
+
+  /** At least one where there is none: whoever is larger than all of the memory goes alone. */
+  const keepReady = (due: readonly DueDelivery[]): void => {
+    for (const each of due) {
+      if (memory.free() <= 0 && ready.length + underWay.size > 0) {
+        // Other lanes took theirs meanwhile.
+        isAll = false;
+        return;
+      }
+      memory.take(bytesOf(each));
+      ready.push(each);
+    }
+  };
+
   const source: RequestSource = {
     organizationId: lane.organizationId,
     beginNext() {
       if (now() - answeredAt > freshMs) {
         // Cancelled or changed meanwhile, maybe: asked for again.
-        ready = [];
-        isAll = false;
+        dropReady();
       }
       const due = mayBegin() ? ready.shift() : undefined;
       if (due !== undefined && subscription !== undefined) {
@@ -183,16 +207,18 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
     const except = [...underWay, ...ready.map(({ id }) => id)];
     askedAt = now();
     begunSinceAsked = 0;
-    const due = await dueDeliveries(options.sql, { webhookId: lane.webhookId, now: askedAt, limit, except });
+    const maxBytes = Math.max(1, memory.free());
+    const range = { webhookId: lane.webhookId, now: askedAt, limit, maxBytes, except };
+    const due = await dueDeliveries(options.sql, range);
     answeredAt = now();
-    ready.push(...due);
-    isAll = due.length < limit;
-    pauseMs = due.length > 0 ? pollIntervalMs : Math.min(pauseMs * 2, maxPauseMs);
+    isAll = due.isAll;
+    keepReady(due.deliveries);
+    pauseMs = due.deliveries.length > 0 ? pollIntervalMs : Math.min(pauseMs * 2, maxPauseMs);
   };
 
   /** Where everything is known to be under way, the question is only whether more has become due. */
   const isToAsk = (): boolean => {
-    if (!isLow()) return false;
+    if (!isLow() || (memory.free() <= 0 && underWay.size > 0)) return false;
     if (!isAll || underWay.size === 0) return true;
     return ready.length === 0 && endpoints.mayStart(endpoint) && now() - askedAt >= pauseMs;
   };
@@ -262,7 +288,7 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
       try {
         // A failure of ours ends the rounds, and not the wait for what is under way: given back before, the lane would be worked on twice.
         while (failure === undefined && lane.mayBegin() && (await proceed().catch(giveUp)));
-        ready = [];
+        dropReady();
         while (underWay.size > 0) {
           await waker.wait(maxPauseMs);
         }
@@ -277,8 +303,7 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
     look() {
       subscription = undefined;
       // Read under what held before the change: some of it may have been cancelled.
-      ready = [];
-      isAll = false;
+      dropReady();
       waker.wake();
     },
     lookAtTurns: () => waker.wake(),
@@ -296,6 +321,11 @@ const maxOrderedPauseMs = 200;
 const turnsPauseMs = 10;
 /** For a longer pause a lane is given back. */
 const maxHeldRestMs = 1_000;
+
+/** Of the payload, as far as it is known without counting: letters of more than one byte count as one. */
+function bytesOf({ dataJson }: DueDelivery): number {
+  return dataJson?.length ?? 0;
+}
 
 function isOpen({ breaker }: Endpoint, now: number): boolean {
   return breaker.state === "open" && breaker.openUntil > now;

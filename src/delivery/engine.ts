@@ -16,6 +16,7 @@ import { createLaneWorker } from "./lane-worker.ts";
 import { type AttemptReport, createMakeAttempt } from "./make-attempt.ts";
 import { createRecorder } from "./recorder.ts";
 import { createRequestSlots } from "./request-slots.ts";
+import { createSharedBytes } from "./shared-bytes.ts";
 import { createSubscriptions } from "./subscriptions.ts";
 
 /** The delivery engine of one process: from the broker's messages to recorded deliveries. */
@@ -64,6 +65,9 @@ export interface EngineLimits {
   maxSlow: number;
   /** From when on a request is one that takes long. */
   slowMs: number;
+  /** Of the payloads that one lane has read, and that all have; a lane may have a few in any case. */
+  maxLaneBytes: number;
+  maxLanesBytes: number;
   /** Deliveries in memory that are not recorded yet. */
   maxUnderWay: number;
   /** Deliveries that wait in memory for their turn. */
@@ -85,6 +89,8 @@ const defaultLimits: EngineLimits = {
   maxInFlight: 1_024,
   maxSlow: 4_096,
   slowMs: 250,
+  maxLaneBytes: 4 * 1024 * 1024,
+  maxLanesBytes: 32 * 1024 * 1024,
   maxUnderWay: 30_000,
   maxWaiting: 10_000,
   // Far below the broker's patience, so that a slow receiver never causes a message to be delivered again.
@@ -102,6 +108,8 @@ const recordingMarginMs = 1_000;
 
 /** Database connections at a time for the work on lanes: however many are due, the deliveries that have just come find one. */
 const laneConnections = 4;
+/** What each lane may hold of payloads, whatever the others hold: one of the largest events, or a batch of usual ones. */
+const leastLaneBytes = 256 * 1024;
 const slotSweepMs = 100;
 const endpointSweepMs = 10_000;
 const stateMs = 1_000;
@@ -217,6 +225,7 @@ export function createEngine(options: EngineOptions): Engine {
     recorder,
     endpoints,
     slots: laneSlots,
+    memory: createSharedBytes({ most: limits.maxLaneBytes, least: leastLaneBytes, inAll: limits.maxLanesBytes }),
     now,
     elapsed: options.elapsed ?? (() => performance.now()),
     owner: newUuid(ids),

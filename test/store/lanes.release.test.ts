@@ -49,7 +49,7 @@ describe("lanes", () => {
       hasOrdered: false,
     });
     expect(await claimLane(database, webhookId, { now: 9_000 })).toBeUndefined();
-    const due = await dueDeliveries(database.sql, { webhookId, now: 4_000, limit: 10 });
+    const { deliveries: due } = await dueDeliveries(database.sql, { webhookId, now: 4_000, limit: 10, maxBytes: 1e9 });
     expect(due.map(({ dataJson }) => dataJson)).toEqual([null]);
   });
 
@@ -212,7 +212,10 @@ describe("lanes with an order", () => {
     const webhookId = await newWebhook();
     await record(database, ordered(webhookId, 7));
     expect((await laneRow(database, webhookId))?.dueAt).toBeLessThanOrEqual(soon());
-    expect(await dueDeliveries(database.sql, { webhookId, now: soon(), limit: 10 })).toEqual([]);
+    expect(await dueDeliveries(database.sql, { webhookId, now: soon(), limit: 10, maxBytes: 1e9 })).toEqual({
+      deliveries: [],
+      isAll: true,
+    });
   });
 
   test("a lane in which everything waits for its turn is due again in about a second, and rests where it is held", async () => {

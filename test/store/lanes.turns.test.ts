@@ -97,7 +97,7 @@ describe("what is due in a lane", () => {
     );
     const waiting = scheduledRecord({ organizationId, webhookId }, { nextAttemptAt: Number.POSITIVE_INFINITY });
     await record(database, later, known, waiting);
-    const due = await dueDeliveries(database.sql, { webhookId, now: 4_000, limit: 10 });
+    const { deliveries: due } = await dueDeliveries(database.sql, { webhookId, now: 4_000, limit: 10, maxBytes: 1e9 });
     expect(due.map(({ id }) => id)).toEqual([known.id, later.id]);
     expect(due[0]).toEqual({
       id: known.id,
@@ -117,7 +117,13 @@ describe("what is due in a lane", () => {
       occurredAt: event.occurredAt.getTime(),
     });
     expect(due[1]).toMatchObject({ dataJson: null, occurredAt: null });
-    const others = await dueDeliveries(database.sql, { webhookId, now: 4_000, limit: 1, except: [known.id] });
+    const { deliveries: others } = await dueDeliveries(database.sql, {
+      webhookId,
+      now: 4_000,
+      limit: 1,
+      maxBytes: 1e9,
+      except: [known.id],
+    });
     expect(others.map(({ id }) => id)).toEqual([later.id]);
   });
 });

@@ -65,7 +65,7 @@ describe("of many days, only a few are looked at", () => {
       scheduledRecord(target, { createdAt: noon(2) }),
     );
     const read = (sql: Sql) =>
-      dueDeliveries(sql, { webhookId: target.webhookId, now: now + dayMs, limit: 100, except: [] });
+      dueDeliveries(sql, { webhookId: target.webhookId, now: now + dayMs, limit: 100, maxBytes: 1e9, except: [] });
     expect(await daysTouched("event", read)).toEqual([2, 3, 4]);
   });
 

@@ -40,7 +40,9 @@ test("the embedded database takes an event through all of its states", async () 
   await recordBatch(database, { deliveries: [failed(delivery, 1, receivedAt)], attempts: [attemptOf(delivery)] });
   const lane = await claimLane(database, target.webhookId);
   expect(lane).toMatchObject({ organizationId: target.organizationId, openUntil: null, hasOrdered: true });
-  const [due] = await dueDeliveries(database.sql, { webhookId: target.webhookId, now: Date.now(), limit: 10 });
+  const {
+    deliveries: [due],
+  } = await dueDeliveries(database.sql, { webhookId: target.webhookId, now: Date.now(), limit: 10, maxBytes: 1e9 });
   expect(due).toMatchObject({ id: delivery.id, dataJson: event.dataJson, createdAt: receivedAt, sequence: 1 });
   await record(database, delivered(delivery, 2));
   expect(await release(database, lane)).toBeUndefined();

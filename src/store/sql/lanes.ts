@@ -81,40 +81,68 @@ export interface DueDelivery {
   occurredAt: number | null;
 }
 
+/** A part of what is due in a lane. */
+export interface DueDeliveries {
+  deliveries: DueDelivery[];
+  /** Nothing else is due. */
+  isAll: boolean;
+}
+
+export interface DueRange {
+  webhookId: string;
+  /** Milliseconds since the epoch. */
+  now: number;
+  limit: number;
+  /** Of the payloads together: those that begin within it are read, which is one in any case. Positive. */
+  maxBytes: number;
+  except?: readonly string[];
+}
+
 /**
  * The next deliveries of a lane, in the order in which they are due, but for those of `except`: what is under way still stands there as due. Their
  * payloads are not read.
  */
 export async function dueDeliveries(
   sql: Sql,
-  { webhookId, now, limit, except = [] }: { webhookId: string; now: number; limit: number; except?: readonly string[] },
-): Promise<DueDelivery[]> {
+  { webhookId, now, limit, maxBytes, except = [] }: DueRange,
+): Promise<DueDeliveries> {
   const rows = await sql.query<ScheduledRow>(due, [webhookId, new Date(now).toISOString(), limit, except]);
   if (rows.length === 0) {
-    return [];
+    return { deliveries: [], isAll: true };
   }
   const events = await sql.query<EventRow>(eventsOf, [
     rows.map((row) => row.eventId),
     rows.map((row) => row.organizationId),
     rows.map((row) => new Date(row.createdAt).toISOString()),
+    Math.ceil(maxBytes),
   ]);
   const byId = new Map(events.map(({ id, ...event }) => [id, event]));
-  return rows.map((row) => ({ ...row, ...(byId.get(row.eventId) ?? noEvent) }));
+  const deliveries: DueDelivery[] = [];
+  for (const row of rows) {
+    const { isBeyond, ...event } = byId.get(row.eventId) ?? noEvent;
+    if (isBeyond) {
+      return { deliveries, isAll: false };
+    }
+    deliveries.push({ ...row, ...event });
+  }
+  return { deliveries, isAll: rows.length < limit };
 }
 
 type EventFields = "dataJson" | "externalId" | "source" | "subject" | "replayOf" | "occurredAt";
 
 type ScheduledRow = Omit<DueDelivery, EventFields>;
 
-type EventRow = Pick<DueDelivery, EventFields> & { id: string };
+/** `isBeyond`: the payloads before it are as many bytes as may be read. */
+type EventRow = Pick<DueDelivery, EventFields> & { id: string; isBeyond: boolean };
 
-const noEvent: Pick<DueDelivery, EventFields> = {
+const noEvent: Omit<EventRow, "id"> = {
   dataJson: null,
   externalId: null,
   source: null,
   subject: null,
   replayOf: null,
   occurredAt: null,
+  isBeyond: false,
 };
 
 /**
@@ -259,19 +287,22 @@ const due = {
 
 // Index: each partition's own of id and organization. A statement of its own, because the times are known then: only the partitions of those days
 // are planned for, however many there are. `limit 1` has each event found by index, whatever the database knows of the table's size. A webhook's
-// deliveries are all of one organization.
+// deliveries are all of one organization. The lengths are known without the payloads, of which those beyond the bytes are not read.
 const eventsOf = {
   name: "events-of-due-deliveries",
   text: `
-    select e.id, e.data_json as "dataJson", e.external_id as "externalId", e.source, e.subject, e.replay_of as "replayOf",
-           (extract(epoch from e.occurred_at) * 1000)::float8 as "occurredAt"
-    from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as wanted (id, organization_id, received_at)
-    cross join lateral (
-      select * from event
-      where id = wanted.id and organization_id = wanted.organization_id and received_at = wanted.received_at
-        and received_at = any($3::timestamptz[])
-      limit 1
-    ) e`,
+    select id, case when before < $4 then data_json end as "dataJson", before >= $4 as "isBeyond", external_id as "externalId", source,
+           subject, replay_of as "replayOf", (extract(epoch from occurred_at) * 1000)::float8 as "occurredAt"
+    from (
+      select e.*, sum(octet_length(e.data_json)) over (order by wanted.place) - octet_length(e.data_json) as before
+      from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) with ordinality as wanted (id, organization_id, received_at, place)
+      cross join lateral (
+        select * from event
+        where id = wanted.id and organization_id = wanted.organization_id and received_at = wanted.received_at
+          and received_at = any($3::timestamptz[])
+        limit 1
+      ) e
+    ) found`,
 };
 
 // Index: the primary key. The owner too, because the fence of a lane that was removed and made again begins anew.
