@@ -72,6 +72,8 @@ export interface EngineLimits {
   maxUnderWay: number;
   /** Deliveries that wait in memory for their turn. */
   maxWaiting: number;
+  /** Of the payloads whose requests take longer than the budget. */
+  maxLateBytes: number;
   budgetMs: number;
   parkMs: number;
   maxLanes: number;
@@ -93,6 +95,7 @@ const defaultLimits: EngineLimits = {
   maxLanesBytes: 32 * 1024 * 1024,
   maxUnderWay: 30_000,
   maxWaiting: 10_000,
+  maxLateBytes: 32 * 1024 * 1024,
   // Far below the broker's patience, so that a slow receiver never causes a message to be delivered again.
   budgetMs: Math.min(2_000, ackWaitMs / 4),
   parkMs: 10_000,
@@ -212,6 +215,7 @@ export function createEngine(options: EngineOptions): Engine {
     now,
     maxUnderWay: limits.maxUnderWay,
     maxWaiting: limits.maxWaiting,
+    maxLateBytes: limits.maxLateBytes,
     budgetMs: limits.budgetMs,
     parkMs: limits.parkMs,
   });

@@ -35,6 +35,8 @@ export interface FastPathOptions {
   maxUnderWay: number;
   /** How many deliveries may wait in memory for their turn, in all. */
   maxWaiting: number;
+  /** What the payloads of requests that take longer than the budget may be in all, before large ones are left to the lanes. */
+  maxLateBytes: number;
   /** How long an event waits for a receiver before the delivery is handed to its lane. */
   budgetMs: number;
   /** How long a webhook that was too slow is served from its lane before it is tried here again. */
@@ -49,11 +51,14 @@ export function createFastPath(options: FastPathOptions): FastPath {
   const queues = new Map<string, Queue>();
   const memory = createWaitingRoom(options.maxUnderWay);
   const room = createWaitingRoom(options.maxWaiting);
+  /** The payloads of what was handed over while its request was under way. Its event's message is acknowledged: nothing else counts them. */
+  let lateBytes = 0;
   let draining = false;
 
-  const forgetRun = ({ task }: Run): void => {
+  const forgetRun = ({ task, isLate }: Run): void => {
     if (underWay.delete(task.deliveryId)) {
       memory.leave(task.subscription.organizationId);
+      lateBytes -= isLate ? task.event.bytes : 0;
     }
   };
 
@@ -158,6 +163,8 @@ export function createFastPath(options: FastPathOptions): FastPath {
     if (run.state === "in flight") {
       // The lane leaves it alone for as long as the attempt may still be under way.
       handOver(run, at + policy.timeoutMs + inFlightMarginMs);
+      run.isLate = true;
+      lateBytes += run.task.event.bytes;
       endpoints.slowDown(endpoint, run.sentAt, at + options.parkMs);
     } else {
       endpoint.parkedUntil = at + options.parkMs;
@@ -186,8 +193,9 @@ export function createFastPath(options: FastPathOptions): FastPath {
   sweeper.unref();
 
   /** Whether the delivery may be tried from memory, now or in a moment. */
-  const isForMemory = ({ subscription, orderingKey }: AttemptTask, endpoint: Endpoint, at: number): boolean =>
+  const isForMemory = ({ subscription, orderingKey, event }: AttemptTask, endpoint: Endpoint, at: number): boolean =>
     !draining &&
+    (lateBytes < options.maxLateBytes || event.bytes <= smallBytes) &&
     subscription.status === "ACTIVE" &&
     subscription.rateLimit === null &&
     orderingKey === null &&
@@ -200,7 +208,7 @@ export function createFastPath(options: FastPathOptions): FastPath {
     hasRoom: memory.hasPlace,
     deliver(task, onRecorded) {
       const begunAt = now();
-      const run: Run = { task, begunAt, sentAt: 0, state: "waiting", handedOver: false, onRecorded };
+      const run: Run = { task, begunAt, sentAt: 0, state: "waiting", handedOver: false, isLate: false, onRecorded };
       const { webhookId, organizationId } = task.subscription;
       underWay.set(task.deliveryId, run);
       memory.enter(organizationId);
@@ -251,6 +259,8 @@ interface Run {
   sentAt: number;
   state: "waiting" | "in flight" | "attempted";
   handedOver: boolean;
+  /** It was handed over while its request was under way. */
+  isLate: boolean;
   /** Undefined when it was called. */
   onRecorded: ((failure?: unknown) => void) | undefined;
 }
@@ -262,6 +272,8 @@ function tellOnce(run: Run, failure: unknown): void {
   tell?.(failure);
 }
 
+/** As many as there are places for slow requests may be in memory at any time. */
+const smallBytes = 8 * 1024;
 const sweepIntervalMs = 100;
 const drainPollMs = 10;
 /** What an attempt may take beyond its timeout, for its outcome to be recorded. */

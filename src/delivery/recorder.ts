@@ -62,6 +62,8 @@ export function createRecorder(options: RecorderOptions): Recorder {
   let failing = 0;
   /** Attempts that were made and are not recorded. */
   let attempts = 0;
+  /** Of their responses. */
+  let responseBytes = 0;
   /** When the batches that are being written were begun, the oldest first, as `performance.now()` counts. */
   const begun: number[] = [];
   let timer: NodeJS.Timeout | undefined;
@@ -96,6 +98,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     begun.push(begunAt);
     await commit({ ...options, onRetry: failed }, batch);
     attempts -= batch.length - handedOver.length;
+    for (const { outcome } of batch) responseBytes -= outcome.attempt?.responseBody.byteLength ?? 0;
     begun.splice(begun.indexOf(begunAt), 1);
     if (hasFailed) failing -= 1;
     for (const { outcome } of handedOver) handingOver.delete(outcome.delivery.id);
@@ -120,7 +123,10 @@ export function createRecorder(options: RecorderOptions): Recorder {
   return {
     record(outcome, onRecorded) {
       pending.push({ outcome, onRecorded });
-      if (outcome.attempt !== undefined) attempts += 1;
+      if (outcome.attempt !== undefined) {
+        attempts += 1;
+        responseBytes += outcome.attempt.responseBody.byteLength;
+      }
       if (writing === 0 && pending.length < maxBatch) {
         timer ??= setTimeout(() => void writeAll(), lingerMs);
       } else if (writing === 0 || (writing < maxWriting && pending.length >= enoughToOverlap)) {
@@ -128,7 +134,10 @@ export function createRecorder(options: RecorderOptions): Recorder {
       }
     },
     isFailing: () =>
-      failing > 0 || attempts > maxAttempts || (begun[0] !== undefined && performance.now() - begun[0] > silenceMs),
+      failing > 0 ||
+      attempts > maxAttempts ||
+      responseBytes > maxResponseBytes ||
+      (begun[0] !== undefined && performance.now() - begun[0] > silenceMs),
     async flush(timeoutMs) {
       if (writing === 0 && pending.length === 0) {
         return;
@@ -151,8 +160,10 @@ const enoughToOverlap = 100;
 
 /** Longer than a disk stalls now and then, and far shorter than the time after which the database counts as lost. */
 const silenceMs = 2_000;
-/** Some seconds of work: each may hold a response of 16 KiB. */
+/** Some seconds of work. */
 const maxAttempts = 20_000;
+/** A few thousand of the largest responses. */
+const maxResponseBytes = 64 * 1024 * 1024;
 
 const firstRetryMs = 50;
 /** Short, because what was sent and is not recorded is sent again if the process dies. */

@@ -19,6 +19,8 @@ export interface OutgoingEvent {
   type: string;
   /** `evt_…`: what receivers see as webhook-id. */
   publicId: string;
+  /** Of its data, as far as it is known without counting: letters of more than one byte count as one. */
+  bytes: number;
   payload(format: WebhookFormat, configJson: string | null): EncodedPayload;
 }
 
@@ -30,6 +32,7 @@ export function outgoingEvent(record: OutgoingEventRecord): OutgoingEvent {
     organizationId: record.organizationId,
     type: record.type,
     publicId: id,
+    bytes: record.dataJson.length,
     payload(format, configJson) {
       const key = configJson === null ? format : `${format} ${configJson}`;
       const written = payloads.get(key);

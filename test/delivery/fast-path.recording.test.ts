@@ -103,6 +103,29 @@ test("two messages of one event that wait for room in memory send it once, and g
   expect(fastPath.hasRoom(subscription.organizationId)).toBe(true);
 });
 
+test("while requests with large payloads hang, further large ones go to their lanes at once, and small ones are sent as ever", async () => {
+  const { fastPath, recorded, answer } = start();
+  const ofBytes = (bytes: number): AttemptTask => {
+    const { subscription, ...rest } = task();
+    const event = outgoingEvent(newEvent(subscription.organizationId, { dataJson: `"${"x".repeat(bytes - 2)}"` }));
+    return { ...rest, subscription, event, deliveryId: randomUUID() };
+  };
+  const isSent = (of: AttemptTask): boolean => {
+    const before = recorded.length;
+    fastPath.deliver(of, () => {});
+    return recorded.length === before;
+  };
+  expect(isSent(ofBytes(30_000))).toBe(true);
+  expect(isSent(ofBytes(30_000))).toBe(true);
+  await waitFor(() => recorded.length === 2, { what: "both to be handed over" });
+  expect(isSent(ofBytes(30_000))).toBe(false);
+  expect(isSent(ofBytes(1_000))).toBe(true);
+  answer(true);
+  await waitFor(() => recorded.length >= 6, { what: "the outcomes" });
+  for (const { onRecorded } of recorded) onRecorded();
+  expect(isSent(ofBytes(30_000))).toBe(true);
+});
+
 const deliveryId = randomUUID();
 
 function paused({ subscription, ...rest }: AttemptTask): AttemptTask {
@@ -135,6 +158,7 @@ function start() {
     now: Date.now,
     maxUnderWay: 10,
     maxWaiting: 10,
+    maxLateBytes: 40_000,
     budgetMs: 20,
     parkMs: 1_000,
   });

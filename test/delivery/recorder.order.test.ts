@@ -3,7 +3,7 @@ import { createRecorder, type Outcome } from "../../src/delivery/recorder.ts";
 import { deliveryIdOf } from "../../src/domain/ids.ts";
 import { type Database, openPostgres } from "../../src/store/database.ts";
 import type { Sql } from "../../src/store/sql.ts";
-import { scheduledRecord } from "../store/store-under-test.ts";
+import { attemptOf, scheduledRecord } from "../store/store-under-test.ts";
 import { addOrganization, addWebhook, deliveriesOf, newEvent } from "../support/engine.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -88,6 +88,25 @@ test("a database that does not answer counts as failing after two seconds, until
   expect(recorder.isFailing()).toBe(false);
   await waitFor(() => recorder.isFailing(), { timeoutMs: 5_000 });
   expect(performance.now() - begunAt).toBeGreaterThan(1_900);
+  release.resolve();
+  await recorder.flush(10_000);
+  expect(recorder.isFailing()).toBe(false);
+});
+
+test("responses fill the memory no further than a bound, whatever their number: then nothing more is sent until they are recorded", async () => {
+  const release = Promise.withResolvers<void>();
+  const sql: Sql = { ...database.sql, transaction: () => release.promise as Promise<never> };
+  const onRetry = (error: unknown) => expect.fail(String(error));
+  const recorder = createRecorder({ sql, lingerMs: 1, maxBatch: 500, maxWriting: 2, onCommit: () => {}, onRetry });
+  const delivery = scheduledRecord({ organizationId: "", webhookId: "" });
+  const attempt = attemptOf(delivery);
+  const responseBody = Buffer.alloc(16 * 1024);
+  for (let count = 0; count < 4_096; count += 1) {
+    recorder.record({ delivery, attempt: { ...attempt, responseBody } }, () => {});
+  }
+  expect(recorder.isFailing()).toBe(false);
+  recorder.record({ delivery, attempt: { ...attempt, responseBody } }, () => {});
+  expect(recorder.isFailing()).toBe(true);
   release.resolve();
   await recorder.flush(10_000);
   expect(recorder.isFailing()).toBe(false);
