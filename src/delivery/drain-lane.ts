@@ -54,8 +54,10 @@ export interface LaneDrain {
    * need not be looked at (milliseconds since the epoch; 0: no bound).
    */
   run(): Promise<number>;
-  /** The webhook was changed, a delivery of it cancelled, or no request may begin any more. */
+  /** The webhook was changed, or no request may begin any more. */
   look(): void;
+  /** A delivery was cancelled: what was read before, or is being read, is read again. */
+  deliveryCancelled(): void;
   /** Ordered deliveries were recorded: it may be the turn of some. */
   lookAtTurns(): void;
 }
@@ -73,6 +75,8 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
   const ready: DueDelivery[] = [];
   let askedAt = Number.NEGATIVE_INFINITY;
   let answeredAt = Number.NEGATIVE_INFINITY;
+  /** How many deliveries were cancelled since the lane was claimed. */
+  let cancelled = 0;
   /** Whether the last answer was all that is due. */
   let isAll = false;
   let pauseMs = pollIntervalMs;
@@ -207,10 +211,16 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
     const except = [...underWay, ...ready.map(({ id }) => id)];
     askedAt = now();
     begunSinceAsked = 0;
+    const cancelledBefore = cancelled;
     const maxBytes = Math.max(1, memory.free());
     const range = { webhookId: lane.webhookId, now: askedAt, limit, maxBytes, except };
     const due = await dueDeliveries(options.sql, range);
     answeredAt = now();
+    if (cancelled > cancelledBefore) {
+      // It may be among these.
+      isAll = false;
+      return;
+    }
     isAll = due.isAll;
     keepReady(due.deliveries);
     pauseMs = due.deliveries.length > 0 ? pollIntervalMs : Math.min(pauseMs * 2, maxPauseMs);
@@ -257,12 +267,19 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
       await ask();
     }
     sendReady();
-    if (ready.length === 0 && underWay.size === 0 && isAsked && restMs() <= 0) {
+    if (ready.length === 0 && underWay.size === 0 && isAsked && isAll && restMs() <= 0) {
       return isOrdered && (await areTurnsLeft());
     }
     const roundMs = isOrdered ? Math.min(pauseMs, maxOrderedPauseMs) : pauseMs;
     await waker.wait(Math.max(1, restMs() > 0 ? restMs() : roundMs));
     return true;
+  };
+
+  const look = (): void => {
+    subscription = undefined;
+    // Read under what held before the change: some of it may have been cancelled.
+    dropReady();
+    waker.wake();
   };
 
   const giveUp = (error: unknown): false => {
@@ -300,11 +317,10 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
       }
       return notBefore(endpoint, subscription, now());
     },
-    look() {
-      subscription = undefined;
-      // Read under what held before the change: some of it may have been cancelled.
-      dropReady();
-      waker.wake();
+    look,
+    deliveryCancelled() {
+      cancelled += 1;
+      look();
     },
     lookAtTurns: () => waker.wake(),
   };

@@ -165,7 +165,7 @@ export function createLaneWorker(options: LaneWorkerOptions): LaneWorker {
         held.get(webhookId)?.drain?.lookAtTurns();
       }
     },
-    deliveryCancelled: (webhookId) => held.get(webhookId)?.drain?.look(),
+    deliveryCancelled: (webhookId) => held.get(webhookId)?.drain?.deliveryCancelled(),
     webhooksChanged(organizationId) {
       for (const state of held.values()) {
         if (organizationId === undefined || organizationId === state.organizationId) {

@@ -186,6 +186,45 @@ test("a delivery that is cancelled after its lane's worker has read it is not se
   expect(slow.requests).toHaveLength(1);
 });
 
+test("a delivery that is cancelled while its lane is being read is not sent", async () => {
+  const target = await receiver(() => ({ status: 204 }));
+  const { webhook } = await addWebhook(database, organizationId, { url: target.url });
+  await scheduled(webhook.id, Date.now() - 1_000);
+  const [delivery] = await deliveriesOf(database, webhook.id);
+  const cancel = createCancelDelivery({
+    transact: createTransact(database, { webhooksChanged: () => {}, lanesDue: () => {} }),
+    audit: createAuditTrail(testIds),
+    now: Date.now,
+  });
+  const heard: string[] = [];
+  let isCancelled = false;
+  const sql: Sql = {
+    ...watched(database.sql, {
+      // Between the two statements that read the lane.
+      "events-of-due-deliveries": async () => {
+        if (isCancelled) return;
+        isCancelled = true;
+        await cancel(operator, { id: delivery?.id ?? "", organizationId: undefined });
+        await waitFor(() => heard.includes(webhook.id), { what: "the word of it" });
+      },
+    }),
+    listen: (channel, onNotification, onGap) =>
+      database.sql.listen(
+        channel,
+        (payload) => {
+          onNotification(payload);
+          heard.push(payload);
+        },
+        onGap,
+      ),
+  };
+  await started({ sql });
+  const text = "select from lane where webhook_id = $1";
+  await waitFor(async () => (await database.sql.query({ name: "", text }, [webhook.id])).length === 0);
+  expect(await deliveriesOf(database, webhook.id)).toMatchObject([{ status: "CANCELLED", attemptCount: 0 }]);
+  expect(target.requests).toHaveLength(0);
+});
+
 test("a lane whose lease ran out while the database was away is not worked on twice by one process", async () => {
   const release = Promise.withResolvers<void>();
   const slow = await receiver(async () => {
