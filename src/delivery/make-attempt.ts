@@ -91,18 +91,16 @@ export function createMakeAttempt(options: MakeAttemptOptions): MakeAttempt {
     return { task, outcome, transition };
   };
 
-  const make = async (task: AttemptTask): Promise<Outcome> => {
-    const signing = signingKeysAt(task.subscription, ids.now());
-    const outcome =
-      signing.kind === "keys" ? await send(task, signing.keys) : notSent("SECRET_UNUSABLE", signing.problem, ids.now());
-    const report = reportOf(task, outcome);
-    onAttempt(report);
-    return outcomeOf(report, newUuid(ids));
-  };
-
   return async (task) => {
     try {
-      return await make(task);
+      const signing = signingKeysAt(task.subscription, ids.now());
+      const outcome =
+        signing.kind === "keys"
+          ? await send(task, signing.keys)
+          : notSent("SECRET_UNUSABLE", signing.problem, ids.now());
+      const report = reportOf(task, outcome);
+      onAttempt(report);
+      return outcomeOf(report, newUuid(ids));
     } catch (error) {
       if (error instanceof TellwireError && error.reason === "SHUTTING_DOWN") throw error;
       const report = reportOf(task, notSent("INTERNAL", internalProblem, ids.now()));

@@ -74,6 +74,7 @@ test.each([
   ["TLS", 0, false],
   ["ADDRESS_REFUSED", 0, false],
   ["SECRET_UNUSABLE", 0, false],
+  ["INTERNAL", 0, false],
   [null, 200, false],
 ] as const)("%s %i as a sign of too many requests: %s", (error, statusCode, expected) => {
   expect(isOverload(error, statusCode)).toBe(expected);
