@@ -5,7 +5,9 @@ import { isAboutContent } from "../store/is-about-content.ts";
 import { eventKey, insertEvents, rememberedSince } from "../store/sql/insert-events.ts";
 import { knownEvents } from "../store/sql/known-events.ts";
 import type { Sql } from "../store/sql.ts";
+import { admittedOf, type EventAdmission } from "./event-admission.ts";
 import type { FastPath } from "./fast-path.ts";
+import { createGathering } from "./gathering.ts";
 import { createHeldMessages, type HeldMessages } from "./held-messages.ts";
 import type { OrganizationSubscriptions } from "./organization-subscriptions.ts";
 import { createPacer } from "./pacer.ts";
@@ -53,18 +55,16 @@ export interface DispatcherOptions {
   onFailure: (error: unknown, messages: number) => void;
 }
 
-/** What is asked about events of organizations that exist, before they are written. */
-export interface EventAdmission {
-  /** Whether the message was counted when this deployment accepted it: then it is not asked about again. */
-  isAccepted(message: IncomingMessage): boolean;
-  /** Gets ready to decide on events of these organizations. */
-  prepare(organizationIds: Iterable<string>): Promise<void>;
-  /** Counts an event, or says why it is one too many. `publishedAt` in milliseconds since the epoch. */
-  take(organizationId: string, publishedAt: number): { reason: RejectReason; detail: string } | undefined;
-}
-
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const context: Context = { ...options, held: createHeldMessages(options.workingIntervalMs ?? ackWaitMs / 3) };
+  const held = createHeldMessages(options.workingIntervalMs ?? ackWaitMs / 3);
+  const write = createGathering<ReceivedEvent>({
+    maxAtOnce: maxWriting,
+    maxBatch: maxWritten,
+    keyOf: ({ key }) => key,
+    work: (events, onWritten) =>
+      writeAndStart(context, events, onWritten).catch((error) => giveBack(context, messagesOf(events), error)),
+  });
+  const context: Context = { ...options, held, write };
   return {
     handle(batch) {
       context.held.hold(batch);
@@ -76,7 +76,16 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
 interface Context extends DispatcherOptions {
   held: HeldMessages;
+  write: (events: readonly ReceivedEvent[]) => void;
 }
+
+/**
+ * Statements at a time that write events. A statement takes as long as a commit, in which others come: two at a time keep the database busy, and leave
+ * it fewer and larger ones.
+ */
+const maxWriting = 2;
+/** Events in one statement. */
+const maxWritten = 500;
 
 /** Messages that our failure sends back are not asked for again at once: what failed wants a moment. */
 const giveBackDelayMs = 1_000;
@@ -86,41 +95,11 @@ async function dispatch(context: Context, batch: readonly IncomingMessage[]): Pr
     reject(context, message, reason, detail),
   );
   await withOrganizations(context, events, async (some, found) => {
-    const admitted = await admittedOf(context, ofKnownOrganizations(context, some, found));
-    if (admitted.length > 0) {
-      await writeAndStart(context, admitted);
-    }
+    const known = ofKnownOrganizations(context, some, found);
+    context.write(
+      await admittedOf(known, context, (message, { reason, detail }) => reject(context, message, reason, detail)),
+    );
   });
-}
-
-/**
- * The others are rejected. What the broker delivers another time may have been admitted the first time, and is not asked about again: what was
- * accepted is never dropped.
- */
-async function admittedOf(context: Context, events: ReceivedEvent[]): Promise<ReceivedEvent[]> {
-  const { admission } = context;
-  if (admission === undefined) {
-    return events;
-  }
-  const isAsked = ({ messages }: ReceivedEvent): boolean =>
-    messages.every((message) => message.deliveryCount === 1 && !admission.isAccepted(message));
-  const asked = events.filter(isAsked);
-  if (asked.length === 0) {
-    return events;
-  }
-  await admission.prepare(asked.map(({ record }) => record.organizationId));
-  const refused = new Set<ReceivedEvent>();
-  for (const event of asked) {
-    const [first] = event.messages;
-    const refusal = admission.take(event.record.organizationId, first?.publishedAt.getTime() ?? context.now());
-    if (refusal !== undefined) {
-      refused.add(event);
-      for (const message of event.messages) {
-        reject(context, message, refusal.reason, refusal.detail);
-      }
-    }
-  }
-  return refused.size === 0 ? events : events.filter((event) => !refused.has(event));
 }
 
 /** The others are rejected, or given back where the organization could not be read. */
@@ -228,7 +207,7 @@ async function read(
 }
 
 /** What the database cannot take for its content is found by halving, and rejected alone: it holds up no other event, and does not come again. */
-async function writeAndStart(context: Context, events: readonly ReceivedEvent[]): Promise<void> {
+async function writeAndStart(context: Context, events: readonly ReceivedEvent[], onWritten: () => void): Promise<void> {
   const receivedAt = Math.floor(context.now());
   const oldest = oldestPublishedAt(events, receivedAt);
   // A webhook that was activated before its event was published is found, however late the word of it comes.
@@ -238,9 +217,10 @@ async function writeAndStart(context: Context, events: readonly ReceivedEvent[])
     const records = events.map(({ record }) => record);
     isNew = await insertEvents(context.sql, records, new Date(receivedAt), oldest);
   } catch (error) {
-    await notWritten(context, events, error);
+    await notWritten(context, events, error, onWritten);
     return;
   }
+  onWritten();
   context.onReceived(isNew.size);
   await heard;
   const fresh = events.filter(({ key }) => isNew.has(key));
@@ -252,13 +232,18 @@ async function writeAndStart(context: Context, events: readonly ReceivedEvent[])
   }
 }
 
-async function notWritten(context: Context, events: readonly ReceivedEvent[], error: unknown): Promise<void> {
+async function notWritten(
+  context: Context,
+  events: readonly ReceivedEvent[],
+  error: unknown,
+  onWritten: () => void,
+): Promise<void> {
   if (!isAboutContent(error)) {
     giveBack(context, messagesOf(events), error);
   } else if (events.length > 1) {
     const middle = Math.ceil(events.length / 2);
-    await writeAndStart(context, events.slice(0, middle));
-    await writeAndStart(context, events.slice(middle));
+    await writeAndStart(context, events.slice(0, middle), () => {});
+    await writeAndStart(context, events.slice(middle), onWritten);
   } else {
     for (const message of messagesOf(events)) {
       reject(context, message, "REFUSED_BY_STORE", `the database cannot hold it: ${messageWithoutValues(error)}`);

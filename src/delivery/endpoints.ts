@@ -16,7 +16,7 @@ import {
   limitAfterRestart,
   limitAfterSuccess,
 } from "../domain/concurrency-limit.ts";
-import type { AttemptRecord } from "../store/sql/record-outcomes.ts";
+import type { AttemptRecord } from "../store/sql/write-attempts.ts";
 
 /**
  * What this process knows of each receiver: how many requests it bears at once, and whether it gets any. One state for the fast path and the

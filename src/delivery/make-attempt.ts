@@ -7,7 +7,7 @@ import { TellwireError } from "../errors.ts";
 import { type AttemptInput, type AttemptOutcome, attempt } from "../outbound/attempt.ts";
 import type { HttpClient } from "../outbound/http-client.ts";
 import type { Disabling } from "../store/sql/disable-webhook.ts";
-import type { AttemptRecord } from "../store/sql/record-outcomes.ts";
+import type { AttemptRecord } from "../store/sql/write-attempts.ts";
 import type { DeliveryRecord } from "../store/sql/write-deliveries.ts";
 import type { Outcome } from "./recorder.ts";
 import { type Subscription, signingKeysAt } from "./subscription.ts";

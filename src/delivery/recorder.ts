@@ -1,6 +1,7 @@
 import { isAboutContent } from "../store/is-about-content.ts";
 import type { Disabling } from "../store/sql/disable-webhook.ts";
-import { type AttemptRecord, type OutcomeBatch, recordOutcomes } from "../store/sql/record-outcomes.ts";
+import { type OutcomeBatch, recordOutcomes } from "../store/sql/record-outcomes.ts";
+import type { AttemptRecord } from "../store/sql/write-attempts.ts";
 import type { DeliveryRecord } from "../store/sql/write-deliveries.ts";
 import type { Sql } from "../store/sql.ts";
 

@@ -84,6 +84,26 @@ describe("what becomes of a delivery", () => {
     expect((await attemptsOf(database, delivery.id)).map(({ id }) => id)).toEqual([attempt.id]);
   });
 
+  test("of a batch, what was delivered at once, what had waited and what failed are each written once, with their attempts", async () => {
+    const [atOnce, waited, late] = [delivered(newDelivery(), 1), delivered(newDelivery(), 1), newDelivery()];
+    await record(database, {
+      ...waited,
+      status: "SCHEDULED",
+      attemptCount: 0,
+      nextAttemptAt: Date.now(),
+      completedAt: null,
+    });
+    const deliveries = [waited, atOnce, failed(late, 1, Date.now() + 5_000)];
+    const batch = { deliveries, attempts: deliveries.map(attemptOf) };
+    for (let round = 0; round < 2; round++) {
+      await recordBatch(database, batch);
+      expect(await standing(atOnce)).toMatchObject({ status: "DELIVERED", attemptCount: 1 });
+      expect(await standing(waited)).toMatchObject({ status: "DELIVERED", attemptCount: 1 });
+      expect(await standing(late)).toMatchObject({ status: "SCHEDULED", attemptCount: 1 });
+      for (const { id } of deliveries) expect(await attemptsOf(database, id)).toHaveLength(1);
+    }
+  });
+
   test("one that fails is scheduled, and leaves that table when it is delivered", async () => {
     const delivery = newDelivery();
     const nextAttemptAt = Date.now() + 5_000;

@@ -8,7 +8,8 @@ import {
   type ReleasedLane,
   releaseLane,
 } from "../../src/store/sql/lanes.ts";
-import { type AttemptRecord, type OutcomeBatch, recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
+import { type OutcomeBatch, recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
+import type { AttemptRecord } from "../../src/store/sql/write-attempts.ts";
 import type { DeliveryRecord } from "../../src/store/sql/write-deliveries.ts";
 import { testIds } from "../support/engine.ts";
 

@@ -49,7 +49,7 @@ export async function writeDeliveries(
   if (records.length === 0) {
     return { scheduled: [], finished: [], exhausted: new Set() };
   }
-  const inOrder = records.toSorted(byId);
+  const inOrder = inOrderOfIds(records);
   const waiting = await lockWaiting(transaction, inOrder);
   const effective = inOrder.flatMap((record) => effectOf(record, waiting.get(record.id)) ?? []);
   const scheduled = effective.filter(({ status }) => status === "SCHEDULED");
@@ -66,8 +66,8 @@ export async function writeDeliveries(
  * Rows are locked and written in one order by everybody, so that two recorders with the same deliveries, which two processes may have, never wait for
  * each other in a ring. The ids begin with the time: a batch is nearly in this order before.
  */
-function byId({ id: one }: DeliveryRecord, { id: other }: DeliveryRecord): number {
-  return one < other ? -1 : 1;
+export function inOrderOfIds(records: readonly DeliveryRecord[]): DeliveryRecord[] {
+  return records.toSorted(({ id: one }, { id: other }) => (one < other ? -1 : 1));
 }
 
 /** What stands in scheduled_delivery of the records. */
@@ -103,7 +103,13 @@ async function insertFinished(sql: Sql, records: readonly DeliveryRecord[]): Pro
   if (records.length === 0) {
     return new Set();
   }
-  const exhausted = await sql.query<{ id: string }>(insert, [
+  const exhausted = await sql.query<{ id: string }>(insert, finishedValues(records));
+  return new Set(exhausted.map(({ id }) => id));
+}
+
+/** Finished deliveries as eleven arrays, for a statement that has `finishedColumns`. */
+export function finishedValues(records: readonly DeliveryRecord[]): unknown[] {
+  return [
     uuidArray(records, (record) => record.id),
     uuidArray(records, (record) => record.organizationId),
     uuidArray(records, (record) => record.webhookId),
@@ -115,9 +121,11 @@ async function insertFinished(sql: Sql, records: readonly DeliveryRecord[]): Pro
     int4Array(records, (record) => record.lastStatusCode),
     timestamptzArray(records, (record) => record.createdAt),
     timestamptzArray(records, (record) => record.completedAt),
-  ]);
-  return new Set(exhausted.map(({ id }) => id));
+  ];
 }
+
+export const finishedColumns =
+  "id, organization_id, webhook_id, event_id, event_type, status, status_reason, attempt_count, last_status_code, created_at, completed_at";
 
 /** Returns those that are scheduled now. */
 async function upsertScheduled(sql: Sql, records: readonly DeliveryRecord[]): Promise<DeliveryRecord[]> {
@@ -163,8 +171,7 @@ const insert = {
   name: "insert-deliveries",
   text: `
     with written as (
-      insert into delivery as d (id, organization_id, webhook_id, event_id, event_type, status, status_reason, attempt_count,
-                                 last_status_code, created_at, completed_at)
+      insert into delivery as d (${finishedColumns})
       select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::integer[],
                            $9::integer[], $10::timestamptz[], $11::timestamptz[])
       on conflict (id) do update
