@@ -202,18 +202,17 @@ export function dispatcherContract(
     test("an event that is one too many is kept as rejected with the reason, and the others go on", async () => {
       await addWebhook(database, organizationId, { url });
       const taken: number[] = [];
-      const admission: EventAdmission = {
-        isAccepted: () => false,
-        prepare: () => Promise.resolve(),
-        take: (_organizationId, publishedAt) =>
-          taken.push(publishedAt) > 3 ? { reason: "QUOTA_EXCEEDED", detail: "that is enough" } : undefined,
-      };
-      const { tasks, rejections, failures, dispatcher } = await dispatching({ admission });
+      const refusal = { reason: "QUOTA_EXCEEDED", detail: "that is enough" } as const;
+      const take = (_organizationId: string, publishedAt: number) =>
+        taken.push(publishedAt) > 3 ? refusal : undefined;
+      const { tasks, rejections, failures, dispatcher } = await dispatching({
+        admission: { isAccepted: () => false, prepare: () => Promise.resolve(), take },
+      });
       const before = Date.now();
       await publish(...Array.from({ length: 5 }, () => newEvent(organizationId)));
       await waitFor(() => tasks.length === 3 && rejections.length === 2);
       await dispatcher.drain();
-      expect(rejections[0]).toEqual({ reason: "QUOTA_EXCEEDED", detail: "that is enough" });
+      expect(rejections[0]).toEqual(refusal);
       const [kept] = await underTest.rejected();
       expect(kept).toMatchObject({ headers: { "Tellwire-Reject-Reason": "QUOTA_EXCEEDED" } });
       expect(failures).toEqual([]);
