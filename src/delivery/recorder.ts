@@ -13,7 +13,7 @@ export interface Outcome {
 }
 
 /**
- * Writes outcomes in batches, one transaction of set-based statements each. While a batch is being written, the next one gathers: under
+ * Writes outcomes in batches, with set-based statements (`recordOutcomes`). While a batch is being written, the next one gathers: under
  * load the batches grow by themselves, and without load an outcome waits only `lingerMs`. While the database commits one batch, another may
  * be sent; what concerns one delivery is written in the order in which it was recorded.
  */
