@@ -6,8 +6,8 @@ import { EventService } from "../gen/tellwire/v1/event_service_pb.ts";
 import { OrganizationService } from "../gen/tellwire/v1/organization_service_pb.ts";
 import { WebhookService } from "../gen/tellwire/v1/webhook_service_pb.ts";
 import { withAnswerHeaders } from "./api/answer-headers.ts";
+import { createCallChecks } from "./api/call-checks.ts";
 import type { OnServerError } from "./api/interceptors/error-interceptor.ts";
-import { createInterceptors } from "./api/interceptors.ts";
 import { createJwksHandler } from "./api/jwks-handler.ts";
 import { peerContext } from "./api/peer-context.ts";
 import { createRoutes } from "./api/routes.ts";
@@ -280,7 +280,7 @@ interface FrontDoorParts extends AppOptions {
   tls: ServerTls | undefined;
 }
 
-/** Connect, gRPC-Web, gRPC and REST: the same handlers behind the same interceptors. The dialects stand on the same use cases. */
+/** Connect, gRPC-Web, gRPC and REST: the same handlers behind the same gate and interceptors. The dialects stand on the same use cases. */
 async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<Servers> {
   const { log, metrics, useCases, database, broker, tls } = parts;
   const { maxBodyBytes } = config;
@@ -290,7 +290,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
     log.error({ err: error, requestId, method }, "a call failed because of us");
   const readPeer = createRequestPeer({ trustedProxies: config.trustedProxies, newRequestId });
   const routes = createRoutes(useCases, { validator, newRequestId, onServerError });
-  const interceptors = createInterceptors({
+  const { gate, interceptors } = createCallChecks({
     authenticate: useCases.authenticate,
     callLimits: useCases.callLimits,
     openServices,
@@ -305,6 +305,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
     services,
     caller: createConnectCaller({
       routes,
+      gate,
       interceptors,
       contextValuesOf: (request, response) => withAnswerHeaders(peerContext(readPeer(request)), response),
     }),
@@ -334,6 +335,7 @@ async function createFrontDoors(config: Config, parts: FrontDoorParts): Promise<
   const handleDocs = await createDocsHandler({ title: "Tellwire API", errorDomain: "tellwire", log });
   return createServers({
     routes,
+    gate,
     interceptors,
     readPeer,
     http: listenAddress(config.httpAddress),

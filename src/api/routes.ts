@@ -15,7 +15,7 @@ import { createOrganizationHandlers } from "./handlers/organization-handlers.ts"
 import { createWebhookHandlers } from "./handlers/webhook-handlers.ts";
 import type { OnServerError } from "./interceptors/error-interceptor.ts";
 
-/** The services of tellwire.v1 on the use cases. They need the interceptors of createInterceptors before them. */
+/** The services of tellwire.v1 on the use cases. They need the gate and the interceptors of createCallChecks before them. */
 export function createRoutes(useCases: UseCases, options: RouteOptions): (router: ConnectRouter) => void {
   return (router) => {
     const register = <Service extends DescService>(service: Service, handlers: ServiceImpl<Service>): void => {

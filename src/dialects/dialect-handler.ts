@@ -119,7 +119,7 @@ export function createDialectHandler(
       const refusal = { requestId, method: `${dialect.name} ${method} ${path}`, status: answer.status, reason };
       options.onRefusal?.({ ...refusal, actor: target.actor, address: peer.origin.address });
     }
-    send(request, response, { answer, isCutOff });
+    send(request, response, { answer, isCutOff, patienceMs: bodyLimits.timeoutMs });
     return true;
   };
 }
@@ -178,12 +178,14 @@ interface Sent {
   answer: DialectAnswer;
   /** Whether the rest of the request is refused. */
   isCutOff: boolean;
+  /** How long the rest of a body that nobody wants may take over HTTP/2. */
+  patienceMs: number;
 }
 
-function send(request: Request, response: Response, { answer, isCutOff }: Sent): void {
+function send(request: Request, response: Response, { answer, isCutOff, patienceMs }: Sent): void {
   const { status, headers = {}, body } = answer;
   if (!request.complete) {
-    discardRest(request);
+    discardRest(request, patienceMs);
   }
   // Whoever sent too slowly is not waited for any longer.
   const afterwards = (): void => {

@@ -51,10 +51,15 @@ export function readBodyBytes(
 
 /**
  * Reads on in what nobody wants any more, so that a client that sends all of its body before it listens gets its answer and no reset
- * connection. After 4 MiB of it the connection, or the stream of HTTP/2, is cut.
+ * connection. After 4 MiB of it the connection, or the stream of HTTP/2, is cut, and a stream that has not ended after `patienceMs`: a connection
+ * of HTTP/1.1 on which nothing more comes is ended by Node itself.
  */
-export function discardRest(request: IncomingMessage | Http2ServerRequest): void {
+export function discardRest(request: IncomingMessage | Http2ServerRequest, patienceMs: number): void {
   let discarded = 0;
+  if ("stream" in request) {
+    const timer = setTimeout(() => cutOff(request), patienceMs);
+    request.stream.once("close", () => clearTimeout(timer));
+  }
   request.on("error", () => undefined);
   request.on("data", (chunk: Buffer) => {
     discarded += chunk.length;

@@ -1,15 +1,17 @@
-import type { DescMethodServerStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import type { DescMethod, DescMethodServerStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import type { HttpRequest, HttpResponse } from "./http-exchange.ts";
 
 /** A way to call a method. It rejects with a ConnectError for what the method or an interceptor refuses; any other rejection answers as INTERNAL. */
 export interface Caller {
+  /** Whether a call may be made, asked once, before its body is read. Rejects like the others where it may not. */
+  admit(method: DescMethod, context: CallContext): Promise<void>;
   unary(method: DescMethodUnary, message: Message, context: CallContext): Promise<UnaryAnswer>;
   serverStream(method: DescMethodServerStreaming, message: Message, context: CallContext): Promise<StreamAnswer>;
 }
 
-/** What a call is to know of the HTTP request that caused it. */
+/** What a call is to know of the HTTP request that caused it; the same one from its admission on. */
 export interface CallContext {
-  /** The request itself. Its body is read already. */
+  /** The request itself. Its body is not read before the call is admitted, and is read already when it is made. */
   readonly request: HttpRequest;
   /** The answer, of which nothing is sent yet: headers that are set on it stand beside those of the call's own. */
   readonly response: HttpResponse;

@@ -33,10 +33,14 @@ import type { HttpRequest, HttpResponse } from "./http-exchange.ts";
 export function createConnectCaller(options: ConnectCallerOptions): Caller {
   const implementations = collectImplementations(options.routes);
   const interceptors = [hideUnknownErrors, ...(options.interceptors ?? [])];
-  const { contextValuesOf = createContextValues } = options;
+  const { contextValuesOf = createContextValues, gate } = options;
+  /** What the gate has found is there for the interceptors. */
+  const valuesOfAdmitted = new WeakMap<CallContext, ContextValues>();
 
-  function requestOf(method: DescMethod, { request, response, requestMethod, url, header }: CallContext) {
-    return { service: method.parent, requestMethod, url, header, contextValues: contextValuesOf(request, response) };
+  function requestOf(method: DescMethod, context: CallContext) {
+    const { request, response, requestMethod, url, header } = context;
+    const contextValues = valuesOfAdmitted.get(context) ?? contextValuesOf(request, response);
+    return { service: method.parent, requestMethod, url, header, contextValues };
   }
 
   function find<Kind extends MethodImplSpec["kind"]>(method: DescMethod, kind: Kind): ImplOf<Kind> {
@@ -48,6 +52,16 @@ export function createConnectCaller(options: ConnectCallerOptions): Caller {
   }
 
   return {
+    async admit(method, context) {
+      const contextValues = contextValuesOf(context.request, context.response);
+      valuesOfAdmitted.set(context, contextValues);
+      try {
+        await gate?.({ service: method.parent, method, header: context.header, contextValues });
+      } catch (error) {
+        throw toConnectError(error);
+      }
+    },
+
     async unary(method, message, context) {
       const { impl } = find(method, "unary");
       return await runUnaryCall({
@@ -83,10 +97,20 @@ export function createConnectCaller(options: ConnectCallerOptions): Caller {
 export interface ConnectCallerOptions {
   /** Registers the services, as for the Connect and gRPC doors. Options of single services and methods are not looked at. */
   readonly routes: (router: ConnectRouter) => void;
+  /** The gate of the other doors: rejects where a call may not be made. Left out: every call goes on to the interceptors. */
+  readonly gate?: (call: GatedCall) => Promise<void>;
   /** The interceptors of the other doors; the first is the outermost. */
   readonly interceptors?: readonly Interceptor[];
   /** What the interceptors and handlers of a call find in its context. Left out: nothing. */
   readonly contextValuesOf?: (request: HttpRequest, response: HttpResponse) => ContextValues;
+}
+
+/** What is known of a call before its body is read. The interceptors find the same context values. */
+export interface GatedCall {
+  readonly service: DescService;
+  readonly method: DescMethod;
+  readonly header: Headers;
+  readonly contextValues: ContextValues;
 }
 
 type ImplOf<Kind> = Extract<MethodImplSpec, { kind: Kind }>;

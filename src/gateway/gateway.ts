@@ -8,7 +8,7 @@ import { breakOff, type HttpRequest, type HttpResponse, headerValue, isHttp2, re
 import { acceptQuality } from "./media-type.ts";
 import { readMetadata, writeMetadata } from "./metadata-headers.ts";
 import { splitTarget } from "./raw-path.ts";
-import { readBody, refuseBody } from "./read-body.ts";
+import { leaveBody, readBody, refuseBody } from "./read-body.ts";
 import { readTimeoutMs } from "./request-timeout.ts";
 import { chooseStreamFormat, respondStream, type StreamFormat } from "./respond-stream.ts";
 import { respondUnary, sendBody } from "./respond-unary.ts";
@@ -56,7 +56,6 @@ export function createGateway(options: GatewayOptions): Gateway {
     const { route, segments } = foundRoute(match, request.method ?? "GET", path);
     const format = chooseFormat(route, headerValue(request, "accept"));
     const timeoutMs = startDeadline(exchange);
-    const message = await readMessage(exchange, route, segments, query);
     const context: CallContext = {
       request,
       response: exchange.response,
@@ -66,6 +65,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       requestMethod: request.method ?? "GET",
       url: requestUrl(request),
     };
+    await admit(exchange, route, context);
+    const message = await readMessage(exchange, route, segments, query);
     await call(exchange, route, message, context, format);
   }
 
@@ -81,6 +82,15 @@ export function createGateway(options: GatewayOptions): Gateway {
     const timeoutMs = readTimeoutMs((name) => headerValue(exchange.request, name), options.maxTimeoutMs ?? maxTimerMs);
     if (timeoutMs !== undefined) exchange.startDeadline(timeoutMs);
     return timeoutMs;
+  }
+
+  async function admit({ request, signal }: Exchange, { binding }: GatewayRoute, context: CallContext): Promise<void> {
+    try {
+      await until(options.caller.admit(binding.method, context), signal);
+    } catch (error) {
+      leaveBody(request, bodyTimeoutMs);
+      throw error;
+    }
   }
 
   async function readMessage(

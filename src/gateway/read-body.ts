@@ -1,7 +1,7 @@
 import type { RequestBody } from "./bind-body.ts";
 import { decodeContent } from "./content-coding.ts";
 import { GatewayError } from "./gateway-error.ts";
-import { type HttpRequest, headerLines, headerValue, mayHaveBody } from "./http-exchange.ts";
+import { type HttpRequest, headerLines, headerValue, isHttp2, mayHaveBody } from "./http-exchange.ts";
 import { isJsonContentType } from "./media-type.ts";
 
 /**
@@ -44,6 +44,19 @@ export async function refuseBody(
     const message = `${request.method} takes no body here: the fields of the request are in the path and the query`;
     throw new GatewayError("UNEXPECTED_BODY", message);
   }
+}
+
+/**
+ * Reads and drops the body of a request that is refused before it was read, so that the next request on its connection is answered. Over HTTP/2,
+ * where a client may keep the rest for as long as the connection lasts, the stream is closed when the body has not ended within `timeoutMs`.
+ */
+export function leaveBody(request: HttpRequest, timeoutMs: number): void {
+  if (!mayHaveBody(request)) return;
+  discardRest(request);
+  if (!isHttp2(request)) return;
+  const { stream } = request;
+  const timer = setTimeout(() => stream.close(), timeoutMs);
+  stream.once("close", () => clearTimeout(timer));
 }
 
 const noBytes = new Uint8Array();

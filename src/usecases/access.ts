@@ -52,7 +52,8 @@ export interface Origin {
 
 /**
  * Throws SCOPE_MISSING where the caller does not have the scope, and OPERATOR_REQUIRED where it is no operator and only operators may.
- * The front doors call it for every call, right after authentication: the RPCs from one interceptor, the dialects from one handler.
+ * The front doors call it for every call, right after authentication and before a body is read: RPCs and REST from one
+ * admission, the dialects from one handler.
  */
 export function requireScope(principal: Principal, rule: AccessRule): void {
   if (rule === "operators only") {

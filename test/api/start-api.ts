@@ -9,9 +9,9 @@ import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
 import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
 import { WebhookSchema } from "../../gen/tellwire/v1/webhook_pb.ts";
 import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
+import { createCallChecks } from "../../src/api/call-checks.ts";
 import type { ServerFailure } from "../../src/api/interceptors/error-interceptor.ts";
 import type { RequestLogEntry } from "../../src/api/interceptors/request-log-interceptor.ts";
-import { createInterceptors } from "../../src/api/interceptors.ts";
 import { createRoutes } from "../../src/api/routes.ts";
 import type { Broker } from "../../src/broker/broker.ts";
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
@@ -104,14 +104,14 @@ export async function startApi(overrides: Partial<Dependencies> = {}): Promise<T
   };
   const transport = createRouterTransport(createRoutes(useCases, shared), {
     router: {
-      interceptors: createInterceptors({
+      interceptors: createCallChecks({
         ...shared,
         authenticate: useCases.authenticate,
         callLimits: useCases.callLimits,
         openServices: new Set(),
         onRequest: (entry) => void requests.push(entry),
         now: () => performance.now(),
-      }),
+      }).interceptors,
     },
   });
   const clients = (headers: Record<string, string>): Clients => clientsOn(withHeaders(transport, headers));

@@ -1,9 +1,11 @@
+import { once } from "node:events";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
 import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
+import { openRawConnection } from "../api/servers/raw-connection.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { createRestClient, type RestClient } from "../support/rest-client.ts";
 import { startTellwire, type TellwireProcess, tellwireSettings } from "../support/tellwire.ts";
@@ -144,6 +146,27 @@ test.each([
   expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(1_100);
   expect(await refused.json()).toMatchObject(body);
 });
+
+test.each([
+  ["REST", "/v1/webhooks"],
+  ["Connect", "/tellwire.v1.WebhookService/CreateWebhook"],
+])(
+  "by %s a call whose body cannot be read counts, and one too many is refused before its body comes",
+  async (_, path) => {
+    const headers = { authorization: `Bearer ${await newKey()}`, "content-type": "application/json" };
+    const malformed = async () => await fetch(tellwire.httpUrl + path, { method: "POST", headers, body: "{" });
+    const answer = await malformed();
+    expect(answer.status).toBe(400);
+    expect(answer.headers.get("ratelimit")).toMatch(/^"(key";r=2|receiver-calls";r=0);/);
+    const { socket, received } = openRawConnection(tellwire.httpUrl);
+    socket.write(
+      `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nContent-Type: application/json\r\nAuthorization: ${headers.authorization}\r\n\r\n`,
+    );
+    await once(socket, "data");
+    socket.destroy();
+    expect(await received).toMatch(/^HTTP\/1\.1 429 /);
+  },
+);
 
 test("a web page may read what the limits say", async () => {
   const answer = await get("/v1/webhooks", { "x-api-key": await newKey(), origin: "https://app.example.com" });

@@ -177,7 +177,7 @@ test("matches says which targets have a route, of any method", async () => {
   const { createGateway } = await import("../../src/gateway/gateway.ts");
   const { fixtureService } = await import("./fixture.ts");
   const unreachable = () => Promise.reject(new Error("not called"));
-  const caller = { unary: unreachable, serverStream: unreachable };
+  const caller = { admit: unreachable, unary: unreachable, serverStream: unreachable };
   const { matches } = createGateway({ services: [fixtureService], caller, maxBodyBytes: 1, errorDomain: "x" });
   expect(matches("/v1/body?x=1")).toBe(true);
   expect(matches("/v1/query")).toBe(true);

@@ -90,6 +90,7 @@ test("over TLS the URL says so", async () => {
   const gateway = createGateway({
     services: [fixtureService],
     caller: {
+      admit: () => Promise.resolve(),
       unary(_, message, context) {
         urls.push(context.url);
         return Promise.resolve({ message, header: new Headers(), trailer: new Headers() });

@@ -1,5 +1,5 @@
 import { type DescMethod, getOption } from "@bufbuild/protobuf";
-import { type ContextValues, createContextKey, type Interceptor, type UnaryRequest } from "@connectrpc/connect";
+import { type ContextValues, createContextKey, type Interceptor } from "@connectrpc/connect";
 import { calls_receiver } from "../../../gen/tellwire/v1/limits_pb.ts";
 import { type Principal, requireScope } from "../../usecases/access.ts";
 import { type Authenticate, type Credentials, keyMissing } from "../../usecases/authenticate.ts";
@@ -7,30 +7,56 @@ import type { CallKind, CallLimits } from "../../usecases/call-limits.ts";
 import { accessRuleOf } from "../access-rule.ts";
 import { setAnswerHeaders } from "../answer-headers.ts";
 import { peerOf } from "../peer-context.ts";
+import type { Call } from "../request-gate.ts";
 
 /**
- * Lets nobody pass without a key (`X-Api-Key`, or else `Authorization: Bearer`) that has the scope which the method names, nor more often than
- * the limits say: a stream is one call, however many messages it has. Throws what `authenticate` and requireScope throw, and RATE_LIMITED. Services in `openServices` (health, reflection) ask for none.
+ * Has every call admitted that no gate has admitted before, and each message of a stream checked: a key that is revoked, or expires, during a
+ * long call opens nothing more from the next message on.
  */
-export function createAuthInterceptor({ authenticate, callLimits, openServices }: AuthInterceptorOptions): Interceptor {
-  const ruleOf = remember(accessRuleOf);
-  const kindOf = remember(callKindOf);
+export function createAuthInterceptor({ admit, recheck }: Admission): Interceptor {
   return (next) => async (request) => {
-    if (openServices.has(request.service.typeName)) return await next(request);
-    const identify = async (): Promise<Principal> => await authenticate(credentialsOf(request));
-    const admit = async (): Promise<void> => requireScope(await identify(), ruleOf(request.method));
-    const principal = await identify();
-    // Before what it may do is asked: the log of denied calls tells who it was.
-    request.contextValues.set(principalKey, principal);
-    const { headers, refusal } = await callLimits.admit(principal, kindOf(request.method));
-    if (headers !== undefined) setAnswerHeaders(request, { ...headers });
-    if (refusal !== undefined) throw refusal;
-    requireScope(principal, ruleOf(request.method));
-    return await next(request.stream ? { ...request, message: admittedEach(request.message, admit) } : request);
+    await admit(request);
+    if (!request.stream) return await next(request);
+    return await next({ ...request, message: checkedEach(request.message, () => recheck(request)) });
   };
 }
 
-export interface AuthInterceptorOptions {
+/**
+ * Lets nobody pass without a key (`X-Api-Key`, or else `Authorization: Bearer`) that has the scope which the method names, nor more often than
+ * the limits say: a stream is one call, however many messages it has. Services in `openServices` (health, reflection) ask for none.
+ */
+export function createAdmission({ authenticate, callLimits, openServices }: AdmissionOptions): Admission {
+  const ruleOf = remember(accessRuleOf);
+  const kindOf = remember(callKindOf);
+  const isOpen = ({ service }: Call): boolean => openServices.has(service.typeName);
+  return {
+    async admit(call) {
+      const { contextValues, method } = call;
+      if (isOpen(call) || contextValues.get(isAdmittedKey)) return;
+      const principal = await authenticate(credentialsOf(call));
+      // Before what it may do is asked: the log of denied calls tells who it was.
+      contextValues.set(principalKey, principal);
+      const { headers, refusal } = await callLimits.admit(principal, kindOf(method));
+      if (headers !== undefined) setAnswerHeaders(call, { ...headers });
+      if (refusal !== undefined) throw refusal;
+      requireScope(principal, ruleOf(method));
+      contextValues.set(isAdmittedKey, true);
+    },
+    async recheck(call) {
+      if (!isOpen(call)) requireScope(await authenticate(credentialsOf(call)), ruleOf(call.method));
+    },
+  };
+}
+
+/** Whether a call may be made. Both throw what `authenticate` and requireScope throw. */
+export interface Admission {
+  /** Once for each call, before its body is read where that is possible: a call that was admitted is not asked about again. Throws RATE_LIMITED too. */
+  admit(call: Call): Promise<void>;
+  /** Whether a call that was admitted may go on. It counts for no limit. */
+  recheck(call: Call): Promise<void>;
+}
+
+export interface AdmissionOptions {
   authenticate: Authenticate;
   callLimits: CallLimits;
   /** Full names, such as `grpc.health.v1.Health`. */
@@ -50,11 +76,12 @@ export function principalOf({ values }: { values: ContextValues }): Principal {
 }
 
 const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
+const isAdmittedKey = createContextKey<boolean>(false, { description: "is admitted" });
 
 /** A call that has a header for keys is never its connection's: with a key that is missing or garbled in there it would be another caller's. */
-function credentialsOf(request: Pick<UnaryRequest, "header" | "contextValues">): Credentials {
-  const { header } = request;
-  const peer = peerOf(request);
+function credentialsOf(call: Call): Credentials {
+  const { header } = call;
+  const peer = peerOf(call);
   const isForKey = header.has("x-api-key") || header.has("authorization");
   return { keyText: keyOf(header), ...peer, ...(isForKey ? { clientCertificate: undefined } : {}) };
 }
@@ -63,10 +90,9 @@ function keyOf(header: Headers): string | undefined {
   return header.get("x-api-key")?.trim() || /^Bearer +(\S+)$/i.exec(header.get("authorization")?.trim() ?? "")?.[1];
 }
 
-/** A key that is revoked, or expires, during a long call opens nothing more from the next message on. */
-async function* admittedEach<Item>(items: AsyncIterable<Item>, admit: () => Promise<unknown>): AsyncGenerator<Item> {
+async function* checkedEach<Item>(items: AsyncIterable<Item>, check: () => Promise<void>): AsyncGenerator<Item> {
   for await (const item of items) {
-    await admit();
+    await check();
     yield item;
   }
 }

@@ -2,6 +2,7 @@ import type { Interceptor } from "@connectrpc/connect";
 import { TellwireError } from "../../errors.ts";
 import type { Actor } from "../../usecases/access.ts";
 import { peerOf } from "../peer-context.ts";
+import type { Call } from "../request-gate.ts";
 import { findPrincipal } from "./auth-interceptor.ts";
 
 /** A call that was denied: for want of a key, of a scope or of a role, or because it named another organization. */
@@ -16,20 +17,30 @@ export interface Denial {
 }
 
 /** Reports each call that is denied. Inside the translation of errors, and outside of authentication, so that it sees what both know. */
-export function createDenialLogInterceptor({ onDenied }: { onDenied: (denial: Denial) => void }): Interceptor {
+export function createDenialLogInterceptor(options: DenialLogOptions): Interceptor {
+  const logDenial = createDenialLog(options);
   return (next) => async (request) => {
     try {
       return await next(request);
     } catch (error) {
-      if (isDenial(error)) {
-        const { requestId, address } = peerOf(request).origin;
-        const method = `${request.service.typeName}/${request.method.name}`;
-        const actor = findPrincipal(request)?.actor;
-        onDenied({ requestId, method, reason: error.reason, actor, address });
-      }
+      logDenial(request, error);
       throw error;
     }
   };
+}
+
+/** Reports a call where it failed because it was denied. */
+export function createDenialLog({ onDenied }: DenialLogOptions): (call: Call, error: unknown) => void {
+  return (call, error) => {
+    if (!isDenial(error)) return;
+    const { requestId, address } = peerOf(call).origin;
+    const method = `${call.service.typeName}/${call.method.name}`;
+    onDenied({ requestId, method, reason: error.reason, actor: findPrincipal(call)?.actor, address });
+  };
+}
+
+export interface DenialLogOptions {
+  onDenied: (denial: Denial) => void;
 }
 
 /** An organization that the caller may not see is one that is not there. */

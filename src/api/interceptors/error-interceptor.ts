@@ -7,6 +7,7 @@ import { decodingMessage } from "../decoding-message.ts";
 import { errorDetails } from "../messages/error-details.ts";
 import { nulCharacterViolations } from "../nul-characters.ts";
 import { peerOf } from "../peer-context.ts";
+import type { Call } from "../request-gate.ts";
 
 /** Hears of the errors that whoever runs the server has to look into. */
 export type OnServerError = (failure: ServerFailure) => void;
@@ -19,28 +20,35 @@ export interface ServerFailure {
   error: unknown;
 }
 
-/**
- * The one place where errors become those of Connect and gRPC: the code, and as details (AIP-193) ErrorInfo with the reason, BadRequest with
- * each bad field, and RetryInfo. Errors of answers that are streams too.
- */
-export function createErrorInterceptor({ newRequestId, onServerError }: ErrorInterceptorOptions): Interceptor {
+/** Translates what a call failed with, errors of answers that are streams too. */
+export function createErrorInterceptor(options: ErrorInterceptorOptions): Interceptor {
+  const translate = createErrorTranslation(options);
   return (next) => async (request) => {
-    const method = `${request.service.typeName}/${request.method.name}`;
-    const translate = (thrown: unknown): unknown => {
-      if (isClientGone(thrown))
-        return new ConnectError("the client went away", Code.Canceled, undefined, undefined, thrown);
-      const requestId = peerOf(request).origin.requestId ?? newRequestId();
-      const shown = callerError(thrown, requestId);
-      if (shown === undefined) return withoutValues(thrown);
-      if (shown.log) onServerError({ requestId, method, error: thrown });
-      return connectError(shown.error);
-    };
     try {
       const response = await next(request);
-      return response.stream ? { ...response, message: translated(response.message, translate) } : response;
+      if (!response.stream) return response;
+      return { ...response, message: translated(response.message, (thrown) => translate(request, thrown)) };
     } catch (thrown) {
-      throw translate(textRefusal(request, thrown) ?? thrown);
+      throw translate(request, textRefusal(request, thrown) ?? thrown);
     }
+  };
+}
+
+/**
+ * The one place where errors become those of Connect and gRPC: the code, and as details (AIP-193) ErrorInfo with the reason, BadRequest with
+ * each bad field, and RetryInfo.
+ */
+export function createErrorTranslation(options: ErrorInterceptorOptions): (call: Call, thrown: unknown) => unknown {
+  const { newRequestId, onServerError } = options;
+  return (call, thrown) => {
+    if (isClientGone(thrown))
+      return new ConnectError("the client went away", Code.Canceled, undefined, undefined, thrown);
+    const requestId = peerOf(call).origin.requestId ?? newRequestId();
+    const shown = callerError(thrown, requestId);
+    if (shown === undefined) return withoutValues(thrown);
+    const method = `${call.service.typeName}/${call.method.name}`;
+    if (shown.log) onServerError({ requestId, method, error: thrown });
+    return connectError(shown.error);
   };
 }
 

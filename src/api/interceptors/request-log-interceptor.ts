@@ -1,4 +1,5 @@
 import { ConnectError, type Interceptor } from "@connectrpc/connect";
+import type { Call } from "../request-gate.ts";
 
 /** One call that was answered. */
 export interface RequestLogEntry {
@@ -11,11 +12,10 @@ export interface RequestLogEntry {
 }
 
 /** Reports each call when it is answered. */
-export function createRequestLogInterceptor({ now, onRequest }: RequestLogOptions): Interceptor {
+export function createRequestLogInterceptor(options: RequestLogOptions): Interceptor {
+  const begin = createRequestLog(options);
   return (next) => async (request) => {
-    const startedMs = now();
-    const report = (code: number): void =>
-      onRequest({ method: `${request.service.typeName}/${request.method.name}`, code, latencyMs: now() - startedMs });
+    const report = begin(request);
     try {
       const response = await next(request);
       report(0);
@@ -24,6 +24,14 @@ export function createRequestLogInterceptor({ now, onRequest }: RequestLogOption
       report(ConnectError.from(error).code);
       throw error;
     }
+  };
+}
+
+/** Begins a call, and gives the function that reports with which code it was answered. */
+export function createRequestLog({ now, onRequest }: RequestLogOptions): (call: Call) => (code: number) => void {
+  return ({ service, method }) => {
+    const startedMs = now();
+    return (code) => onRequest({ method: `${service.typeName}/${method.name}`, code, latencyMs: now() - startedMs });
   };
 }
 

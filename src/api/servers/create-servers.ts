@@ -23,7 +23,7 @@ import { createServingState } from "./serving-state.ts";
 import { cutUnreadAnswer } from "./unread-answers.ts";
 
 export interface ServersOptions
-  extends Pick<RpcHandlerOptions, "routes" | "interceptors" | "readPeer" | "maxBodyBytes" | "healthPollMs"> {
+  extends Pick<RpcHandlerOptions, "routes" | "gate" | "interceptors" | "readPeer" | "maxBodyBytes" | "healthPollMs"> {
   /** Connect, gRPC-Web, the probes and the gateway. */
   http: ListenAddress;
   /** gRPC, over h2c where there is no TLS. */

@@ -5,8 +5,16 @@ import { refusalError } from "./refusal.ts";
  * The body of a call, held to its limits: no message in it has more than `maxMessageBytes`, as they are on the wire, and it arrives whole within
  * `timeoutMs`. What is beyond a limit is thrown as an error of Connect, with its reason; a body that ends early as CANCELED.
  */
-export function limitBody(body: AsyncIterable<Uint8Array>, options: BodyLimits): AsyncIterable<Uint8Array> {
-  return { [Symbol.asyncIterator]: () => limitedIterator(body[Symbol.asyncIterator](), options) };
+export function limitBody(body: AsyncIterable<Uint8Array>, options: BodyLimits): LimitedBody {
+  return {
+    [Symbol.asyncIterator]: () => limitedIterator(body[Symbol.asyncIterator](), options),
+    leave: () => options.onLeft(body[Symbol.asyncIterator]()),
+  };
+}
+
+export interface LimitedBody extends AsyncIterable<Uint8Array> {
+  /** Gives up a body of which nothing was read, in place of reading it. */
+  leave(): void;
 }
 
 export interface BodyLimits {

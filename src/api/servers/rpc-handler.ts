@@ -5,6 +5,8 @@ import {
   type ConnectRouter,
   type ConnectRouterOptions,
   createConnectRouter,
+  createContextKey,
+  type HandlerContext,
   type Interceptor,
 } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
@@ -17,6 +19,7 @@ import type { Peer } from "../../usecases/authenticate.ts";
 import { withAnswerHeaders } from "../answer-headers.ts";
 import { isClientGone } from "../client-gone.ts";
 import { peerContext } from "../peer-context.ts";
+import type { RequestGate } from "../request-gate.ts";
 import { closingSignalKey } from "./closing-signal.ts";
 import { compressions } from "./compressions.ts";
 import { withReadableMessage } from "./grpc-message.ts";
@@ -34,6 +37,8 @@ import { closeAfterAnswer, leaveBody } from "./unwanted-body.ts";
 
 export interface RpcHandlerOptions {
   routes: (router: ConnectRouter) => void;
+  /** Left out: every call goes on to the interceptors. */
+  gate?: RequestGate;
   interceptors: readonly Interceptor[];
   /** Who is on the other side, for the interceptors. */
   readPeer: (request: NodeRequest) => Peer;
@@ -69,6 +74,7 @@ function createHandlers(options: RpcHandlerOptions): UniversalHandler[] {
   const { routes, interceptors, maxBodyBytes, serving, healthPollMs, shutdownSignal } = options;
   const router = createConnectRouter({
     interceptors: [...interceptors],
+    requestGate: leavingBody(options.gate ?? letPass),
     readMaxBytes: maxBodyBytes,
     acceptCompression: [...compressions],
     // PublishEventStream answers with the errors of single events as values, whose details are google.protobuf.Any.
@@ -92,6 +98,22 @@ function createHandlers(options: RpcHandlerOptions): UniversalHandler[] {
   router.service(reflectionV1Alpha, reflection);
   return router.handlers;
 }
+
+/** The gate, as Connect asks it. Of a call that it refuses nobody reads the body any more. */
+function leavingBody(gate: RequestGate): (context: HandlerContext) => Promise<void> {
+  return async ({ service, method, requestHeader: header, values: contextValues }) => {
+    try {
+      await gate({ service, method, header, contextValues });
+    } catch (error) {
+      contextValues.get(leaveBodyKey)();
+      throw error;
+    }
+  };
+}
+
+const leaveBodyKey = createContextKey<() => void>(() => {}, { description: "leave body" });
+
+async function letPass(): Promise<void> {}
 
 /** How deep messages may stand in each other: each level of JSON in a google.protobuf.Value is up to three of them. */
 const recursionLimit = 210;
@@ -144,13 +166,15 @@ function limitRequest(
   const { body } = universal;
   if (typeof body !== "object" || body === null || !(Symbol.asyncIterator in body)) return;
   const isOneMessage = method.methodKind === "unary" || method.methodKind === "server_streaming";
-  universal.body = limitBody(body, {
+  const limited = limitBody(body, {
     contentType: request.headers["content-type"] ?? "",
     maxMessageBytes: maxBodyBytes,
     timeoutMs: isOneMessage ? bodyTimeoutMs : undefined,
     onTimeout: () => closeAfterAnswer(request, response),
     onLeft: (rest) => leaveBody(request, rest, bodyTimeoutMs),
   });
+  universal.body = limited;
+  universal.contextValues?.set(leaveBodyKey, limited.leave);
 }
 
 /** Undefined for a request whose Host header is missing, or fits into no URL. */

@@ -16,7 +16,7 @@ export function discardBody(request: NodeRequest): void {
 }
 
 /**
- * What becomes of the rest of a body that was read in part: it is read and dropped. Over HTTP/1.1 the next request stands behind it, and Node lets go
+ * What becomes of the rest of a body of which only a part, or nothing, was read: it is read and dropped. Over HTTP/1.1 the next request stands behind it, and Node lets go
  * of a request that is not read to its end without a thought for its connection; it ends what takes too long by itself. Over HTTP/2 a client may
  * keep what it could not send for as long as the connection lasts; what has not ended after `patienceMs` is closed.
  */

@@ -11,12 +11,13 @@ import { organizationRoutes, startTestServers, type TestServers } from "./test-s
 /** The most that a body or a message may have on these servers. */
 export const maxBodyBytes = 64 * 1024;
 
-/** Servers with the REST gateway beside the RPCs, and a stream that answers each event with its type. */
+/** Servers with the REST gateway beside the RPCs, behind the same gate and interceptors, and a stream that answers each event with its type. */
 export async function startLimitedServers(options: Partial<ServersOptions> = {}): Promise<TestServers> {
-  const { bodyTimeoutMs } = options.limits ?? {};
+  const { gate, interceptors = [], limits = {} } = options;
+  const { bodyTimeoutMs } = limits;
   const gateway = createGateway({
     services: [OrganizationService],
-    caller: createConnectCaller({ routes }),
+    caller: createConnectCaller({ routes, interceptors, ...(gate === undefined ? {} : { gate }) }),
     maxBodyBytes,
     errorDomain: "tellwire",
     ...(bodyTimeoutMs === undefined ? {} : { bodyTimeoutMs }),

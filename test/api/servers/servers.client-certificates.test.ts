@@ -5,7 +5,7 @@ import { connect, type SecureVersion } from "node:tls";
 import { Code } from "@connectrpc/connect";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { OrganizationService } from "../../../gen/tellwire/v1/organization_service_pb.ts";
-import { createAuthInterceptor, principalOf } from "../../../src/api/interceptors/auth-interceptor.ts";
+import { createAdmission, createAuthInterceptor, principalOf } from "../../../src/api/interceptors/auth-interceptor.ts";
 import { createErrorInterceptor } from "../../../src/api/interceptors/error-interceptor.ts";
 import type { ServerTls } from "../../../src/api/servers/server-tls.ts";
 import type { ClientIdentity } from "../../../src/domain/client-identity.ts";
@@ -268,7 +268,7 @@ async function startWith(mode: "optional" | "required") {
     readPeer: createRequestPeer({ trustedProxies: [], newRequestId: () => "req_1" }),
     interceptors: [
       createErrorInterceptor({ newRequestId: () => "req_1", onServerError: () => {} }),
-      createAuthInterceptor({ authenticate, callLimits: noCallLimits, openServices: new Set() }),
+      createAuthInterceptor(createAdmission({ authenticate, callLimits: noCallLimits, openServices: new Set() })),
       (next) => async (request) => {
         seen.push(principalOf({ values: request.contextValues }));
         return await next(request);
