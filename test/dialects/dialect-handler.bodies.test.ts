@@ -86,7 +86,10 @@ it.each([
   sent.destroy();
 });
 
-it("over HTTP/2 too, a body that does not arrive is refused, and its stream ends", async () => {
+it.each([
+  ["a body that does not arrive is refused", true, 408, "REQUEST_TIMEOUT"],
+  ["nobody without a key is waited for", false, 401, "UNAUTHORIZED"],
+] as const)("over HTTP/2 too, %s, and its stream ends", async (_what, hasKey, status, message) => {
   const handle = createDialectHandler(createVerifikDialect(api.useCases, { defaultPolicy }), {
     authenticate: api.useCases.authenticate,
     callLimits: noCallLimits,
@@ -103,7 +106,7 @@ it("over HTTP/2 too, a body that does not arrive is refused, and its stream ends
   const stream: ClientHttp2Stream = session.request({
     ":method": "POST",
     ":path": "/v2/webhooks",
-    authorization: `Bearer ${key}`,
+    ...(hasKey ? { authorization: `Bearer ${key}` } : {}),
     "content-type": "application/json",
   });
   stream.write("{");
@@ -114,8 +117,8 @@ it("over HTTP/2 too, a body that does not arrive is refused, and its stream ends
     answered += chunk;
   });
   await once(stream, "end");
-  expect(JSON.parse(answered)).toMatchObject({ message: "REQUEST_TIMEOUT" });
-  expect((await response)[0]).toMatchObject({ ":status": 408 });
+  expect(JSON.parse(answered)).toMatchObject({ message });
+  expect((await response)[0]).toMatchObject({ ":status": status });
   await closed;
   expect(stream.rstCode).toBe(constants.NGHTTP2_NO_ERROR);
   session.close();
