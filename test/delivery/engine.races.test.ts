@@ -83,6 +83,10 @@ test("an event that is published again reaches a receiver once, although its out
   const isBack = Promise.withResolvers<void>();
   const sql: Sql = {
     ...database.sql,
+    async query(statement, parameters) {
+      if (statement.name === "record-delivered") await isBack.promise;
+      return await database.sql.query(statement, parameters);
+    },
     async transaction(work) {
       await isBack.promise;
       return await database.sql.transaction(work);
