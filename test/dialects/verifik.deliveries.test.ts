@@ -81,23 +81,32 @@ it("the secret of an update signs alone from then on", async () => {
 });
 
 it("a webhook gets events while isActive is true, and nothing of the time when it was not", async () => {
-  const id = await createWebhook({ isActive: false });
-  await publish("login.completed", "while off");
+  await createWebhook({ name: "Always", url: `${receiver.url}/always` });
+  const id = await createWebhook({ url: `${receiver.url}/switched`, isActive: false });
+  const dataAt = (path: string) =>
+    receiver.requests
+      .filter((request) => request.path === path)
+      .map(({ body }) => (JSON.parse(body) as { data: unknown }).data);
+  // Who gets an event is decided when it is dispatched, a moment after it was published: the other webhook tells when it was.
+  const publishAndDispatch = async (data: string) => {
+    await publish("login.completed", data);
+    await waitFor(() => dataAt("/hook/always").includes(data), {
+      what: `the notification "${data}" of the other webhook`,
+    });
+  };
   const put = async (isActive: boolean) => {
     const { body } = await verifik("PUT", `/v2/webhooks/${id}`, { body: { isActive } });
     expect(body.data.isActive).toBe(isActive);
   };
-  // An event of the time before is dispatched before one that is published after the switch.
+  await publishAndDispatch("while off");
   await put(true);
-  await publish("login.completed", "while on");
-  await waitFor(() => receiver.requests.length > 0, { what: "the notification" });
+  await publishAndDispatch("while on");
   await put(false);
-  await publish("login.completed", "off again");
+  await publishAndDispatch("off again");
   await put(true);
-  await publish("login.completed", "on again");
-  const dataOf = () => receiver.requests.map(({ body }) => (JSON.parse(body) as { data: unknown }).data);
-  await waitFor(() => dataOf().includes("on again"), { what: "the last notification" });
-  expect(dataOf()).toEqual(["while on", "on again"]);
+  await publishAndDispatch("on again");
+  await waitFor(() => dataAt("/hook/switched").includes("on again"), { what: "the last notification" });
+  expect(dataAt("/hook/switched")).toEqual(["while on", "on again"]);
 });
 
 it("a webhook with links gets the events of its project flows", async () => {
