@@ -66,7 +66,8 @@ export function createHealthWriter({ sql, intervalMs, onFailure }: HealthWriterO
   };
 }
 
-function noChange(webhookId: string): HealthChange {
+/** What a webhook's health begins with, before anything is known of it. */
+export function noChange(webhookId: string): HealthChange {
   return {
     webhookId,
     lastSuccessAt: null,

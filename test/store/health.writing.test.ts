@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { noChange } from "../../src/delivery/health-writer.ts";
 import { publicId } from "../../src/domain/ids.ts";
 import { RECOVERED_AFTER_FAILURES } from "../../src/domain/operational-event.ts";
 import { type Database, openPostgres } from "../../src/store/database.ts";
@@ -124,29 +125,16 @@ async function waitingForLocks(): Promise<number> {
 }
 
 function success(webhookId: string, time: number): HealthChange {
-  return { ...nothing, webhookId, lastSuccessAt: time, attempts: 1 };
+  return { ...noChange(webhookId), lastSuccessAt: time, attempts: 1 };
 }
 
 function failure(webhookId: string, failures: number, time: number): HealthChange {
   const counts = { failures, attempts: failures, failedAttempts: failures };
   return {
-    ...nothing,
+    ...noChange(webhookId),
     ...counts,
-    webhookId,
     lastFailureAt: time,
     failingSince: time,
     lastError: 'HTTP 500, "späte" 🐢 {,}',
   };
 }
-
-const nothing: Omit<HealthChange, "webhookId"> = {
-  lastSuccessAt: null,
-  lastFailureAt: null,
-  failuresBefore: 0,
-  failures: 0,
-  failingSince: null,
-  lastError: "",
-  attempts: 0,
-  failedAttempts: 0,
-  exhausted: 0,
-};
