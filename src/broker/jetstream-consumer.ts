@@ -1,4 +1,5 @@
 import type { Msg } from "@nats-io/transport-node";
+import { createSlotMap } from "../domain/slot-map.ts";
 import type { BrokerLog, ConsumeOptions, Consumer, IncomingMessage } from "./broker.ts";
 import { createByteRoom } from "./byte-room.ts";
 import { createFreeRoom, leastRoom } from "./free-room.ts";
@@ -35,7 +36,7 @@ export function startJetStreamConsumer(
   const { stream, consumer, maxBatch, maxUnacknowledged, log } = options;
   const pulls = new Set<Pull>();
   /** The bytes of each, by place: a message that is delivered again while it is still in work counts once. */
-  const unacknowledged = new Map<string, number>();
+  const unacknowledged = createSlotMap<number>();
   let ready: IncomingMessage[] = [];
   let stopped = false;
   let connected = true;

@@ -1,8 +1,8 @@
+import { createSlotMap } from "../domain/slot-map.ts";
 import type { Endpoint, Endpoints } from "./endpoints.ts";
 import { type AttemptTask, type MakeAttempt, scheduled } from "./make-attempt.ts";
 import type { Outcome, Recorder } from "./recorder.ts";
 import type { RequestSlots, RequestSource } from "./request-slots.ts";
-import { createSlotMap } from "./slot-map.ts";
 import { createWaitingRoom } from "./waiting-room.ts";
 
 /**

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "../broker/broker.ts";
-import { createSlotMap } from "./slot-map.ts";
+import { createSlotMap } from "../domain/slot-map.ts";
 
 /** The messages that this process has in work. */
 export interface HeldMessages {
