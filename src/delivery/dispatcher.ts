@@ -60,6 +60,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const write = createGathering<ReceivedEvent>({
     maxAtOnce: maxWriting,
     maxBatch: maxWritten,
+    paceMs: writingPaceMs,
+    enough: enoughToWrite,
     keyOf: ({ key }) => key,
     work: (events, onWritten) =>
       writeAndStart(context, events, onWritten).catch((error) => giveBack(context, messagesOf(events), error)),
@@ -86,6 +88,9 @@ interface Context extends DispatcherOptions {
 const maxWriting = 2;
 /** Events in one statement. */
 const maxWritten = 500;
+/** Short beside what an event takes, and long enough for statements of ten events where one comes each third of a millisecond. */
+const writingPaceMs = 3;
+const enoughToWrite = 100;
 
 /** Messages that our failure sends back are not asked for again at once: what failed wants a moment. */
 const giveBackDelayMs = 1_000;

@@ -179,6 +179,7 @@ export function createEngine(options: EngineOptions): Engine {
   const recorder = createRecorder({
     sql,
     lingerMs: 2,
+    paceMs: 20,
     maxBatch: 500,
     maxWriting: 2,
     onCommit({ outcomes, firstDueAt, ordered, disabledIn }) {

@@ -13,9 +13,10 @@ export interface Outcome {
 }
 
 /**
- * Writes outcomes in batches, with set-based statements (`recordOutcomes`). While a batch is being written, the next one gathers: under
- * load the batches grow by themselves, and without load an outcome waits only `lingerMs`. While the database commits one batch, another may
- * be sent; what concerns one delivery is written in the order in which it was recorded.
+ * Writes outcomes in batches, with set-based statements (`recordOutcomes`). While a batch is being written, the next one gathers, and batches begin at
+ * least `paceMs` apart as long as few outcomes wait: what a batch costs is then shared by more. Without load an outcome waits only `lingerMs`,
+ * and so does that of an ordered delivery, whose successor waits for it. While the database commits one batch, another may be sent; what concerns one
+ * delivery is written in the order in which it was recorded.
  */
 export interface Recorder {
   /**
@@ -34,7 +35,9 @@ export interface Recorder {
 
 export interface RecorderOptions {
   sql: Sql;
+  /** How long an outcome waits for others where nothing was written just before. */
   lingerMs: number;
+  paceMs: number;
   maxBatch: number;
   /** Batches that are written at a time. */
   maxWriting: number;
@@ -55,7 +58,7 @@ export interface CommittedBatch {
 }
 
 export function createRecorder(options: RecorderOptions): Recorder {
-  const { lingerMs, maxBatch, maxWriting } = options;
+  const { lingerMs, paceMs, maxBatch, maxWriting } = options;
   let pending: Pending[] = [];
   /** Deliveries without an outcome in a batch that is being written: their outcome waits for it. */
   const handingOver = new Set<string>();
@@ -67,7 +70,9 @@ export function createRecorder(options: RecorderOptions): Recorder {
   let responseBytes = 0;
   /** When the batches that are being written were begun, the oldest first, as `performance.now()` counts. */
   const begun: number[] = [];
+  let lastBegunAt = Number.NEGATIVE_INFINITY;
   let timer: NodeJS.Timeout | undefined;
+  let timerAt = Number.POSITIVE_INFINITY;
   const idle: (() => void)[] = [];
 
   /** The oldest of what may be written now. */
@@ -105,33 +110,56 @@ export function createRecorder(options: RecorderOptions): Recorder {
     for (const { outcome } of handedOver) handingOver.delete(outcome.delivery.id);
   };
 
-  const writeAll = async (): Promise<void> => {
+  const begin = (): void => {
     clearTimeout(timer);
     timer = undefined;
-    writing += 1;
-    for (let batch = takeBatch(); batch.length > 0; batch = takeBatch()) {
-      await write(batch);
+    timerAt = Number.POSITIVE_INFINITY;
+    const batch = takeBatch();
+    // What waits may all concern deliveries that are being handed over: it goes on when they are.
+    if (batch.length > 0) {
+      writing += 1;
+      lastBegunAt = performance.now();
+      void write(batch).then(onWritten);
     }
+  };
+  const beginAt = (at: number): void => {
+    if (at < timerAt) {
+      clearTimeout(timer);
+      timerAt = at;
+      timer = setTimeout(begin, at - performance.now());
+    }
+  };
+  const onWritten = (): void => {
     writing -= 1;
-    if (writing > 0) {
-      return;
+    if (pending.length >= enough || pending.some(isOrdered)) {
+      begin();
+    } else if (pending.length > 0) {
+      beginSoon();
     }
-    for (const resolve of idle.splice(0)) {
-      resolve();
+    if (writing === 0 && pending.length === 0) {
+      for (const resolve of idle.splice(0)) {
+        resolve();
+      }
     }
+  };
+  const beginSoon = (): void => {
+    if (writing === 0) beginAt(Math.max(performance.now() + lingerMs, lastBegunAt + paceMs));
   };
 
   return {
     record(outcome, onRecorded) {
-      pending.push({ outcome, onRecorded });
+      const one = { outcome, onRecorded };
+      pending.push(one);
       if (outcome.attempt !== undefined) {
         attempts += 1;
         responseBytes += outcome.attempt.responseBody.byteLength;
       }
-      if (writing === 0 && pending.length < maxBatch) {
-        timer ??= setTimeout(() => void writeAll(), lingerMs);
-      } else if (writing === 0 || (writing < maxWriting && pending.length >= enoughToOverlap)) {
-        void writeAll();
+      if (pending.length >= enough) {
+        if (writing < maxWriting) begin();
+      } else if (writing === 0 && isOrdered(one)) {
+        beginAt(performance.now() + lingerMs);
+      } else {
+        beginSoon();
       }
     },
     isFailing: () =>
@@ -156,8 +184,13 @@ interface Pending {
   onRecorded: (refusal?: unknown) => void;
 }
 
-/** As long as fewer wait, one larger batch later costs the database less than another one beside it. */
-const enoughToOverlap = 100;
+/** The next delivery of its key waits for it. */
+function isOrdered({ outcome }: Pending): boolean {
+  return outcome.delivery.orderingKey !== null;
+}
+
+/** As long as fewer wait, one larger batch later costs less than one now, and less than another one beside one that is being written. */
+const enough = 100;
 
 /** Longer than a disk stalls now and then, and far shorter than the time after which the database counts as lost. */
 const silenceMs = 2_000;

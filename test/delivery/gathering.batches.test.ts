@@ -1,11 +1,13 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { createGathering } from "../../src/delivery/gathering.ts";
 
 /** A gathering whose batches stay under way until the test says that they are free. */
-function observedGathering(limits: { maxAtOnce: number; maxBatch: number }) {
+function observedGathering(limits: { maxAtOnce: number; maxBatch: number; paceMs?: number; enough?: number }) {
   const batches: { items: readonly string[]; free: () => void; end: () => void }[] = [];
   const add = createGathering<string>({
+    paceMs: 0,
+    enough: 100,
     ...limits,
     keyOf: (item) => item.slice(0, 1),
     work: (items, free) => new Promise((end) => batches.push({ items, free, end })),
@@ -22,6 +24,23 @@ describe("items that are worked on in batches", () => {
     expect(begun()).toEqual(["a"]);
     batches[0]?.free();
     expect(begun()).toEqual(["a", "b c d"]);
+  });
+
+  test("a batch begins some time after the one before it, unless enough wait", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "performance"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { add, batches, begun } = observedGathering({ maxAtOnce: 2, maxBatch: 10, paceMs: 5, enough: 3 });
+    add(["a"]);
+    batches[0]?.free();
+    add(["b"]);
+    vi.advanceTimersByTime(4);
+    add(["c"]);
+    expect(begun()).toEqual(["a"]);
+    vi.advanceTimersByTime(1);
+    expect(begun()).toEqual(["a", "b c"]);
+    batches[1]?.free();
+    add(["d", "e", "f"]);
+    expect(begun()).toEqual(["a", "b c", "d e f"]);
   });
 
   test("no batch is larger than it may be, and no more are under way than may", () => {

@@ -34,7 +34,15 @@ test("a batch does not wait for one that the database is slow with, but what con
     },
   };
   const onRetry = (error: unknown) => expect.fail(String(error));
-  const recorder = createRecorder({ sql, lingerMs: 1, maxBatch: 500, maxWriting: 2, onCommit: () => {}, onRetry });
+  const recorder = createRecorder({
+    sql,
+    lingerMs: 1,
+    paceMs: 1,
+    maxBatch: 500,
+    maxWriting: 2,
+    onCommit: () => {},
+    onRetry,
+  });
   const recorded: string[] = [];
   const record = (outcome: Outcome, name: string) => recorder.record(outcome, () => void recorded.push(name));
 
@@ -82,7 +90,15 @@ test("a database that does not answer counts as failing after two seconds, until
     },
   };
   const onRetry = (error: unknown) => expect.fail(String(error));
-  const recorder = createRecorder({ sql, lingerMs: 1, maxBatch: 500, maxWriting: 2, onCommit: () => {}, onRetry });
+  const recorder = createRecorder({
+    sql,
+    lingerMs: 1,
+    paceMs: 1,
+    maxBatch: 500,
+    maxWriting: 2,
+    onCommit: () => {},
+    onRetry,
+  });
   const begunAt = performance.now();
   recorder.record({ delivery: scheduledRecord({ organizationId, webhookId: webhook.id }) }, () => {});
   expect(recorder.isFailing()).toBe(false);
@@ -97,7 +113,15 @@ test("responses fill the memory no further than a bound, whatever their number: 
   const release = Promise.withResolvers<void>();
   const sql: Sql = { ...database.sql, transaction: () => release.promise as Promise<never> };
   const onRetry = (error: unknown) => expect.fail(String(error));
-  const recorder = createRecorder({ sql, lingerMs: 1, maxBatch: 500, maxWriting: 2, onCommit: () => {}, onRetry });
+  const recorder = createRecorder({
+    sql,
+    lingerMs: 1,
+    paceMs: 1,
+    maxBatch: 500,
+    maxWriting: 2,
+    onCommit: () => {},
+    onRetry,
+  });
   const delivery = scheduledRecord({ organizationId: "", webhookId: "" });
   const attempt = attemptOf(delivery);
   const responseBody = Buffer.alloc(16 * 1024);
@@ -110,4 +134,36 @@ test("responses fill the memory no further than a bound, whatever their number: 
   release.resolve();
   await recorder.flush(10_000);
   expect(recorder.isFailing()).toBe(false);
+});
+
+test("a batch begins some time after the one before it, unless many outcomes wait, or one that an ordered delivery waits for", async () => {
+  const organizationId = await addOrganization(database);
+  const { webhook } = await addWebhook(database, organizationId, { url: "http://127.0.0.1:9/" });
+  const recorderWith = (paceMs: number) =>
+    createRecorder({
+      sql: database.sql,
+      lingerMs: 1,
+      paceMs,
+      maxBatch: 500,
+      maxWriting: 2,
+      onCommit: () => {},
+      onRetry: (error) => expect.fail(String(error)),
+    });
+  const outcome = (orderingKey: string | null): Outcome => ({
+    delivery: { ...scheduledRecord({ organizationId, webhookId: webhook.id }), orderingKey },
+  });
+
+  const paced = recorderWith(300);
+  const begunAt = performance.now();
+  await new Promise<void>((resolve) => paced.record(outcome(null), () => resolve()));
+  await new Promise<void>((resolve) => paced.record(outcome(null), () => resolve()));
+  expect(performance.now() - begunAt).toBeGreaterThan(299);
+
+  const slow = recorderWith(600_000);
+  await new Promise<void>((resolve) => slow.record(outcome(null), () => resolve()));
+  const waiting = new Promise<void>((resolve) => slow.record(outcome(null), () => resolve()));
+  slow.record(outcome("a key"), () => {});
+  await waiting;
+  const many = Array.from({ length: 100 }, () => outcome(null));
+  await Promise.all(many.map((one) => new Promise<void>((resolve) => slow.record(one, () => resolve()))));
 });
