@@ -1,15 +1,11 @@
 import type { DescMethod, DescMethodUnary } from "@bufbuild/protobuf";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
-import { AuditService } from "../gen/tellwire/v1/audit_service_pb.ts";
-import { DeliveryService } from "../gen/tellwire/v1/delivery_service_pb.ts";
-import { EventService } from "../gen/tellwire/v1/event_service_pb.ts";
-import { OrganizationService } from "../gen/tellwire/v1/organization_service_pb.ts";
-import { WebhookService } from "../gen/tellwire/v1/webhook_service_pb.ts";
-
-const services = [WebhookService, EventService, DeliveryService, OrganizationService, AuditService];
+import { contractServices } from "../test/support/contract-services.ts";
 
 /** Every unary method of the contract. */
-export const contractMethods: readonly DescMethodUnary[] = services.flatMap(({ methods }) => methods.filter(isUnary));
+export const contractMethods: readonly DescMethodUnary[] = contractServices.flatMap(({ methods }) =>
+  methods.filter(isUnary),
+);
 
 /** These, and those that need no key. */
 export const unaryMethods: readonly DescMethodUnary[] = [...contractMethods, ...Health.methods.filter(isUnary)];

@@ -2,10 +2,12 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { withHeaders } from "../src/dialects/document-headers.ts";
 import { withScopes } from "../src/dialects/document-scopes.ts";
 import { layerDocument } from "../src/dialects/layer/openapi.ts";
 import { layersDocument } from "../src/dialects/layers/openapi.ts";
 import { verifikDocument } from "../src/dialects/verifik/openapi.ts";
+import { answerHeaders, errorHeaders, headerComponents } from "../src/openapi/content/answer-headers.ts";
 import { tellwireDocument } from "../src/openapi/content/tellwire-document.ts";
 import { createServedDialects } from "../src/served-dialects.ts";
 import type { UseCases } from "../src/usecases/use-cases.ts";
@@ -33,5 +35,6 @@ for (const [name, document] of Object.entries(documents)) {
 function dialectDocument(name: string, document: Record<string, unknown>): Record<string, unknown> {
   const defaultPolicy = { delaysMs: [], maxAttempts: 1, timeoutMs: 1_000 };
   const dialects = createServedDialects({} as UseCases, { publicUrl: undefined, tls: undefined, defaultPolicy });
-  return withScopes(document, dialects.find((dialect) => dialect.name === name)?.routes ?? []);
+  const headers = { components: headerComponents, of: (status: number) => errorHeaders[status] ?? answerHeaders };
+  return withHeaders(withScopes(document, dialects.find((dialect) => dialect.name === name)?.routes ?? []), headers);
 }

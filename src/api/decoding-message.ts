@@ -17,5 +17,5 @@ export function decodingMessage(message: string): string {
 const harmless =
   /^(key "[^"]*" is unknown|duplicate object key "[^"]*"|maximum recursion depth of \d+ reached|invalid RFC 3339 string|must be from \S+ to \S+ inclusive)$/;
 
-/** Whoever wrote a name of megabytes does not want it back, least of all in a header. */
-const longName = /"([^"]{128})[^"]+"/;
+/** Whoever wrote a name of megabytes does not want it back, least of all in a header, which can hold no half of a character. */
+const longName = /"([^"]{128})[^"]+"/u;

@@ -128,12 +128,16 @@ function withoutValues(state: AuditState): AuditState {
   };
 }
 
-/** Many receivers know their callers by a parameter of the URL. What has no name may be such a token itself. */
+/**
+ * Many receivers know their callers by a parameter of the URL. What has no name, or nothing behind its name, may be such a token itself: base64 ends in `=`.
+ */
 function urlWithoutValues(url: string): string {
   const start = url.indexOf("?") + 1;
   if (start === 0) return url;
   const parameters = url.slice(start).split("&");
-  return url.slice(0, start) + parameters.map((each) => (/^[\w.~[\]-]+=/.exec(each)?.[0] ?? "") + hidden).join("&");
+  return (
+    url.slice(0, start) + parameters.map((each) => (/^[\w.~[\]-]+=(?=[^=])/.exec(each)?.[0] ?? "") + hidden).join("&")
+  );
 }
 
 function hiddenValues(values: Readonly<Record<string, unknown>>): Record<string, string> {

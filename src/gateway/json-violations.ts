@@ -178,9 +178,10 @@ function join(prefix: string, name: string): string {
   return prefix === "" ? shortened(name) : `${prefix}.${shortened(name)}`;
 }
 
-/** Whoever wrote a name of megabytes does not want it back. */
+/** Whoever wrote a name of megabytes does not want it back. Half of a character, written so or cut here, is no text. */
 function shortened(name: string): string {
-  return name.length > maxShownName ? `${name.slice(0, maxShownName)}…` : name;
+  const shown = name.length > maxShownName ? `${name.slice(0, maxShownName)}…` : name;
+  return shown.toWellFormed();
 }
 
 function isObject(json: JsonValue): json is JsonObject {

@@ -40,17 +40,15 @@ export function createCallLimits({ limits, rates, onRefused }: CallLimitsOptions
       const own = limits.known(organizationId) ?? (await limits.of(organizationId));
       const held = heldLimits(principal, kind, own);
       if (held.length === 0) return { headers: undefined, refusal: undefined };
-      const refused = held.filter(({ key, rate }) => !rates.look(key, rate).admitted);
-      if (refused.length === 0) {
+      const refused = new Set(held.filter(({ key, rate }) => !rates.look(key, rate).admitted).map(({ name }) => name));
+      if (refused.size === 0) {
         for (const { key, rate } of held) rates.count(key, rate);
       }
-      for (const { name } of refused) onRefused(name);
-      const standingOf = ({ name, key, rate }: HeldLimit): RateStanding => ({
-        name,
-        rate,
-        standing: rates.standing(key, rate),
-      });
-      return { headers: rateLimitHeaders(held.map(standingOf)), refusal: refusalOf(refused.map(standingOf)) };
+      for (const name of refused) onRefused(name);
+      // Once for headers and refusal, so that they say the same.
+      const standings = held.map(({ name, key, rate }) => ({ name, rate, standing: rates.standing(key, rate) }));
+      const refusal = refusalOf(standings.filter(({ name }) => refused.has(name)));
+      return { headers: rateLimitHeaders(standings), refusal };
     },
   };
 }

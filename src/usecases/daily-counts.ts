@@ -93,7 +93,7 @@ export function createDailyCounts({ sql, now, isLimited, onFailure }: DailyCount
     for (const count of some) {
       // On its way it counts as written.
       count.written += count.unwritten;
-      Object.assign(count, { unwritten: 0, isDoubted: false, isAsked: true, writtenAt: now() });
+      Object.assign(count, { unwritten: 0, isDoubted: false, writtenAt: now() });
     }
     try {
       for (const { organizationId, day, events } of await addPublishedEvents(sql, rows)) {
@@ -109,6 +109,7 @@ export function createDailyCounts({ sql, now, isLimited, onFailure }: DailyCount
       }
       onFailure(error);
     }
+    for (const count of some) count.isAsked = true;
   }
 
   async function run(): Promise<void> {
@@ -177,7 +178,7 @@ interface DailyCount {
   written: number;
   unwritten: number;
   isDoubted: boolean;
-  /** Whether the table was asked: where it did not answer, it is asked again after a second, and nobody waits for it. */
+  /** Whether the table was asked, and has answered or failed: where it failed it is asked again after a second, and nobody waits for that. */
   isAsked: boolean;
   writtenAt: number;
 }

@@ -20,7 +20,9 @@ export async function hasSecrets(
   { secretBox, now }: SecretContext,
 ): Promise<boolean> {
   const where = secretsThatSign(imported.id, now);
-  const rows = await em.find(WebhookSecretEntity, where, { orderBy: { expiresAt: "desc nulls first" } });
+  // Of those that end together the order of the import is that of their making, backwards.
+  const orderBy = { expiresAt: "desc nulls first", createdAt: "desc" } as const;
+  const rows = await em.find(WebhookSecretEntity, where, { orderBy });
   try {
     const here = rows.map(({ sealed, expiresAt }) => ({
       signingSecret: secretBox.open(sealed, imported.id),

@@ -41,7 +41,9 @@ export function createPublishingLimits(options: PublishingLimitsOptions): Publis
   const { limits, now } = options;
   /** How many events each organization published in each period that somebody asked for last. */
   const periods = new LRUCache<string, number>({ max: maxPeriods });
-  const addToPeriod = (key: string, events: number): void => void periods.set(key, (periods.get(key) ?? 0) + events);
+  // Never below 0: another process may give back what it counted before this one was there to hear of it.
+  const addToPeriod = (key: string, events: number): void =>
+    void periods.set(key, Math.max(0, (periods.get(key) ?? 0) + events));
   const sharing = createUsageSharing({ ...options, name: "events", onUsed: addToPeriod });
   const isLimitedByDay = (organizationId: string): boolean =>
     typeof limits.known(organizationId)?.eventsPerDay === "number";

@@ -23,7 +23,7 @@ export interface SecretRotation extends WebhookTarget, WantedSigningSecret {
 
 /**
  * Replaces the signing secret, by one of another algorithm where that is asked for. The answer is the only one with the new secret. Of replaced
- * secrets the newest three go on signing at most, each until the time that was told when it was replaced.
+ * secrets the newest three go on signing at most, each until the time that was told when it was replaced; without an overlap none of them does.
  */
 export type RotateSecret = (principal: Principal, rotation: SecretRotation) => Promise<RotatedSecret>;
 

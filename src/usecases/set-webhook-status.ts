@@ -6,7 +6,7 @@ import { type ClearWaiting, dropWaiting, resetExhausted, wakeLane } from "./webh
 import { findWebhook, type WebhookRecord, type WebhookTarget, webhookRecord } from "./webhook-record.ts";
 
 /**
- * Makes a webhook ACTIVE or PAUSED, whichever of the two it was before, or whether it was DISABLED: for callers to whom a status is a field that they write.
+ * Makes a webhook ACTIVE or PAUSED, whatever it was before but UNVERIFIED: for callers to whom a status is a field that they write.
  * ACTIVE always counts the deliveries that are given up from zero again. Throws WEBHOOK_NOT_FOUND and WEBHOOK_UNVERIFIED.
  */
 export type SetWebhookStatus = (

@@ -32,7 +32,7 @@ export function createVerificationWorker(dependencies: Dependencies, verifyWebho
     do {
       claimAgain = false;
       // A few at a time: those of one organization may all be due before anybody else's.
-      for (let claimed = shareOfOne; claimed === shareOfOne && underWay.size < verification.concurrency; ) {
+      for (let claimed = shareOfOne; running && claimed === shareOfOne && underWay.size < verification.concurrency; ) {
         claimed = await claimSome(Math.min(shareOfOne, verification.concurrency - underWay.size));
       }
       full = underWay.size >= verification.concurrency || busyOrganizations().length > 0;

@@ -2,14 +2,10 @@ import { type DescMethod, type DescService, fromJson } from "@bufbuild/protobuf"
 import { timestampFromDate, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { Code, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { AuditService } from "../../gen/tellwire/v1/audit_service_pb.ts";
-import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
-import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
-import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
 import { RecoveryScope } from "../../gen/tellwire/v1/recovery_pb.ts";
 import { VerificationMethod } from "../../gen/tellwire/v1/webhook_pb.ts";
-import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
 import { newUuid, publicId } from "../../src/domain/ids.ts";
+import { contractServices } from "../support/contract-services.ts";
 import { echoChallenge, type Receiver, startReceiver } from "../support/receiver.ts";
 import { type Clients, errorOf, operatorKey, startApi, type TestApi, webhookFor } from "./start-api.ts";
 
@@ -128,8 +124,7 @@ const withoutQuestion = [
   "UpdateOrganization",
 ];
 
-const services: DescService[] = [WebhookService, EventService, DeliveryService, OrganizationService, AuditService];
-const methods = services.flatMap((service) =>
+const methods = contractServices.flatMap((service) =>
   service.methods.map((method): [DescService, DescMethod] => [service, method]),
 );
 

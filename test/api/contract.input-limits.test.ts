@@ -1,11 +1,7 @@
 import { type DescField, type DescMessage, getOption, hasOption, ScalarType } from "@bufbuild/protobuf";
 import { type FieldRules, field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { expect, it } from "vitest";
-import { AuditService } from "../../gen/tellwire/v1/audit_service_pb.ts";
-import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
-import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
-import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
-import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
+import { contractServices } from "../support/contract-services.ts";
 
 /** Fields whose bound stands elsewhere than in the contract's rules, and where. */
 const boundElsewhere: Readonly<Record<string, string>> = {
@@ -21,9 +17,7 @@ const boundElsewhere: Readonly<Record<string, string>> = {
   "tellwire.v1.ApiKey.prefix": "output only, never read",
 };
 
-const inputs = [WebhookService, EventService, DeliveryService, OrganizationService, AuditService].flatMap(
-  ({ methods }) => methods.map(({ input }) => input),
-);
+const inputs = contractServices.flatMap(({ methods }) => methods.map(({ input }) => input));
 
 it("every text, list and map that a caller may send has a bound", () => {
   const unbounded = [...reachable(inputs)]

@@ -14,6 +14,7 @@ import { VerificationMethod, WebhookFormat, WebhookSchema, WebhookStatus } from 
 import { parseId, publicId } from "../../src/domain/ids.ts";
 import { createSecretBox } from "../../src/domain/secret-box.ts";
 import { WebhookEntity } from "../../src/store/entities/webhook.ts";
+import { WebhookSecretEntity } from "../../src/store/entities/webhook-secret.ts";
 import { echoChallenge, type Receiver, startReceiver } from "../support/receiver.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { errorOf, startApi, type TestApi } from "./start-api.ts";
@@ -117,6 +118,24 @@ it("an import replaces a secret that no key opens", async () => {
   const [result] = await importAll([given]);
   expect(result).toMatchObject({ outcome: WebhookImportOutcome.UPDATED });
   expect((await api.operator.webhooks.testWebhook({ id: given.webhook.id })).success).toBe(true);
+});
+
+it("an import that is repeated changes nothing, in whatever order the database has secrets that end together", async () => {
+  const id = randomUUID();
+  const expireTime = timestampFromDate(new Date(Date.now() + 60_000));
+  const secrets = [replaced, "whsec_AgICAgICAgICAgICAgICAgICAgICAgIC"];
+  const given = {
+    webhook: webhook({ id }),
+    previousSecrets: secrets.map((signingSecret) => ({ signingSecret, expireTime })),
+  };
+  await importAll([given]);
+  const em = api.database.em();
+  const where = { webhookId: id, expiresAt: { $ne: null } };
+  const [first] = await em.find(WebhookSecretEntity, where, { orderBy: { createdAt: "desc" } });
+  const row = { ...first! };
+  await em.nativeDelete(WebhookSecretEntity, { id: row.id });
+  await em.insert(WebhookSecretEntity, row);
+  expect((await importAll([given])).map(({ outcome }) => outcome)).toEqual([WebhookImportOutcome.UNCHANGED]);
 });
 
 it("an import that is repeated changes nothing, and one that is newer changes what differs", async () => {

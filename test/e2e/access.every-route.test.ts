@@ -22,7 +22,7 @@ import { callRoute, formatOf, parametersOf, type RouteIds, readDialectRoutes } f
 import { contractRuleOf, smallestRequest } from "./access-requests.ts";
 import { type Snapshot, takeSnapshot } from "./access-snapshot.ts";
 import { cases, type Refused } from "./matrix-cases.ts";
-import { readContract } from "./matrix-contract.ts";
+import { contract } from "./matrix-contract.ts";
 import { openDoors, openStreamDoors } from "./matrix-doors.ts";
 import type { Outcome } from "./matrix-outcome.ts";
 import { createWorld, type World } from "./matrix-world.ts";
@@ -30,7 +30,6 @@ import { createWorld, type World } from "./matrix-world.ts";
 // Walks everything that can be called: each RPC through every protocol, as the descriptors of the contract have them, and each route of each
 // dialect, as their tables have them. What is new is walked without anybody adding it here.
 
-const contract = await readContract();
 const routes = readDialectRoutes();
 
 let testDatabase: TestDatabase;

@@ -6,7 +6,7 @@ import { echoChallenge, type Receiver, startReceiver } from "../support/receiver
 import { createRestClient, type RestClient } from "../support/rest-client.ts";
 import { startTellwire, type TellwireProcess, tellwireSettings } from "../support/tellwire.ts";
 import { cases } from "./matrix-cases.ts";
-import { readContract } from "./matrix-contract.ts";
+import { contract } from "./matrix-contract.ts";
 import { messageOf } from "./matrix-doors.ts";
 import { writeRestRequest } from "./matrix-rest.ts";
 import { createWorld, type World } from "./matrix-world.ts";
@@ -23,7 +23,6 @@ const instead: Readonly<Record<string, (world: World) => Promise<object>>> = {
   "DeliveryService/CancelRecovery": async ({ runningRecovery }) => ({ id: await runningRecovery() }),
 };
 
-const contract = await readContract();
 const changing = [...contract].filter(
   ([, { idempotency }]) => idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS,
 );

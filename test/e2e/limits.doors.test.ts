@@ -168,6 +168,18 @@ test.each([
   },
 );
 
+test.each([
+  [415, "Content-Type: text/plain\r\nContent-Length: 1\r\n\r\nx"],
+  [413, "Content-Type: application/json\r\nContent-Length: 100000000\r\n\r\n"],
+])("REST tells it with a %i, which comes of the body, too", async (status, rest) => {
+  const key = await newKey();
+  const { socket, received } = openRawConnection(tellwire.httpUrl);
+  socket.write(`POST /v1/webhooks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\n${rest}`);
+  await once(socket, "data");
+  socket.destroy();
+  expect(await received).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [^]*\r\nratelimit: "key";r=2;`, "i"));
+});
+
 test("a web page may read what the limits say", async () => {
   const answer = await get("/v1/webhooks", { "x-api-key": await newKey(), origin: "https://app.example.com" });
   expect(answer.headers.get("ratelimit")).not.toBeNull();

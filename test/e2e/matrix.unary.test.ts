@@ -5,12 +5,11 @@ import { echoChallenge, type Receiver, startReceiver } from "../support/receiver
 import { startTellwire, type TellwireProcess, tellwireSettings } from "../support/tellwire.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { cases } from "./matrix-cases.ts";
-import { readContract } from "./matrix-contract.ts";
+import { contract } from "./matrix-contract.ts";
 import { type Door, messageOf, openDoors } from "./matrix-doors.ts";
 import { codeName, normalize, type Outcome } from "./matrix-outcome.ts";
 import { createWorld, type World } from "./matrix-world.ts";
 
-const contract = await readContract();
 const unary = [...contract].filter((entry): entry is [string, DescMethodUnary] => entry[1].methodKind === "unary");
 
 let tellwire: TellwireProcess;

@@ -102,6 +102,14 @@ describe("every field of a body that is wrong is named with its path", () => {
       `{"${"n".repeat(150)}":1}`,
       [`${"n".repeat(128)}…: is not known: fixture.v1.Everything has no such field`],
     ],
+    [
+      "POST /v1/body",
+      `{"${"n".repeat(127)}😀":1,"\\ud83d":1}`,
+      [
+        `${"n".repeat(127)}\ufffd…: is not known: fixture.v1.Everything has no such field`,
+        "\ufffd: is not known: fixture.v1.Everything has no such field",
+      ],
+    ],
     ["POST /v1/body", "[]", ["Everything: must be a JSON object"]],
     ["POST /v1/body", "null", ["Everything: must be a JSON object"]],
     ["PATCH /v1/things/x", '{"nope":1}', ["thing.nope: is not known: fixture.v1.Thing has no such field"]],

@@ -1,31 +1,25 @@
 import { type DescMessage, equals, fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { AuditService } from "../../gen/tellwire/v1/audit_service_pb.ts";
-import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
-import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
-import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
-import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
 import { takesRawBody } from "../../src/gateway/bind-body.ts";
 import { createMessageEncoder } from "../../src/gateway/encode-message.ts";
 import { describeBinding, type HttpBinding, readHttpBindings } from "../../src/gateway/http-binding.ts";
 import { maskToInfer } from "../../src/gateway/inferred-mask.ts";
 import { createServiceRegistry } from "../../src/gateway/service-registry.ts";
+import { contractServices } from "../support/contract-services.ts";
 import { arbitraryJson } from "./arbitrary-message.ts";
 import { createBinder } from "./bind-without-server.ts";
 import { fixtureService } from "./fixture.ts";
 import { type Json, toRestRequest } from "./rest-client.ts";
 
-const services = [WebhookService, EventService, DeliveryService, OrganizationService, AuditService];
-
 describe("any request goes through its REST binding and comes back equal", () => {
   check([fixtureService], readHttpBindings(fixtureService));
-  check(services, services.flatMap(readHttpBindings));
+  check(contractServices, contractServices.flatMap(readHttpBindings));
 });
 
 describe("any response is protobuf JSON, and comes back equal", () => {
-  const registry = createServiceRegistry(services);
-  const bindings = services.flatMap(readHttpBindings);
+  const registry = createServiceRegistry(contractServices);
+  const bindings = contractServices.flatMap(readHttpBindings);
   test.each(bindings.map((binding) => [describeBinding(binding), binding] as const))("%s", (_, binding) => {
     const { output } = binding.method;
     const field = binding.responseBody;

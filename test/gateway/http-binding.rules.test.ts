@@ -1,12 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { AuditService } from "../../gen/tellwire/v1/audit_service_pb.ts";
-import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
-import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
-import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
-import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
 import { createGatewayRoutes, RouteCollisionError } from "../../src/gateway/gateway-routes.ts";
 import { describeBinding, HttpRuleError, readHttpBindings } from "../../src/gateway/http-binding.ts";
 import { createServiceRegistry } from "../../src/gateway/service-registry.ts";
+import { contractServices } from "../support/contract-services.ts";
 import { fixtureRegistry, fixtureService, serviceWithRules } from "./fixture.ts";
 
 const get = (value: string) => ({ pattern: { case: "get", value } as const });
@@ -82,13 +78,14 @@ test("every rule of the fixture is read, and a method without one is not served"
 });
 
 describe("the project's own contract", () => {
-  const services = [WebhookService, EventService, DeliveryService, OrganizationService, AuditService];
-  const bindings = services.flatMap(readHttpBindings);
-  const routes = createGatewayRoutes(services, createServiceRegistry(services));
+  const bindings = contractServices.flatMap(readHttpBindings);
+  const routes = createGatewayRoutes(contractServices, createServiceRegistry(contractServices));
 
   test("every unary method has a route", () => {
     const served = new Set(bindings.map((binding) => binding.method.name));
-    const unary = services.flatMap((service) => service.methods).filter((method) => method.methodKind === "unary");
+    const unary = contractServices
+      .flatMap((service) => service.methods)
+      .filter((method) => method.methodKind === "unary");
     expect(unary.filter((method) => !served.has(method.name)).map((method) => method.name)).toEqual([]);
   });
 

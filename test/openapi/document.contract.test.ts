@@ -1,16 +1,12 @@
 import { create, fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
 import { describe, expect, test } from "vitest";
-import { AuditService } from "../../gen/tellwire/v1/audit_service_pb.ts";
-import { DeliveryService } from "../../gen/tellwire/v1/delivery_service_pb.ts";
-import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
-import { OrganizationService } from "../../gen/tellwire/v1/organization_service_pb.ts";
-import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
 import { bindBody } from "../../src/gateway/bind-body.ts";
 import { type HttpBinding, readHttpBindings } from "../../src/gateway/http-binding.ts";
 import { createServiceRegistry } from "../../src/gateway/service-registry.ts";
 import { errorReasons } from "../../src/openapi/content/error-reasons.ts";
 import { examples } from "../../src/openapi/content/examples.ts";
+import { contractServices } from "../support/contract-services.ts";
 import { compileSchemas, operationsOf, pointer, readDocument } from "./document-schemas.ts";
 
 const document = readDocument();
@@ -19,9 +15,8 @@ const publicKeys = "WebhookKeys_GetPublicKeys";
 const everyOperation = operationsOf(document);
 const operations = everyOperation.filter(({ id }) => id !== publicKeys);
 const schemas = compileSchemas(document);
-const services = [WebhookService, EventService, DeliveryService, OrganizationService, AuditService];
-const bindings = services.flatMap(readHttpBindings);
-const registry = createServiceRegistry(services);
+const bindings = contractServices.flatMap(readHttpBindings);
+const registry = createServiceRegistry(contractServices);
 const validator = createValidator();
 const components = document.components as Record<string, Record<string, JsonObject>>;
 
@@ -52,7 +47,10 @@ describe("the document and the contract", () => {
       expect(Object.keys(headers as JsonObject), id).toEqual(limits);
     }
     const named = (name: string) => Object.keys((components.responses![name]!.headers ?? {}) as JsonObject);
-    for (const name of ["BadRequest", "Forbidden", "NotFound"]) expect(named(name), name).toEqual(limits);
+    const ofTheBody = ["RequestTimeout", "PayloadTooLarge", "UnsupportedMediaType"];
+    for (const name of ["BadRequest", "Forbidden", "NotFound", ...ofTheBody]) {
+      expect(named(name), name).toEqual(limits);
+    }
     for (const name of ["Conflict", "TooManyRequests", "ServiceUnavailable"]) {
       expect(named(name), name).toEqual([...limits, "Retry-After"]);
     }

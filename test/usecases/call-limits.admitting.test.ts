@@ -2,7 +2,8 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { unlimited } from "../../src/domain/limits.ts";
 import { TellwireError } from "../../src/errors.ts";
-import type { CallKind } from "../../src/usecases/call-limits.ts";
+import { type CallKind, createCallLimits } from "../../src/usecases/call-limits.ts";
+import { createSharedRates } from "../../src/usecases/shared-rates.ts";
 import { startApi, type TestApi } from "../api/start-api.ts";
 import { operator, organizationPrincipal } from "../support/principals.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -68,6 +69,29 @@ test("calls that make a receiver be called have a limit of their own, for all ke
   expect(refusal).toMatchObject({ metadata: { limit: "receiver-calls" } });
   expect(headers?.["ratelimit-policy"]).toContain('"receiver-calls";q=1;w=3600');
   expect((await call(id, "key_2")).refusal, "other calls go on").toBeUndefined();
+});
+
+test("headers and refusal tell the same time, however long it takes to say both", async () => {
+  let elapsed = 0;
+  const rates = createSharedRates({
+    channel: { publish: async () => {}, subscribe: () => {} },
+    name: "calls",
+    processId: "one",
+    maxKeys: 10,
+    // Each look at the clock takes a while.
+    elapsed: () => (elapsed += 300),
+    onFailure: () => {},
+  });
+  const limits = { ...unlimited, callsPerKey: { count: 1, periodMs: anHour, burst: 1 } };
+  const ofOrganizations = { known: () => limits, of: async () => limits, changed: async () => {} };
+  const { admit } = createCallLimits({ limits: ofOrganizations, rates, onRefused: () => {} });
+  const principal = organizationPrincipal(await organization());
+  expect((await admit(principal, "plain")).refusal).toBeUndefined();
+  for (let calls = 0; calls < 10; calls += 1) {
+    const { refusal, headers } = await admit(principal, "plain");
+    const seconds = Math.ceil((refusal?.retryAfterMs ?? 0) / 1000);
+    expect(headers?.ratelimit).toBe(`"key";r=0;t=${seconds}`);
+  }
 });
 
 test("an operator is not limited", async () => {

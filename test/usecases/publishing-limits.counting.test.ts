@@ -12,7 +12,8 @@ import {
   removePublishedEvents,
 } from "../../src/store/sql/published-events.ts";
 import type { Sql } from "../../src/store/sql.ts";
-import type { PublishingLimits } from "../../src/usecases/publishing-limits.ts";
+import type { AccessChannel } from "../../src/usecases/access-channel.ts";
+import { createPublishingLimits, type PublishingLimits } from "../../src/usecases/publishing-limits.ts";
 import { createUseCases } from "../../src/usecases/use-cases.ts";
 import { type Clients, errorOf, startApi, type TestApi } from "../api/start-api.ts";
 import { operator } from "../support/principals.ts";
@@ -144,6 +145,31 @@ test("what is given back is given back in every process", async () => {
   await Promise.all([one.stop(), other.stop()]);
 });
 
+test("what is given back to a process that never heard of it allows nothing beyond the limit", async () => {
+  const { id } = await tenantWith({});
+  const limits = { ...unlimited, events: { count: 100, periodMs: 3_600_000 } };
+  const start = (processId: string, channel: Pick<AccessChannel, "publish" | "subscribe">) =>
+    createPublishingLimits({
+      sql: api.database.sql,
+      channel,
+      limits: { known: () => limits, of: async () => limits },
+      processId,
+      now: () => now,
+      onFailure: (error) => expect.unreachable(String(error)),
+    });
+  const said: string[] = [];
+  const early = start("early", { publish: async (_kind, payload) => void said.push(payload), subscribe: () => {} });
+  early.take(id, 60, now);
+  await expect.poll(() => said.length).toBe(1);
+  early.giveBack(id, 60, now);
+  await expect.poll(() => said.length).toBe(2);
+  const heard: ((payload: string) => void)[] = [];
+  const late = start("late", { publish: async () => {}, subscribe: (_kind, handler) => void heard.push(handler) });
+  for (const hear of heard) hear(said[1]!);
+  expect(late.take(id, 101, now)).toMatchObject({ reason: "RATE_LIMITED" });
+  expect(late.take(id, 100, now)).toBeUndefined();
+});
+
 test("what is published here carries the mark of the deployment", async () => {
   const { clients } = await tenantWith({});
   await clients.events.publishEvents(batchOf(2));
@@ -181,6 +207,31 @@ test("a process knows what was published today before it decides for the first t
   await Promise.all([started.prepare([id]), started.prepare([otherId, id])]);
   expect(started.take(id, 1, now)).toMatchObject({ reason: "QUOTA_EXCEEDED" });
   expect(started.take(otherId, 1, now)).toMatchObject({ reason: "QUOTA_EXCEEDED" });
+});
+
+test("who publishes while the day's count is being read waits for it too", async () => {
+  const { id } = await tenantWith({ eventsPerDay: 100 });
+  await addPublishedEvents(api.database.sql, [{ organizationId: id, day: "2026-05-01", events: 100 }]);
+  const { database } = api.dependencies;
+  const { promise: read, resolve: reading } = Promise.withResolvers<void>();
+  const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+  const sql: Sql = {
+    ...database.sql,
+    query: async (statement, values) => {
+      if (statement.name === "add-published-events") {
+        reading();
+        await answered;
+      }
+      return await database.sql.query(statement, values);
+    },
+  };
+  const { publishingLimits } = createUseCases({ ...api.dependencies, database: { ...database, sql } });
+  const first = publishingLimits.prepare([id]);
+  await read;
+  const second = publishingLimits.prepare([id]).then(() => publishingLimits.take(id, 1, now));
+  answer();
+  await first;
+  expect(await second).toMatchObject({ reason: "QUOTA_EXCEEDED" });
 });
 
 test("while the database is away a process counts for itself, and what it counted is added when it is back", async () => {

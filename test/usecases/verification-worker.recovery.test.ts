@@ -71,6 +71,17 @@ it("receivers of one organization that never answer hold up no verification of a
   await silent.close();
 });
 
+it("a worker that stops while it looks for work begins nothing beyond what it is looking for", async () => {
+  const atOnce = api.dependencies.verification.concurrency / 4;
+  for (let index = 0; index < 2 * atOnce; index += 1) {
+    organizationId = (await api.useCases.organizations.create(operator, { name: `Acme ${index}` })).id;
+    await create();
+  }
+  api.useCases.verificationWorker.start();
+  await api.useCases.verificationWorker.stop({ graceMs: 5_000 });
+  expect(receiver.requests).toHaveLength(atOnce);
+});
+
 it("a worker that stops lets the verification under way finish", async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   receiver.respondWith(async (request) => {

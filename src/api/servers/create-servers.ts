@@ -21,6 +21,7 @@ import { createRpcHandler, type RpcHandlerOptions } from "./rpc-handler.ts";
 import type { ServerTls } from "./server-tls.ts";
 import { createServingState } from "./serving-state.ts";
 import { cutUnreadAnswer } from "./unread-answers.ts";
+import { endAfterAnswer } from "./unwanted-body.ts";
 
 export interface ServersOptions
   extends Pick<RpcHandlerOptions, "routes" | "gate" | "interceptors" | "readPeer" | "maxBodyBytes" | "healthPollMs"> {
@@ -87,6 +88,7 @@ export function createServers(options: ServersOptions): Servers {
   /** Whether the request is answered with that. */
   function limitRequest(request: NodeRequest, response: NodeResponse): boolean {
     cutUnreadAnswer(request, response, limits.unreadTimeoutMs);
+    endAfterAnswer(request, bodyTimeoutMs);
     const refusal = findOtherVersion(request) ?? findOversize(request, limits);
     if (refusal !== undefined) sendRefusal(request, response, refusal);
     return refusal !== undefined;

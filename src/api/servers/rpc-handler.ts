@@ -171,7 +171,7 @@ function limitRequest(
     maxMessageBytes: maxBodyBytes,
     timeoutMs: isOneMessage ? bodyTimeoutMs : undefined,
     onTimeout: () => closeAfterAnswer(request, response),
-    onLeft: (rest) => leaveBody(request, rest, bodyTimeoutMs),
+    onLeft: (rest) => leaveBody(request, rest),
   });
   universal.body = limited;
   universal.contextValues?.set(leaveBodyKey, limited.leave);

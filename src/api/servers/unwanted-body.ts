@@ -6,29 +6,43 @@ import type { NodeRequest, NodeResponse } from "./node-server.ts";
  */
 const maxDiscardedBytes = 16 * 1024 * 1024;
 
-/** Reads and drops a body of which nothing was read. */
+/** Reads and drops a body of which nothing was read, of a request that is answered now. */
 export function discardBody(request: NodeRequest): void {
   let discarded = 0;
   request.on("data", (chunk: Buffer) => {
     discarded += chunk.length;
-    if (discarded > maxDiscardedBytes) request.destroy();
+    if (discarded <= maxDiscardedBytes) return;
+    if ("stream" in request) request.stream.close();
+    else request.destroy();
   });
 }
 
 /**
- * What becomes of the rest of a body of which only a part, or nothing, was read: it is read and dropped. Over HTTP/1.1 the next request stands behind it, and Node lets go
- * of a request that is not read to its end without a thought for its connection; it ends what takes too long by itself. Over HTTP/2 a client may
- * keep what it could not send for as long as the connection lasts; what has not ended after `patienceMs` is closed.
+ * What becomes of the rest of a body of which only a part, or nothing, was read: it is read and dropped. Over HTTP/1.1 the next request stands
+ * behind it, and Node lets go of a request that is not read to its end without a thought for its connection.
  */
-export function leaveBody(request: NodeRequest, rest: AsyncIterator<Uint8Array>, patienceMs: number): void {
-  const isHttp2 = "stream" in request;
-  const cut = isHttp2 ? () => closeStreamAfterAnswer(request) : () => request.destroy();
-  if (isHttp2) {
-    const timer = setTimeout(cut, patienceMs);
-    request.stream.once("close", () => clearTimeout(timer));
-  }
+export function leaveBody(request: NodeRequest, rest: AsyncIterator<Uint8Array>): void {
+  const cut = "stream" in request ? () => closeStreamAfterAnswer(request) : () => request.destroy();
   // It is rejected where the client has left.
   discardRest(rest, cut).catch(() => undefined);
+}
+
+/**
+ * Has the HTTP/2 stream of a request end after its answer, whoever answers it. Node closes a stream at once that nobody has begun to read, but for
+ * one whose answer is headers alone (gRPC's "Trailers-Only"); with others it waits for the client for as long as the connection lasts. Of these the
+ * rest is read and dropped, and what has not ended after `patienceMs` is closed. Over HTTP/1.1 Node looks after all of it by itself.
+ */
+export function endAfterAnswer(request: NodeRequest, patienceMs: number): void {
+  if (!("stream" in request) || request.stream.endAfterHeaders) return;
+  const { stream } = request;
+  const end = (): void => {
+    if (request.complete || stream.closed) return;
+    if (request.readableFlowing === null) discardBody(request);
+    const timer = setTimeout(() => stream.close(), patienceMs);
+    stream.once("close", () => clearTimeout(timer));
+  };
+  // Node decides in a listener that comes after this one, and closes in the next turn of the loop.
+  stream.once("finish", () => setImmediate(() => setImmediate(end)));
 }
 
 /** Takes no more of a request after its answer, whose headers are not sent yet: its connection closes, or over HTTP/2 its stream. */

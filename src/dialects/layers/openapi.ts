@@ -78,6 +78,15 @@ const idempotencyKey = {
   schema: { type: "string", minLength: 1, maxLength: 255 },
 };
 
+/** What each operation can answer with. */
+const codesOfAll = [
+  "UNAUTHENTICATED",
+  "FORBIDDEN_SCOPE",
+  "RATE_LIMITED",
+  "INTERNAL",
+  "UNAVAILABLE",
+] as const satisfies LayersErrorCode[];
+
 const paths = {
   "/v1/webhook-endpoints": {
     post: operation("createEndpoint", "Create an endpoint", "Endpoints", {
@@ -170,6 +179,7 @@ function answerOf(description: string, name: keyof typeof schemas) {
 
 /** The failures that an operation can have, beside those that each one can. */
 function errors(...codes: LayersErrorCode[]): Record<number, unknown> {
-  const all: LayersErrorCode[] = [...codes, "UNAUTHENTICATED", "FORBIDDEN_SCOPE", "RATE_LIMITED", "INTERNAL"];
-  return Object.fromEntries(all.map((code) => [layersErrors[code], answerOf(`\`${code}\``, "Error")]));
+  return Object.fromEntries(
+    [...codes, ...codesOfAll].map((code) => [layersErrors[code], answerOf(`\`${code}\``, "Error")]),
+  );
 }

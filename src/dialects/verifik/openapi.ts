@@ -119,14 +119,17 @@ function answerOf(description: string, schema: unknown) {
 function errors(...statuses: (keyof typeof failures)[]): Record<number, unknown> {
   const schema = { $ref: "#/components/schemas/Error" };
   return Object.fromEntries(
-    ([...statuses, 401, 500] as const).map((status) => [status, answerOf(failures[status], schema)]),
+    ([...statuses, 401, 403, 429, 500, 503] as const).map((status) => [status, answerOf(failures[status], schema)]),
   );
 }
 
 const failures = {
   400: "`INVALID_WEBHOOK_URL`, or `INVALID_PARAMETERS` with the field in `error`.",
   401: "`UNAUTHORIZED`",
+  403: "`SCOPE_MISSING`",
   404: "`WEBHOOK_NOT_FOUND`",
   409: "`WEBHOOK_NAME_EXISTS`",
+  429: "`RATE_LIMITED` or `QUOTA_EXCEEDED`",
   500: "`INTERNAL_SERVER_ERROR`",
+  503: "`SERVICE_UNAVAILABLE`",
 };

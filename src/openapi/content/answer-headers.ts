@@ -29,14 +29,17 @@ export const answerHeaders: JsonObject = {
 
 const retryAfter: JsonObject = { "Retry-After": { $ref: "#/components/headers/RetryAfter" } };
 
-/** Headers of answers that fail, by status. What is not here is answered before anybody knows who calls. */
+/** Headers of answers that fail, by status. What is not here is answered before anybody knows who calls, and has nothing to tell of limits. */
 export const errorHeaders: Readonly<Record<number, JsonObject>> = {
   400: answerHeaders,
   401: { "WWW-Authenticate": { description: "RFC 9110, 11.6.1.", schema: { type: "string" } } },
   403: answerHeaders,
   404: answerHeaders,
+  408: answerHeaders,
   // A call with the same idempotency key is under way.
   409: { ...answerHeaders, ...retryAfter },
+  413: answerHeaders,
+  415: answerHeaders,
   429: { ...answerHeaders, ...retryAfter },
   500: answerHeaders,
   503: { ...answerHeaders, ...retryAfter },

@@ -12,6 +12,8 @@ const unary = "/tellwire.v1.OrganizationService/GetOrganization";
 const stream = "/tellwire.v1.EventService/PublishEventStream";
 /** A field of length 127 of which nothing follows. */
 const noMessage = Buffer.from([0x0a, 0x7f]);
+/** Of which 128 characters are shown: as code units, they end within the emoji. */
+const longName = `${"n".repeat(127)}😀${"n".repeat(127)}`;
 
 test.each([
   ["bytes that are no message", "application/proto", noMessage, {}],
@@ -61,6 +63,7 @@ test("gRPC-Web: bytes that are no message are their sender's fault", async () =>
 test.each([
   ["an emoji that the message about it cuts in two", `{"id":"${"😀".repeat(30)}`],
   ["half of a surrogate pair as a name that stands twice", '{"\\ud800":1,"\\ud800":2}'],
+  ["a name that stands twice, and is cut at an emoji", `{"${longName}":1,"${longName}":2}`],
 ])("gRPC-Web with JSON: %s is answered, although no header can hold it", async (_name, text) => {
   expect(await grpcWeb("application/grpc-web+json", Buffer.from(text))).toContain("grpc-status: 3");
 });
