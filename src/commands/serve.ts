@@ -1,15 +1,15 @@
 import cluster from "node:cluster";
 import { type Config, describeConfig } from "../config.ts";
 import type { Log } from "../telemetry/log.ts";
-import { limitHeapGrowth } from "./serve/heap-growth.ts";
 import type { ServeOptions } from "./serve/serve-options.ts";
+import { tuneHeap } from "./serve/tune-heap.ts";
 
 /**
  * Runs Tellwire until a signal stops it: as this one process, or as several that this one starts and watches. Each way is loaded only where it
  * is taken: a supervisor needs nothing of the app, whose code alone takes tens of megabytes.
  */
 export async function serve(config: Config, options: ServeOptions): Promise<void> {
-  limitHeapGrowth();
+  tuneHeap();
   if (cluster.isWorker) {
     const { work } = await import("./serve/work.ts");
     return await work(config, options);
