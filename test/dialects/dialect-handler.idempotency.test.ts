@@ -152,6 +152,7 @@ async function send({ key, body = '{"a":1}', path = "/things/a", method = "POST"
   const response = await fetch(`${baseUrl}${path}`, {
     method,
     headers: {
+      connection: "close",
       "x-api-key": apiKey,
       "content-type": "application/json",
       ...(key === undefined ? {} : { "Idempotency-Key": key }),
