@@ -107,7 +107,7 @@ describe("changing the key of a running deployment", () => {
         after: { kind: "secrets", count: 2, keyId: newId },
       },
     ]);
-  }, 120_000);
+  }, 300_000);
 
   it("an operator who lost a key is told whose webhooks need new secrets, and that something is wrong", async () => {
     const lost = createSecretBox({ keys: [randomBytes(32)] });
@@ -150,4 +150,4 @@ it("without a key for a database server it says so, and with the embedded databa
     stdout: expect.stringMatching(/^0 signing secrets/),
   });
   folder.remove();
-}, 60_000);
+}, 300_000);
