@@ -151,12 +151,12 @@ it("a row that no key opens, and that goes away meanwhile, does not stand for on
       looks += 1;
       const rows = await database.sql.query(statement, parameters);
       released.resolve();
+      await holding;
       return rows;
     },
   } as typeof database.sql;
   expect(await run({ sql })).toMatchObject({ secrets: 1 });
   expect(looks).toBe(2);
-  await holding;
   expect(await countOf(newBox)).toBe(1);
 });
 
