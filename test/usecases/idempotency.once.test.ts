@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createSecretBox } from "../../src/domain/secret-box.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { claimKey } from "../../src/store/sql/idempotency-keys.ts";
 import type { Dependencies } from "../../src/usecases/dependencies.ts";
 import {
@@ -12,6 +12,7 @@ import {
 } from "../../src/usecases/idempotency.ts";
 import { createIdempotencyCleaner } from "../../src/usecases/idempotency-cleaner.ts";
 import { testIds } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { operator, organizationPrincipal } from "../support/principals.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -27,7 +28,7 @@ const failures: unknown[] = [];
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  databases = await Promise.all([1, 2].map(() => openPostgres(testDatabase.url, { maxConnections: 8 })));
+  databases = await Promise.all([1, 2].map(() => openTestPostgres(testDatabase.url, { maxConnections: 8 })));
   const shared = {
     secretBox: createSecretBox({ keys: [randomBytes(32)] }),
     ids: { ...testIds, now: () => Date.now() + aheadMs },
