@@ -100,8 +100,8 @@ it.each(["SIGTERM", "SIGINT"] as const)(
     const workers = workersOf(tellwire);
     process.kill(tellwire.pid, signal);
     expect(await ended(tellwire)).toBe(0);
-    expect(workers.filter(isAlive)).toEqual([]);
     await waitFor(() => tellwire.output().includes('"msg":"tellwire is closed"'), { what: "the last line" });
+    expect(workers.filter(isAlive)).toEqual([]);
     expect(tellwire.output().match(/"msg":"tellwire is closed"/g)).toHaveLength(1);
     expect(tellwire.output()).not.toContain('"level":"error"');
   },
