@@ -56,23 +56,32 @@ export interface Database {
   close(): Promise<void>;
 }
 
+export interface PostgresOptions {
+  maxConnections: number;
+  /** How long whoever needs a connection waits for one, in milliseconds; left out: 5,000. */
+  connectTimeoutMs?: number;
+}
+
 /**
  * A Postgres server: `postgres://user:password@host:port/database`. Throws DATABASE_UNAVAILABLE where it does not answer, does not let us in,
  * or has no such database.
  */
-export async function openPostgres(url: string, options: { maxConnections: number }): Promise<Database> {
+export async function openPostgres(
+  url: string,
+  { maxConnections, connectTimeoutMs: connectionTimeoutMillis = 5_000 }: PostgresOptions,
+): Promise<Database> {
   const orm = await MikroORM.init({
     ...ormOptions,
     driver: PostgreSqlDriver,
     clientUrl: url,
     // A database that does not exist is not made: a misspelt name must not pass for an empty database.
     ensureDatabase: false,
-    pool: { min: 0, max: options.maxConnections },
+    pool: { min: 0, max: maxConnections },
     // A pool that never gives up on a connection attempt would hang readiness with it.
     // Nor may one that fell silent: the statements of a running service are short.
     driverOptions: {
       Client: boundedClient(30_000),
-      connectionTimeoutMillis: 5_000,
+      connectionTimeoutMillis,
       keepAlive: true,
       options: planEachTime,
     },
@@ -82,8 +91,7 @@ export async function openPostgres(url: string, options: { maxConnections: numbe
     await orm.close();
     throw error;
   });
-  const connectListener = () =>
-    new pg.Client({ connectionString: url, keepAlive: true, connectionTimeoutMillis: 5_000 });
+  const connectListener = () => new pg.Client({ connectionString: url, keepAlive: true, connectionTimeoutMillis });
   return database(orm, createPoolSql(pool, connectListener), {
     async inTurn(work) {
       // Two processes that start together would both run the migrations: the second waits for the first.

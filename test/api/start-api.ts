@@ -18,9 +18,10 @@ import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import { createSecretBox } from "../../src/domain/secret-box.ts";
 import { createAddressGuard } from "../../src/outbound/address-guard.ts";
 import { createHttpClient } from "../../src/outbound/http-client.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import type { Dependencies } from "../../src/usecases/dependencies.ts";
 import { createUseCases, type UseCases } from "../../src/usecases/use-cases.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
 
@@ -59,7 +60,7 @@ export const operatorKey = "operator-key-of-the-tests-0123456789";
 
 export async function startApi(overrides: Partial<Dependencies> = {}): Promise<TestApi> {
   const testDatabase = await createTestDatabase();
-  const database = await openPostgres(testDatabase.url, { maxConnections: 8 });
+  const database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
   const broker = await openPostgresBroker(database.sql, { log: silentBrokerLog });
   const targetPolicy = {
     guard: createAddressGuard({ allow: ["127.0.0.0/8"], deny: [] }),

@@ -27,7 +27,8 @@ export function startCli(
     env: { ...Object.fromEntries(inherited), ...variables },
     stdio: [input === "" ? "ignore" : "pipe", "pipe", "pipe"],
   });
-  child.stdin?.end(input);
+  // A command that ends before it has read all of it says why by itself.
+  child.stdin?.on("error", () => {}).end(input);
   const stop = (): void => void child.kill("SIGKILL");
   process.once("exit", stop);
   const exitCode = new Promise<number | null>((resolve) => {
@@ -43,7 +44,7 @@ export function startCli(
     stderr,
     async waitForOutput(pattern) {
       return await waitFor(() => matchOrThrow(child, pattern, stdout(), stderr()), {
-        timeoutMs: 60_000,
+        timeoutMs: 120_000,
         what: String(pattern),
       });
     },

@@ -1,10 +1,11 @@
+import { randomUUID } from "node:crypto";
 import pg from "pg";
 import { expect, inject, it } from "vitest";
 import { runCli } from "./cli-process.ts";
 
 it("migrate makes the tables on a Postgres server, also where two run at once", async () => {
   const { url } = inject("postgres");
-  const name = `tellwire_migrate_${process.pid}`;
+  const name = `tellwire_migrate_${randomUUID().replaceAll("-", "")}`;
   const admin = new pg.Client({ connectionString: url });
   await admin.connect();
   try {

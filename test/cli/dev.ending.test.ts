@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { waitFor } from "../support/wait-for.ts";
+import { isAlive } from "./process-list.ts";
 
 it("a program that npm started through a shell ends when the shell has ended", async () => {
   const module = join(import.meta.dirname, "../../src/commands/dev/end-with-parent.ts");
@@ -18,11 +19,3 @@ it("a program that npm started through a shell ends when the shell has ended", a
   shell.kill("SIGTERM");
   await waitFor(() => !isAlive(pid), { what: "the program's end" });
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}

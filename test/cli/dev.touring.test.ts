@@ -33,7 +33,7 @@ async function stop(dev: CliProcess): Promise<void> {
 }
 
 it("the first start delivers and verifies an event, and its curl lines work; a second start finds the data again", {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   const first = startDev();
   await first.waitForOutput(/Ctrl-C stops/);

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createSecretBox } from "../../src/domain/secret-box.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { createRestClient } from "../support/rest-client.ts";
@@ -18,7 +19,7 @@ let database: Database;
 let receiver: Receiver;
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 2 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 2 });
   receiver = await startReceiver();
 });
 afterAll(async () => {
@@ -107,7 +108,7 @@ describe("changing the key of a running deployment", () => {
         after: { kind: "secrets", count: 2, keyId: newId },
       },
     ]);
-  }, 120_000);
+  }, 300_000);
 
   it("an operator who lost a key is told whose webhooks need new secrets, and that something is wrong", async () => {
     const lost = createSecretBox({ keys: [randomBytes(32)] });
@@ -150,4 +151,4 @@ it("without a key for a database server it says so, and with the embedded databa
     stdout: expect.stringMatching(/^0 signing secrets/),
   });
   folder.remove();
-}, 60_000);
+}, 300_000);

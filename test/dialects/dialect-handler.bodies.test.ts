@@ -15,18 +15,21 @@ import { noCallLimits, peer } from "../support/principals.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { type ServedDialect, serveDialect } from "./serve-dialect.ts";
 
+/** For bodies that do not come. Those that do are given the time that they need. */
 const bodyTimeoutMs = 200;
 const defaultPolicy = { delaysMs: [1_000], maxAttempts: 2, timeoutMs: 1_000 };
 
 let api: TestApi;
 let key: string;
-const served: Record<string, { dialect: ServedDialect; path: string }> = {};
+const served: Record<string, { patient: ServedDialect; impatient: ServedDialect; path: string }> = {};
 beforeAll(async () => {
   api = await startApi();
   const organization = await api.addOrganization();
   key = organization.key;
   const add = async (name: string, dialect: Dialect, path: string): Promise<void> => {
-    served[name] = { dialect: await serveDialect(api, dialect, { maxBodyBytes: 1_000, bodyTimeoutMs }), path };
+    const patient = await serveDialect(api, dialect, { maxBodyBytes: 1_000 });
+    const impatient = await serveDialect(api, dialect, { maxBodyBytes: 1_000, bodyTimeoutMs });
+    served[name] = { patient, impatient, path };
   };
   const app = parseId("organization", organization.id);
   const layer = createLayerDialect(api.useCases, { publicUrl: undefined, scheme: "http" });
@@ -35,10 +38,10 @@ beforeAll(async () => {
   await add("Layers", createLayersDialect(api.useCases), "/v1/webhook-endpoints");
 });
 afterEach(() => {
-  for (const { dialect } of Object.values(served)) expect(dialect.failures).toEqual([]);
+  for (const dialect of dialects()) expect(dialect.failures).toEqual([]);
 });
 afterAll(async () => {
-  await Promise.all(Object.values(served).map(({ dialect }) => dialect.close()));
+  await Promise.all(dialects().map((dialect) => dialect.close()));
   await api.close();
 });
 
@@ -49,21 +52,23 @@ it.each([
 ])(
   "a body that does not arrive is refused in the words of %s, and is waited for no longer",
   async (name, status, body) => {
-    const sent = post(name, { "content-length": "1000" });
+    const sent = post(served[name]!.impatient, name, { "content-length": "1000" });
     sent.write("{");
     const [answer] = (await once(sent, "response")) as [IncomingMessage];
+    const closed = once(answer.socket, "close");
     expect(answer).toMatchObject({ statusCode: status, headers: { connection: "close" } });
     expect(JSON.parse(await text(answer))).toMatchObject(body);
-    await once(answer.socket, "close");
+    await closed;
   },
 );
 
 it.each(["Layer", "Verifik", "Layers"])(
   "a client of %s that goes away while it sends is no failure of ours",
   async (name) => {
-    const { refusals } = served[name]!.dialect;
+    const { patient } = served[name]!;
+    const { refusals } = patient;
     const before = refusals.length;
-    const sent = post(name, { "content-length": "1000" });
+    const sent = post(patient, name, { "content-length": "1000" });
     sent.on("error", () => undefined);
     await new Promise((resolve) => sent.write("{", resolve));
     sent.destroy();
@@ -77,7 +82,7 @@ it.each([
   ["Verifik", 413],
   ["Layers", 413],
 ])("a body beyond the limit whose length nobody said is answered by %s all the same", async (name, status) => {
-  const sent = post(name, { "transfer-encoding": "chunked" });
+  const sent = post(served[name]!.patient, name, { "transfer-encoding": "chunked" });
   sent.on("error", () => undefined);
   sent.write("x".repeat(600));
   sent.write("x".repeat(600));
@@ -126,16 +131,19 @@ it.each([
 });
 
 it("a body that is said to be encoded as what it is, is read", async () => {
-  const { dialect, path } = served.Verifik!;
+  const { patient, path } = served.Verifik!;
   const body = { url: "https://example.com/hooks", name: "plain", isActive: false };
   const headers = { "content-encoding": "identity" };
-  expect(await dialect.call("POST", path, { key, body, headers })).toMatchObject({ status: 201 });
+  expect(await patient.call("POST", path, { key, body, headers })).toMatchObject({ status: 201 });
 });
 
+function dialects(): ServedDialect[] {
+  return Object.values(served).flatMap(({ patient, impatient }) => [patient, impatient]);
+}
+
 /** Begins a request with a body; what is written is on its way at once. */
-function post(name: string, headers: Record<string, string>): ClientRequest {
-  const { dialect, path } = served[name]!;
-  const sent = request(`${dialect.baseUrl}${path}`, {
+function post({ baseUrl }: ServedDialect, name: string, headers: Record<string, string>): ClientRequest {
+  const sent = request(`${baseUrl}${served[name]!.path}`, {
     method: "POST",
     agent: false,
     headers: { authorization: `Bearer ${key}`, "content-type": "application/json", ...headers },

@@ -5,9 +5,10 @@ import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { type Dialect, type DialectFailure, invalidField } from "../../src/dialects/dialect.ts";
 import { createDialectHandler } from "../../src/dialects/dialect-handler.ts";
 import { createSecretBox } from "../../src/domain/secret-box.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { createRunIdempotently } from "../../src/usecases/idempotency.ts";
 import { testIds } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { noCallLimits, organizationPrincipal, peer } from "../support/principals.ts";
 
@@ -57,7 +58,7 @@ const dialect: Dialect = {
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 4 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
   const unexpected: unknown[] = [];
   const handle = createDialectHandler(dialect, {
     authenticate: async ({ keyText = "" }) => organizationPrincipal("o", { actor: { kind: "API_KEY", id: keyText } }),
@@ -152,6 +153,7 @@ async function send({ key, body = '{"a":1}', path = "/things/a", method = "POST"
   const response = await fetch(`${baseUrl}${path}`, {
     method,
     headers: {
+      connection: "close",
       "x-api-key": apiKey,
       "content-type": "application/json",
       ...(key === undefined ? {} : { "Idempotency-Key": key }),

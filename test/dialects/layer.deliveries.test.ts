@@ -6,6 +6,7 @@ import { createRestClient, type RestClient } from "../support/rest-client.ts";
 import { startTellwire, type TellwireProcess, tellwireSettings } from "../support/tellwire.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { isSignedByLayer, isSignedByLayerOnceParsed } from "./layer-receiver.ts";
+import { layerVerdict } from "./layer-verdict.ts";
 import { createDialectCall, type DialectCall } from "./serve-dialect.ts";
 
 const secret = "1697f925ec7b1697f925ec7b";
@@ -62,8 +63,12 @@ async function activeWebhook(body: Record<string, unknown>): Promise<string> {
   const { status, body: registered } = await layer("POST", path, { key, body });
   expect(status).toBe(201);
   const own = new URL(registered.url).pathname;
-  await waitFor(async () => (await layer("GET", own, { key })).body.status === "active", { what: "verification" });
+  expect((await verdict(own)).webhook.status).toBe("active");
   return own;
+}
+
+function verdict(own: string) {
+  return layerVerdict((method, rest) => layer(method, own + rest, { key }));
 }
 
 async function publish(type: string, dataJson = published): Promise<string> {
@@ -143,22 +148,19 @@ describe("when receivers fail", () => {
     const body = { version: "1.0", target_url: refusing.url, events: ["message.sent"], secret };
     const { body: refused } = await layer("POST", path, { key, body });
     const own = new URL(refused.url).pathname;
-    const inactive = await waitFor(async () => {
-      const { body: read } = await layer("GET", own, { key });
-      return read.status === "inactive" ? read : undefined;
-    });
-    expect(inactive.status_reason).toContain("404");
+    const { webhook: inactive } = await verdict(own);
+    expect(inactive).toMatchObject({ status: "inactive", status_reason: expect.stringContaining("404") });
     await activeWebhook({ ...body, target_url: receiver.url });
     await publish("message.sent");
     await waitFor(() => posts().length === 1);
     expect(await deliveriesOf(own)).toEqual([]);
-    expect(refusing.requests.map(({ method }) => method)).toEqual(["GET"]);
+    expect(new Set(refusing.requests.map(({ method }) => method))).toEqual(new Set(["GET"]));
     await refusing.close();
   });
 
   it("a receiver slower than a second has failed, and the request comes again under the same id", async () => {
     const own = await activeWebhook({ version: "1.0", target_url: receiver.url, events: ["message.sent"], secret });
-    receiver.respondWith(echoing((_request, index) => (index === 1 ? "hang" : { status: 200 })));
+    receiver.respondWith(echoing(() => (posts().length === 1 ? "hang" : { status: 200 })));
     await publish("message.sent");
     const delivery = await waitFor(async () => {
       const [found] = await deliveriesOf(own);
@@ -168,7 +170,10 @@ describe("when receivers fail", () => {
       status: "DELIVERY_STATUS_SCHEDULED",
       attempts: [{ error: "ATTEMPT_ERROR_TIMEOUT" }],
     });
-    expect(Number.parseFloat(delivery.attempts?.[0]?.latency ?? "")).toBeCloseTo(1, 0);
+    // Not before the second is over, and long before the server's own 15 seconds, however busy this machine is.
+    const latency = Number.parseFloat(delivery.attempts?.[0]?.latency ?? "");
+    expect(latency).toBeGreaterThan(0.9);
+    expect(latency).toBeLessThan(10);
     await native("POST", `/v1/deliveries/${delivery.id}:retry`, {});
     const [first, second] = await waitFor(() => (posts().length === 2 ? posts() : undefined));
     expect(second?.headers["layer-webhook-request-id"]).toBe(first?.headers["layer-webhook-request-id"]);
@@ -186,17 +191,21 @@ describe("when receivers fail", () => {
     expect((await deliveriesOf(own)).map(({ status }) => status)).toEqual(Array(2).fill("DELIVERY_STATUS_CANCELLED"));
 
     receiver.respondWith(echoing(() => ({ status: 200 })));
-    const missed = await publish("message.sent");
-    await waitFor(() => native("GET", `/v1/events/${missed}`).catch(() => undefined), {
-      what: "the event to be received",
+    const other = await startReceiver(echoing(() => ({ status: 200 })));
+    await activeWebhook({ version: "1.0", target_url: other.url, events: ["message.sent"], secret });
+    const missed = parseId("event", await publish("message.sent"))!;
+    // Who gets an event is decided when it is dispatched, a moment after it was published: the other webhook tells when it was.
+    await waitFor(() => other.requests.some(({ body }) => body.includes(missed)), {
+      what: "the event at the other one",
     });
     expect((await layer("POST", `${own}/activate`, { key })).body.status).toBe("unverified");
-    await waitFor(async () => (await layer("GET", own, { key })).body.status === "active");
+    expect((await verdict(own)).webhook.status).toBe("active");
     const before = posts().length;
     const last = await publish("message.sent");
     await waitFor(() => posts().length > before);
     expect(posts().slice(before)).toMatchObject([{ body: expect.stringContaining(parseId("event", last)!) }]);
     await waitFor(async () => (await deliveriesOf(own)).length === 3);
+    await other.close();
   });
 });
 

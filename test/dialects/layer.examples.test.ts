@@ -144,6 +144,8 @@ describe("the life of a webhook", () => {
     const { key, path } = await newApp();
     const made = [];
     for (const body of [preReleaseRequest, versionedRequest, thirdVersionRequest]) {
+      // Those of one millisecond are in no order.
+      api.advance(2);
       made.push((await layer.call("POST", path, { key, body })).body);
     }
     for (const webhook of made) {
@@ -157,8 +159,12 @@ describe("the life of a webhook", () => {
 
   it("a list has every webhook, however many there are", async () => {
     const { key, path } = await newApp();
-    const registering = Array.from({ length: 205 }, () => layer.call("POST", path, { key, body: versionedRequest }));
-    const ids = (await Promise.all(registering)).map(({ body }) => body.id);
+    const ids: string[] = [];
+    // As many at once as there are connections to the database: none waits for one in vain.
+    while (ids.length < 205) {
+      const registering = Array.from({ length: 5 }, () => layer.call("POST", path, { key, body: versionedRequest }));
+      ids.push(...(await Promise.all(registering)).map(({ body }) => body.id));
+    }
     const { body } = await layer.call("GET", path, { key });
     expect(body.map(({ id }: { id: string }) => id).sort()).toEqual(ids.sort());
     expect((await layer.call("GET", (await newApp()).path, { key: "none" })).status).toBe(401);
@@ -252,12 +258,13 @@ describe("what the documents leave open", () => {
     const served = await serveDialect(api, createLayerDialect(api.useCases, { publicUrl: undefined, scheme: "http" }));
     const { key, path } = await newApp();
     const headers = { authorization: `Bearer ${key}`, host: `${"/".repeat(15_000)}x` };
-    const startedMs = performance.now();
+    // What this process works, and not what it waits for others.
+    const before = process.cpuUsage();
     for (let requests = 0; requests < 40; requests += 1) {
-      const [response] = await once(get(`${served.baseUrl}${path}`, { headers }), "response");
+      const [response] = await once(get(`${served.baseUrl}${path}`, { headers, agent: false }), "response");
       expect(response.resume().statusCode).toBe(200);
     }
-    expect(performance.now() - startedMs).toBeLessThan(4_000);
+    expect(process.cpuUsage(before).user / 1_000).toBeLessThan(4_000);
     await served.close();
   });
 

@@ -70,12 +70,16 @@ export async function serveDialect(
   };
 }
 
-/** The same for a server that is up already. */
+/**
+ * The same for a server that is up already. Each request has a connection of its own: one that is kept may be closed by the server at the moment of
+ * the next request.
+ */
 export function createDialectCall(baseUrl: string): DialectCall {
   return async (method, path, { key, body, headers = {} } = {}) => {
     const response = await fetch(`${baseUrl}${path}`, {
       method,
       headers: {
+        connection: "close",
         ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
         ...(body === undefined ? {} : { "content-type": "application/json" }),
         ...headers,

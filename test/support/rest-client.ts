@@ -5,12 +5,15 @@ export type RestClient = <Answer = Record<string, unknown>>(
   body?: unknown,
 ) => Promise<Answer>;
 
-/** A client with a key. An answer other than 2xx is thrown with its body. */
+/**
+ * A client with a key. An answer other than 2xx is thrown with its body. Each call has a connection of its own: one that is kept may be closed by
+ * the server at the moment of the next call.
+ */
 export function createRestClient(baseUrl: string, key: string): RestClient {
   return async <Answer>(method: string, path: string, body?: unknown) => {
     const response = await fetch(`${baseUrl}${path}`, {
       method,
-      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/json", connection: "close" },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();

@@ -53,7 +53,8 @@ export function tellwireSettings(environment: Record<string, string> = {}): Tell
 }
 
 const command = fileURLToPath(new URL("../../src/cli.ts", import.meta.url));
-const startTimeoutMs = 30_000;
+/** Only keeps a run from hanging. */
+const startTimeoutMs = 120_000;
 
 /** Starts `tellwire serve` and waits until it is up. Throws with what it printed where it ends before. */
 export async function startTellwire(settings: TellwireSettings): Promise<TellwireProcess> {

@@ -3,9 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodingMessage } from "../../src/api/decoding-message.ts";
 import { messageWithoutValues } from "../../src/domain/message-without-values.ts";
 import { TellwireError } from "../../src/errors.ts";
-import { type Database, openEmbedded, openPostgres } from "../../src/store/database.ts";
+import { type Database, openEmbedded } from "../../src/store/database.ts";
 import { OrganizationEntity } from "../../src/store/entities/organization.ts";
 import { describeError, loggedError } from "../../src/telemetry/logged-error.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 
 describe("errors of a database", () => {
@@ -15,7 +16,7 @@ describe("errors of a database", () => {
     testDatabase = await createTestDatabase();
     const embedded = await openEmbedded(undefined);
     await embedded.migrate();
-    opened.push(await openPostgres(testDatabase.url, { maxConnections: 1 }), embedded);
+    opened.push(await openTestPostgres(testDatabase.url, { maxConnections: 1 }), embedded);
   });
   afterAll(async () => {
     for (const database of opened) await database.close();

@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { ensurePartitions } from "../../src/store/partitions.ts";
 import { type Condition, timePageStatement } from "../../src/usecases/page.ts";
 import { encodePageToken } from "../../src/usecases/page-token.ts";
 import { type PlanStep, planSteps, rowsRead } from "../store/explain.ts";
 import { insertHistory } from "../store/history.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 
 const dayMs = 24 * 60 * 60_000;
@@ -18,7 +19,7 @@ let testDatabase: TestDatabase;
 let database: Database;
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 2 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 2 });
   await ensurePartitions(database.sql, { now: firstDay, daysBefore: 0, daysAhead: days - 1 });
   for (let day = firstDay; day < firstDay + days * dayMs; day += dayMs) {
     await insertHistory(database.sql, { day, webhooks: 0, events: 3_000, organizationId });

@@ -27,7 +27,7 @@ let reader: JsonWebKeysReader;
 let identify: (jwt: string | undefined) => ReturnType<Authenticator>;
 beforeAll(async () => {
   issuer = await startTokenIssuer(now);
-  reader = createJsonWebKeysReader({ url: issuer.jwksUrl });
+  reader = createJsonWebKeysReader({ url: issuer.jwksUrl, timeoutMs: 60_000 });
   identify = tokensWith({});
 });
 afterAll(async () => {
@@ -197,7 +197,7 @@ describe("what is not a token of the issuer is refused", () => {
 
   it("without a kid a token is taken only where one key would do", async () => {
     const alone = await startTokenIssuer(now);
-    const aloneReader = createJsonWebKeysReader({ url: alone.jwksUrl });
+    const aloneReader = createJsonWebKeysReader({ url: alone.jwksUrl, timeoutMs: 60_000 });
     try {
       const tokens = tokensWith({ issuer: alone.issuer }, aloneReader);
       expect(await tokens(await alone.token(good, { header: { kid: undefined } }))).toBeDefined();
@@ -256,7 +256,7 @@ describe("what is not a token of the issuer is refused", () => {
 
   it("a key of the issuer that is too short to be trusted is not used, and fails nobody else", async () => {
     const weak = await startTokenIssuer(now);
-    const weakReader = createJsonWebKeysReader({ url: weak.jwksUrl });
+    const weakReader = createJsonWebKeysReader({ url: weak.jwksUrl, timeoutMs: 60_000 });
     try {
       const n = Buffer.alloc(64, 0xff).toString("base64url");
       weak.publish([

@@ -14,7 +14,7 @@ let issuer: TokenIssuer;
 let reader: JsonWebKeysReader;
 beforeAll(async () => {
   issuer = await startTokenIssuer(now);
-  reader = createJsonWebKeysReader({ url: issuer.jwksUrl });
+  reader = createJsonWebKeysReader({ url: issuer.jwksUrl, timeoutMs: 60_000 });
 });
 afterAll(async () => {
   await issuer.close();

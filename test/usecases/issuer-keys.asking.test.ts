@@ -13,7 +13,7 @@ let find: (kid?: string) => ReturnType<FindIssuerKey>;
 
 beforeEach(async () => {
   issuer = await startTokenIssuer();
-  reader = createJsonWebKeysReader({ url: issuer.jwksUrl, timeoutMs: 1_000 });
+  reader = createJsonWebKeysReader({ url: issuer.jwksUrl, timeoutMs: 60_000 });
   nowMs = 0;
   failures = [];
   const findKey = createFindIssuerKey({
@@ -90,8 +90,8 @@ it("keys that have become old are read again beside the calls, and one that was 
   issuer.publish([]);
   nowMs += times.fresh;
   expect(await find()).toBeDefined();
-  await waitFor(() => issuer.asked() === 2, { timeoutMs: 5_000, what: "the second question" });
-  await waitFor(async () => (await find().catch(() => "refused")) === "refused", { timeoutMs: 5_000, what: "the end" });
+  await waitFor(() => issuer.asked() === 2, { what: "the second question" });
+  await waitFor(async () => (await find().catch(() => "refused")) === "refused", { what: "the end" });
 });
 
 it("keys that could not be read again for long work no more", async () => {

@@ -17,6 +17,7 @@ import { createPublishingLimits, type PublishingLimits } from "../../src/usecase
 import { createUseCases } from "../../src/usecases/use-cases.ts";
 import { type Clients, errorOf, startApi, type TestApi } from "../api/start-api.ts";
 import { operator } from "../support/principals.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const mark = "the-mark-of-the-tests";
 const noon = Date.UTC(2026, 4, 1, 12);
@@ -139,9 +140,9 @@ test("what is given back is given back in every process", async () => {
   };
   const [one, other] = [await start(), await start()];
   one.limits.take(id, 60, now);
-  await expect.poll(() => refusalOf(other.limits, id, 60)).toBe("RATE_LIMITED");
+  await waitFor(() => refusalOf(other.limits, id, 60) === "RATE_LIMITED", { what: "the other process to hear of it" });
   one.limits.giveBack(id, 60, now);
-  await expect.poll(() => refusalOf(other.limits, id, 60)).toBeUndefined();
+  await waitFor(() => refusalOf(other.limits, id, 60) === undefined, { what: "the other process to hear of it" });
   await Promise.all([one.stop(), other.stop()]);
 });
 
@@ -185,7 +186,7 @@ test("the count goes on after a restart, and holds for two processes within abou
   one.start();
   other.start();
   expect(one.take(id, 60, now)).toBeUndefined();
-  await expect.poll(() => refusalOf(other, id, 60), { timeout: 5_000 }).toBe("QUOTA_EXCEEDED");
+  await waitFor(() => refusalOf(other, id, 60) === "QUOTA_EXCEEDED", { what: "the other process to know of it" });
   expect(other.take(id, 40, now), "what is left").toBeUndefined();
   await Promise.all([one.stop(), other.stop()]);
   expect(await publishedEventsSince(api.database.sql, id, "2026-05-01")).toMatchObject([
@@ -194,7 +195,7 @@ test("the count goes on after a restart, and holds for two processes within abou
   const after = createUseCases(api.dependencies).publishingLimits;
   await after.prepare([id]);
   after.start();
-  await expect.poll(() => refusalOf(after, id, 1), { timeout: 5_000 }).toBe("QUOTA_EXCEEDED");
+  await waitFor(() => refusalOf(after, id, 1) === "QUOTA_EXCEEDED", { what: "the next process to know of it" });
   await after.stop();
 });
 
@@ -258,7 +259,7 @@ test("while the database is away a process counts for itself, and what it counte
   expect(failures).toContain("counting published events");
   isAway = false;
   publishingLimits.start();
-  await expect.poll(() => refusalOf(publishingLimits, id, 20), { timeout: 5_000 }).toBe("QUOTA_EXCEEDED");
+  await waitFor(() => refusalOf(publishingLimits, id, 20) === "QUOTA_EXCEEDED", { what: "what the database knows" });
   expect(refusalOf(publishingLimits, id, 10)).toBeUndefined();
   await publishingLimits.stop();
   expect(await publishedEventsSince(database.sql, id, "2026-05-01")).toMatchObject([{ events: 90 }]);

@@ -126,16 +126,16 @@ describe("what was never sent", () => {
   });
 
   it("an event of this moment, which may be on its way, is waited for", async () => {
-    await pastEvents(1, { receivedAt: Date.now() - 10 });
-    const { id } = await start("NEVER_SENT", { until: undefined });
-    await carryOut();
+    const { id, until } = await start("NEVER_SENT", { until: undefined });
+    const began = until.getTime();
+    await pastEvents(1, { receivedAt: began - 10 });
+    await carryOut(began);
     expect(await stored(id)).toMatchObject({
       status: "RUNNING",
       statusReason: "waits for the events of this moment to be on record",
       resent: 0,
     });
-    api.advance(11_000);
-    await carryOut();
+    await carryOut(began + 11_000);
     expect(await stored(id)).toMatchObject({ status: "COMPLETED", resent: 1 });
   });
 });
@@ -147,13 +147,17 @@ describe("a recovery of 3,000 deliveries", () => {
       const events = await pastEvents(3_000);
       if (scope === "FAILED") await insertFinishedDeliveries(api.database, events, target("EXHAUSTED"));
       const { id } = await start(scope);
-      const [first, second] = [createRecoveryWorker(api.dependencies), createRecoveryWorker(api.dependencies)];
+      const stopped = Promise.withResolvers<void>();
+      const first = createRecoveryWorker({
+        ...api.dependencies,
+        // Told after each step.
+        changes: { ...api.dependencies.changes, lanesDue: () => stopped.resolve(first.stop()) },
+      });
       first.start();
-      await waitFor(async () => (await stored(id)).resent > 0, { what: "the first step" });
-      await first.stop();
-      const { status, resent } = await stored(id);
-      expect({ status, isPart: resent < 3_000 }).toEqual({ status: "RUNNING", isPart: true });
-      expect(await scheduledIds(api.database, webhookId)).toHaveLength(resent);
+      await stopped.promise;
+      expect(await stored(id)).toMatchObject({ status: "RUNNING", resent: 500 });
+      expect(await scheduledIds(api.database, webhookId)).toHaveLength(500);
+      const second = createRecoveryWorker(api.dependencies);
       second.start();
       await waitFor(async () => (await stored(id)).status === "COMPLETED", { what: "the end" });
       await second.stop();
@@ -293,9 +297,9 @@ function start(
   });
 }
 
-/** Makes steps until none is due. */
-async function carryOut(): Promise<void> {
-  while ((await stepRecovery(api.database.sql, now())) !== "idle");
+/** Makes steps until none is due, at this time. */
+async function carryOut(at = now()): Promise<void> {
+  while ((await stepRecovery(api.database.sql, at)) !== "idle");
 }
 
 async function stored(id: string) {

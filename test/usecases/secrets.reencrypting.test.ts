@@ -2,11 +2,12 @@ import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { newUuid } from "../../src/domain/ids.ts";
 import { createSecretBox, readSealedHeader, type SecretBox } from "../../src/domain/secret-box.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { createRunIdempotently } from "../../src/usecases/idempotency.ts";
 import { reencryptSecrets, tryReencryption, type UnopenableRow } from "../../src/usecases/reencrypt-secrets.ts";
 import { readSealingKeys } from "../../src/usecases/sealing-keys.ts";
 import { addOrganization, addWebhook, testIds } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -19,7 +20,7 @@ let testDatabase: TestDatabase;
 let database: Database;
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 8 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
 });
 afterAll(async () => {
   await database.close();
@@ -151,12 +152,12 @@ it("a row that no key opens, and that goes away meanwhile, does not stand for on
       looks += 1;
       const rows = await database.sql.query(statement, parameters);
       released.resolve();
+      await holding;
       return rows;
     },
   } as typeof database.sql;
   expect(await run({ sql })).toMatchObject({ secrets: 1 });
   expect(looks).toBe(2);
-  await holding;
   expect(await countOf(newBox)).toBe(1);
 });
 

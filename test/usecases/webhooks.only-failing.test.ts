@@ -6,6 +6,7 @@ import { startApi, type TestApi } from "../api/start-api.ts";
 import { addWebhook } from "../support/engine.ts";
 import { operator } from "../support/principals.ts";
 import { insertScheduledDelivery } from "../support/scheduled-delivery.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const hourMs = 60 * 60_000;
 const dayMs = 24 * hourMs;
@@ -84,7 +85,7 @@ describe("a webhook with nothing but failures", () => {
   it("is told of by the worker that looks for them", async () => {
     await attempted([start, ""], [start + afterMs, "HTTP 500"]);
     api.useCases.failingWebhookWorker.start();
-    await expect.poll(async () => (await stored()).webhook.status).toBe("DISABLED");
+    await waitFor(async () => (await stored()).webhook.status === "DISABLED", { what: "the worker" });
     expect(api.backgroundFailures).toEqual([]);
   });
 });

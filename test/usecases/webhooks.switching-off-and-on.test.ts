@@ -79,7 +79,7 @@ it("what was kept while a webhook was paused is still for it when it is activate
 });
 
 it("a webhook whose format asks for verification is verified anew when it is activated", async () => {
-  const target = await webhookOf("LAYER_1_0", "CHALLENGE");
+  const target = await webhookOf("STANDARD", "CHALLENGE");
   await waitFor(async () => (await stored(target.id)).status === "ACTIVE");
   await api.useCases.webhooks.disable(operator, { ...target, reason: "Deactivated by User" });
   const { webhook } = await api.useCases.webhooks.activate(operator, target);
