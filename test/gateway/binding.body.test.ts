@@ -143,8 +143,18 @@ test.each([
     return performance.now() - startedMs;
   };
   const [whole, broken] = [JSON.stringify(of("b")), JSON.stringify(of({}))];
-  const readMs = timeOf(() => bind(request, whole));
-  const searchedMs = timeOf(() => expect(violationsOf(() => bind(request, broken))).toHaveLength(1));
+  // What else the machine does meanwhile only makes a measurement longer: the shortest of several is nearest to the truth.
+  let [readMs, searchedMs] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  for (let measured = 0; measured < 5 && searchedMs >= 4 * readMs + 200; measured += 1) {
+    searchedMs = Math.min(
+      searchedMs,
+      timeOf(() => expect(violationsOf(() => bind(request, broken))).toHaveLength(1)),
+    );
+    readMs = Math.min(
+      readMs,
+      timeOf(() => bind(request, whole)),
+    );
+  }
   expect(searchedMs).toBeLessThan(4 * readMs + 200);
 });
 
