@@ -72,6 +72,8 @@ it("a webhook has one running recovery for each scope, and the refusal of a seco
     metadata: { recovery_id: started[0] },
     message: expect.stringContaining(started[0]!),
   });
+  // The list is in the order of the ids, which has no finer time than a millisecond.
+  api.advance(1);
   await clients.deliveries.recoverDeliveries({ ...request, scope: RecoveryScope.NEVER_SENT });
   await clients.deliveries.cancelRecovery({ id: started[0]! });
   await clients.deliveries.recoverDeliveries(request);

@@ -1,8 +1,9 @@
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { callerError } from "../../src/api/caller-error.ts";
 import { openPostgres } from "../../src/store/database.ts";
+import { freePort } from "../support/free-port.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 import { errorOf, startApi, type TestApi, webhookFor } from "./start-api.ts";
 
@@ -105,14 +106,15 @@ async function startProxy(url: string) {
     }
     incoming.pipe(outgoing).pipe(incoming);
   });
-  const start = (port: number) => new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
-  await start(0);
-  const { port } = server.address() as AddressInfo;
+  // While it is closed nobody else may listen there.
+  const port = await freePort();
+  const start = () => new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  await start();
   const proxied = new URL(url);
   proxied.host = `127.0.0.1:${port}`;
   return {
     url: proxied.href,
-    start: () => start(port),
+    start,
     async stop() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

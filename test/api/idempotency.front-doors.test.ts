@@ -10,8 +10,8 @@ import { createRestClient } from "../support/rest-client.ts";
 import { startTellwire, type TellwireProcess, tellwireSettings } from "../support/tellwire.ts";
 import { errorOf, webhookFor } from "./start-api.ts";
 
-/** Whether anybody answers there is no matter here. */
-const url = "http://127.0.0.1:59999/hook";
+/** Nobody answers there: it is no port that a system gives out by itself, so that the challenges come to no receiver of another test. */
+const url = "http://127.0.0.1:1025/hook";
 
 let testDatabase: TestDatabase;
 /** On one database. */

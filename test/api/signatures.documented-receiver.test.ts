@@ -19,6 +19,8 @@ let output = "";
 
 beforeAll(async () => {
   api = await startApi();
+  // The receiver ends its idle connections, and the server none at the moment of the next question.
+  server.keepAliveTimeout = 0;
   const handle = createJwksHandler({ publishedKeys: api.useCases.publishedKeys, onServerError: () => {} });
   server.on("request", (request, response) => void handle(request, response));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -73,6 +75,6 @@ async function startReceiver(webhookId: string): Promise<string> {
   program.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
     output += chunk;
   });
-  const [, port = ""] = await waitFor(() => /listening on (\d+)/.exec(output), { what: "the receiver" });
+  const [, port = ""] = await waitFor(() => /listening on (\d+)\n/.exec(output), { what: "the receiver" });
   return port;
 }

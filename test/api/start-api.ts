@@ -58,6 +58,9 @@ export interface Clients {
 
 export const operatorKey = "operator-key-of-the-tests-0123456789";
 
+/** Receivers of tests answer from this same process, which may stand still for some seconds. */
+const receiverTimeoutMs = 20_000;
+
 export async function startApi(overrides: Partial<Dependencies> = {}): Promise<TestApi> {
   const testDatabase = await createTestDatabase();
   const database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
@@ -88,10 +91,10 @@ export async function startApi(overrides: Partial<Dependencies> = {}): Promise<T
     externalTokens: undefined,
     clientIdentities: [],
     requestOrigin: "tellwire.test",
-    defaultTimeoutMs: 5_000,
+    defaultTimeoutMs: receiverTimeoutMs,
     maxPayloadBytes: 262_144,
     disableAfterMs: 5 * 24 * 60 * 60_000,
-    verification: { timeoutMs: 5_000, pollIntervalMs: 50, concurrency: 8 },
+    verification: { timeoutMs: receiverTimeoutMs, pollIntervalMs: 50, concurrency: 8 },
     log: { backgroundFailure: (_what, error) => void backgroundFailures.push(error) },
     ...overrides,
   };

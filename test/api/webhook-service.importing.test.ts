@@ -180,10 +180,14 @@ it("what was changed here after the time that an import states is not undone by 
 
 it("what is unverified is verified here", async () => {
   const id = randomUUID();
+  api.changed.length = 0;
   await importAll([{ webhook: webhook({ id, status: WebhookStatus.UNVERIFIED }) }]);
   await waitFor(async () => (await api.operator.webhooks.getWebhook({ id })).webhook?.status === WebhookStatus.ACTIVE, {
     what: "the verification",
   });
+  // This process is told after the commit; a later test asks what it is told.
+  const told = () => api.changed.filter((change) => change === parseId("organization", organizationId));
+  await waitFor(() => told().length === 2, { what: "both changes to be told in this process" });
 });
 
 it("a webhook that is refused says why, field for field, and does not stop the others", async () => {

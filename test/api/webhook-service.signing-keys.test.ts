@@ -37,6 +37,8 @@ describe("a webhook with a key pair", () => {
     const id = created.webhook!.id;
     expect(created).toMatchObject({ signingSecret: "", webhook: { signingAlgorithm: ED25519 } });
     expect(created.publicKey).toMatch(/^whpk_[A-Za-z0-9+/]{43}=$/);
+    // Keys are in the order of their times, which are whole milliseconds.
+    api.advance(1);
     const answers = [
       created,
       await api.operator.webhooks.getWebhook({ id }),
@@ -137,6 +139,7 @@ describe("a rotation", () => {
     const { webhook, signingSecret } = await create({});
     const id = webhook!.id;
     expect(webhook?.signingAlgorithm).toBe(UNSPECIFIED);
+    api.advance(1);
     const pair = await api.operator.webhooks.rotateWebhookSecret({ id, signingAlgorithm: ED25519 });
     expect(pair.signingSecret).toBe("");
     expect((await api.operator.webhooks.getWebhook({ id })).webhook?.signingAlgorithm).toBe(ED25519);

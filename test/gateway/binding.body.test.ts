@@ -137,14 +137,24 @@ test.each([
   ],
 ])("what is wrong in a very long %s is found in about the time that reading it takes", (_what, of) => {
   const request = "POST /v1/body";
+  // Of the processor, which others and a machine that stands still take nothing of.
   const timeOf = (act: () => unknown): number => {
-    const startedMs = performance.now();
+    const before = process.threadCpuUsage();
     act();
-    return performance.now() - startedMs;
+    const { user, system } = process.threadCpuUsage(before);
+    return (user + system) / 1_000;
   };
   const [whole, broken] = [JSON.stringify(of("b")), JSON.stringify(of({}))];
-  const readMs = timeOf(() => bind(request, whole));
-  const searchedMs = timeOf(() => expect(violationsOf(() => bind(request, broken))).toHaveLength(1));
+  // What disturbs a measurement only makes it longer: the shortest of several is nearest to the truth.
+  let [readMs, searchedMs] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  for (let measured = 0; measured < 3 && searchedMs >= 4 * readMs + 200; measured += 1) {
+    const searched = timeOf(() => expect(violationsOf(() => bind(request, broken))).toHaveLength(1));
+    searchedMs = Math.min(searchedMs, searched);
+    readMs = Math.min(
+      readMs,
+      timeOf(() => bind(request, whole)),
+    );
+  }
   expect(searchedMs).toBeLessThan(4 * readMs + 200);
 });
 

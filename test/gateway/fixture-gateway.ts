@@ -43,7 +43,8 @@ export async function startFixtureGateway(options: StartOptions = {}): Promise<F
     open -= 1;
     ended.dispatchEvent(new Event("ended"));
   };
-  const server = options.http2 ? http2.createServer(handle) : http.createServer(handle);
+  // Who asks ends idle connections, and the server none at the moment of the next question.
+  const server = options.http2 ? http2.createServer(handle) : http.createServer({ keepAliveTimeout: 0 }, handle);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

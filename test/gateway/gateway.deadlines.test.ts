@@ -4,6 +4,7 @@ import { Code, type ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { GatewayError } from "../../src/gateway/gateway-error.ts";
 import { readTimeoutMs } from "../../src/gateway/request-timeout.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { errorDomain, type FixtureGateway, startFixtureGateway } from "./fixture-gateway.ts";
 
 let gateway: FixtureGateway;
@@ -105,7 +106,7 @@ test("when the client goes away the method's signal is aborted as cancelled", as
   const abort = new AbortController();
   const calls = gateway.calls.length;
   const answer = fetch(`${gateway.url}/v1/act/slow`, { signal: abort.signal });
-  await expect.poll(() => gateway.calls.length).toBe(calls + 1);
+  await waitFor(() => gateway.calls.length === calls + 1, { what: "the call" });
   abort.abort();
   await expect(answer).rejects.toThrow("aborted");
   const reason = await gateway.calls.at(-1)?.finished;

@@ -139,6 +139,14 @@ describe("every operation, from the document alone", () => {
     );
     const { id } = created.webhook;
     ids.webhook = id;
+    // The verification that begins by itself changes the webhook too, and its etag with it.
+    await waitFor(
+      async () => {
+        const { status } = await call<{ status: string }>(customer, "WebhookService_GetWebhook", { id });
+        return status === "WEBHOOK_STATUS_ACTIVE";
+      },
+      { what: "the verification that begins by itself" },
+    );
     expect(
       await call(customer, "WebhookService_VerifyWebhook", { id }, exampleOf("WebhookService_VerifyWebhook")),
     ).toMatchObject({ verified: true });

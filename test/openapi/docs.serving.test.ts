@@ -11,13 +11,18 @@ let origin: string;
 beforeAll(async () => {
   const log = { warn: (message: string) => warnings.push(message) };
   const handle = await createDocsHandler({ title: "Reference", errorDomain: "test", log });
+  // Who asks ends idle connections, and the server none at the moment of the next question.
+  server.keepAliveTimeout = 0;
   server.on("request", (request, response) => {
     if (handle(request, response) === undefined) response.writeHead(418).end("left alone");
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });
-afterAll(() => new Promise((resolve) => server.close(resolve)));
+afterAll(async () => {
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
 
 /** What the page names, as a browser would ask for it. */
 async function namesInPage(page = "/docs"): Promise<string[]> {

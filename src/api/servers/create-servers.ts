@@ -54,10 +54,11 @@ export interface Servers {
   /** From now on health checks and /readyz say that this process does not serve, while it still does: for load balancers to turn away. */
   announceClose(): void;
   /**
-   * Announces the close, accepts nothing more, gives requests in flight the grace to finish, and cuts what is left then. Resolves when both ports
-   * and all connections are closed. Further calls wait for the first.
+   * Announces the close, accepts nothing more, gives requests in flight the grace to finish, and cuts what is left then. Connections whose last
+   * answer is still being sent have `lingerMs` for it (left out: 3 s). Resolves when both ports and all connections are closed. Further calls
+   * wait for the first.
    */
-  close(options: { graceMs: number }): Promise<void>;
+  close(options: { graceMs: number; lingerMs?: number }): Promise<void>;
 }
 
 /** Prepares both servers; nothing listens yet. Throws CONFIG_INVALID for a certificate or key that cannot be used. */
@@ -94,7 +95,7 @@ export function createServers(options: ServersOptions): Servers {
     return refusal !== undefined;
   }
 
-  async function close(graceMs: number): Promise<void> {
+  async function close({ graceMs, lingerMs = defaultLingerMs }: Parameters<Servers["close"]>[0]): Promise<void> {
     serving.stop();
     for (const { stopAccepting } of connections) stopAccepting();
     const closed = Promise.all(connections.map((each) => each.closed));
@@ -118,8 +119,8 @@ export function createServers(options: ServersOptions): Servers {
       renewTls(http, withoutClients(next));
     },
     announceClose: () => serving.stop(),
-    close: ({ graceMs }) => {
-      closing ??= close(graceMs);
+    close: (times) => {
+      closing ??= close(times);
       return closing;
     },
     async listen() {
@@ -130,7 +131,7 @@ export function createServers(options: ServersOptions): Servers {
         for (const server of [http, grpc]) logErrors(server, log);
         return { httpUrl, grpcUrl };
       } catch (error) {
-        closing ??= close(0);
+        closing ??= close({ graceMs: 0 });
         await closing;
         throw error;
       }
@@ -146,7 +147,7 @@ function withoutClients({ cert, key }: ServerTls): ServerTls {
 const lastWordsMs = 250;
 
 /** For connections whose last answer is still being sent, after the requests are done. */
-const lingerMs = 3000;
+const defaultLingerMs = 3000;
 
 /** Waits for the promise, but no longer than that. */
 async function within(ms: number, promise: Promise<unknown>): Promise<void> {

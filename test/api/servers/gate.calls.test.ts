@@ -14,7 +14,7 @@ import { operator } from "../../support/principals.ts";
 import { startLimitedServers } from "./limits-servers.ts";
 import { openRawConnection } from "./raw-connection.ts";
 import { createSelfSigned } from "./self-signed.ts";
-import type { TestServers } from "./test-servers.ts";
+import { noTimer, type TestServers } from "./test-servers.ts";
 
 const refuse: RequestGate = async () => {
   throw new ConnectError("not you", Code.Unauthenticated);
@@ -101,7 +101,7 @@ describe.each(doors.slice(0, 2))("by %s, while the gate asks", (_name, path) => 
     socket.destroy();
     await received;
     decide();
-    await servers.close({ graceMs: 5_000 });
+    await servers.close(noTimer);
     expect(servers.logLines).toEqual([]);
   });
 });

@@ -37,7 +37,7 @@ test("a client that goes by the settings waits with the calls beyond the limit, 
     stream.resume();
     return (await trailers)[0]["grpc-status"];
   });
-  await waitFor(() => held.now === maxConcurrentStreams);
+  await waitFor(() => held.now === maxConcurrentStreams, { what: "the calls within the limit" });
   release();
   expect(await Promise.all(answers)).toEqual(answers.map(() => "0"));
   expect(held.most).toBe(maxConcurrentStreams);
@@ -53,13 +53,19 @@ test("a client that does not is refused the calls beyond the limit, and the othe
   const refused = await waitFor(() => frames.find(({ type }) => type === resetType), { what: "a refused stream" });
   expect(refused.streamId).toBe(2 * maxConcurrentStreams + 1);
   expect(refused.payload.readUInt32BE()).toBe(refusedStream);
+  // The refusal needs nobody's work, and may overtake the calls before it on their way.
+  await waitFor(() => held.now === maxConcurrentStreams, { what: "the calls within the limit" });
   expect(held.most).toBe(maxConcurrentStreams);
   release();
   // A HEADERS frame with END_STREAM are the trailers of a call.
-  const ended = await waitFor(() => {
-    const trailers = frames.filter(({ type, flags }) => type === headersType && (flags & endStream) !== 0);
-    return trailers.length === maxConcurrentStreams && trailers;
-  });
+  const ended = await waitFor(
+    () => {
+      const trailers = frames.filter(({ type, flags }) => type === headersType && (flags & endStream) !== 0);
+      return trailers.length === maxConcurrentStreams && trailers;
+    },
+    { what: "the answers" },
+  );
+  expect(held.most).toBe(maxConcurrentStreams);
   expect(ended.map(({ streamId }) => streamId).sort((one, other) => one - other)).toEqual(
     Array.from({ length: maxConcurrentStreams }, (_, index) => 2 * index + 1),
   );

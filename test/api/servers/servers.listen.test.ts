@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { type AddressInfo, createServer, type Server } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
+import { freePort } from "../../support/free-port.ts";
 import { httpGet } from "./http-get.ts";
 import { startTestServers } from "./test-servers.ts";
 
@@ -16,7 +17,7 @@ test("the URLs name the ports that were found free, also on IPv6", async () => {
 });
 
 test("an HTTP address that is in use is named with its variable and the fix", async () => {
-  const { port } = await takePort();
+  const port = await takePort();
   await expect(startTestServers({ http: { host: "127.0.0.1", port } })).rejects.toMatchObject({
     reason: "CONFIG_INVALID",
     message: `TELLWIRE_HTTP_ADDR: 127.0.0.1:${port} is in use by another process; stop that one, or set TELLWIRE_HTTP_ADDR to a free address`,
@@ -24,10 +25,7 @@ test("an HTTP address that is in use is named with its variable and the fix", as
 });
 
 test("where the gRPC address is in use, the HTTP port is given back", async () => {
-  const { port: taken } = await takePort();
-  const { port: free, server } = await takePort();
-  server.close();
-  await once(server, "close");
+  const [taken, free] = [await takePort(), await freePort()];
   await expect(
     startTestServers({ http: { host: "127.0.0.1", port: free }, grpc: { host: "127.0.0.1", port: taken } }),
   ).rejects.toMatchObject({ reason: "CONFIG_INVALID", message: expect.stringContaining("TELLWIRE_GRPC_ADDR") });
@@ -42,9 +40,9 @@ test("an address that is none of this machine's is refused as such", async () =>
   });
 });
 
-async function takePort(): Promise<{ port: number; server: Server }> {
+async function takePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   onTestFinished(() => void server.close());
   await once(server, "listening");
-  return { port: (server.address() as AddressInfo).port, server };
+  return (server.address() as AddressInfo).port;
 }

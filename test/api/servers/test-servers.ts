@@ -42,6 +42,12 @@ export function prepareTestServers(options: Partial<ServersOptions> = {}): Omit<
   return { ...servers, health, logLines };
 }
 
+/** For a close that has to wait for neither. */
+export const noTimer = { graceMs: 60_000, lingerMs: 60_000 };
+
+/** Half of these, and of the servers' other times. What takes less has waited for none of them, and may have been slow for all that. */
+export const atOnceMs = 30_000;
+
 /** Any free port. */
 const loopback = { host: "127.0.0.1", port: 0 };
 
