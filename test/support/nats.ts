@@ -97,7 +97,7 @@ export function uniqueNatsNames(): NatsNames {
 export async function removeStreams(url: string, names: NatsNames): Promise<void> {
   const connection = await connect({ servers: url });
   try {
-    const manager = await jetstreamManager(connection);
+    const manager = await jetstreamManager(connection, { timeout: 60_000 });
     for (const stream of [names.stream, names.rejectedStream]) {
       await manager.streams.delete(stream).catch((error: unknown) => {
         if (!(error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound)) {
