@@ -27,6 +27,7 @@ let database: Database;
 let broker: Broker;
 let organizationId: string;
 let neighbourOrganization: string;
+const receivers: { close(): Promise<void> }[] = [];
 const closing: (() => Promise<void>)[] = [];
 
 /** Each test has a database of its own: nothing that another one left behind is due, or waits. */
@@ -42,41 +43,43 @@ beforeEach(async () => {
   [organizationId, neighbourOrganization] = await Promise.all([addOrganization(database), addOrganization(database)]);
 });
 afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) {
-    await close();
-  }
+  // First, so that no request hangs any more.
+  for (const each of receivers.splice(0)) await each.close();
+  for (const close of closing.splice(0).reverse()) await close();
 });
 
 describe("a neighbour's trouble does not touch a healthy webhook", () => {
-  /** How long most deliveries of a healthy webhook may take on a busy machine. */
-  const healthyMs = 2_000;
-  /** How long any of them may, such as those that were under way when the machine stood still for a moment. */
-  const patientMs = 10_000;
+  /** How long any delivery of a healthy webhook may take, on a machine that stands still for a moment and is busy with something else before and after. */
+  const patientMs = 30_000;
   /** The troubles last for many times as long. */
   const troubleMs = 300_000;
 
-  /** Events for the healthy webhook while the trouble lasts: all arrive, each soon after it was published. Returns when the last one did. */
-  async function healthyDeliveriesArrive(count = 200): Promise<number> {
+  /** Events for the healthy webhook while the trouble lasts: all arrive, as soon as they did before it. Returns when the last one did. */
+  async function healthyDeliveriesArrive({ usualMs }: { usualMs: number }): Promise<number> {
+    const { delays, lastAt } = await deliverToHealthy(200);
+    expect(median(delays)).toBeLessThan(1_000 + 10 * usualMs);
+    expect(Math.max(...delays)).toBeLessThan(patientMs);
+    return lastAt;
+  }
+
+  /** How long a delivery takes on this machine, as busy as it is with other things. */
+  const withoutTrouble = async () => ({ usualMs: median((await deliverToHealthy(60)).delays) });
+
+  async function deliverToHealthy(count: number): Promise<{ delays: number[]; lastAt: number }> {
     const healthy = await receiver();
-    const { webhook } = await addWebhook(database, neighbourOrganization, { url: healthy.url });
-    const publishedAt = new Map<string, number>();
+    const neighbour = await addOrganization(database);
+    const { webhook } = await addWebhook(database, neighbour, { url: healthy.url });
     for (let sent = 0; sent < count; sent += 20) {
-      const events = Array.from({ length: 20 }, () =>
-        newEvent(neighbourOrganization, { dataJson: `{"at":${Date.now()}}` }),
-      );
-      for (const { id } of events) publishedAt.set(id, Date.now());
-      await publish(...events);
+      await publish(...Array.from({ length: 20 }, () => newEvent(neighbour, { dataJson: `{"at":${Date.now()}}` })));
     }
     await waitFor(() => healthy.requests.length >= count, { what: "the healthy webhook's deliveries" });
-    const delays = healthy.requests.map(({ body, receivedAt }) => receivedAt - JSON.parse(body).data.at);
-    expect(delays.filter((delay) => delay >= healthyMs).length).toBeLessThan(count / 5);
-    expect(Math.max(...delays)).toBeLessThan(patientMs);
     await waitFor(async () => {
       const deliveries = await deliveriesOf(database, webhook.id);
       return deliveries.length === count && deliveries.every(({ status }) => status === "DELIVERED");
     });
     expect(healthy.requests).toHaveLength(count);
-    return Math.max(...healthy.requests.map(({ receivedAt }) => receivedAt));
+    const delays = healthy.requests.map(({ body, receivedAt }) => receivedAt - JSON.parse(body).data.at);
+    return { delays, lastAt: Math.max(...healthy.requests.map(({ receivedAt }) => receivedAt)) };
   }
 
   test("where its receivers hang, 300 of them", async () => {
@@ -84,9 +87,10 @@ describe("a neighbour's trouble does not touch a healthy webhook", () => {
     await addWebhooks(300, { url: hanging.url, timeoutMs: troubleMs });
     // Requests at once are scarcer than webhooks that hang.
     await started({ limits: { maxInFlight: 128, budgetMs: 500 } });
+    const usual = await withoutTrouble();
     await publish(newEvent(organizationId), newEvent(organizationId));
     await waitFor(() => hanging.requests.length >= 100, { what: "the first requests that hang" });
-    await healthyDeliveriesArrive();
+    await healthyDeliveriesArrive(usual);
     await hanging.close();
   });
 
@@ -107,12 +111,13 @@ describe("a neighbour's trouble does not touch a healthy webhook", () => {
 
   test("where its receiver drips its response", async () => {
     const dripping = await startDrippingReceiver();
-    closing.push(() => dripping.close());
+    receivers.push(dripping);
     const { webhook } = await addWebhook(database, organizationId, { url: dripping.url, timeoutMs: troubleMs });
     await started({ limits: { budgetMs: 500 } });
+    const usual = await withoutTrouble();
     await publish(...Array.from({ length: 100 }, () => newEvent(organizationId)));
     await waitFor(() => dripping.requests() >= 5);
-    await healthyDeliveriesArrive();
+    await healthyDeliveriesArrive(usual);
     expect((await deliveriesOf(database, webhook.id)).some(({ status }) => status === "DELIVERED")).toBe(false);
     await dripping.close();
   });
@@ -121,23 +126,25 @@ describe("a neighbour's trouble does not touch a healthy webhook", () => {
     const failing = await receiver(() => ({ status: 500 }));
     await addWebhook(database, organizationId, { url: failing.url, retryDelaysMs: [50, 50, 50, 50] });
     await started();
+    const usual = await withoutTrouble();
     await publish(...Array.from({ length: 300 }, () => newEvent(organizationId)));
     await waitFor(() => failing.requests.length >= 10);
-    await healthyDeliveriesArrive();
+    await healthyDeliveriesArrive(usual);
   });
 
   test("where it has 20,000 deliveries waiting", async () => {
     const behind = await receiver();
     const { webhook } = await addWebhook(database, organizationId, { url: behind.url });
+    await started();
+    const usual = await withoutTrouble();
     const now = Date.now();
     await scheduleDeliveries(
       database,
       { organizationId, webhookId: webhook.id },
       Array.from({ length: 20_000 }, (_, index) => now - 20_000 + index),
     );
-    await started();
     await waitFor(() => behind.requests.length >= 100, { what: "the backlog to move" });
-    const lastAt = await healthyDeliveriesArrive();
+    const lastAt = await healthyDeliveriesArrive(usual);
     await waitFor(() => behind.requests.some(({ receivedAt }) => receivedAt > lastAt), {
       what: "the rest of the backlog",
     });
@@ -361,7 +368,7 @@ async function started(options: Partial<TestEngineOptions> = {}): Promise<TestEn
 
 async function receiver(respond?: Respond): Promise<Receiver> {
   const opened = await startReceiver(respond);
-  closing.push(() => opened.close());
+  receivers.push(opened);
   return opened;
 }
 
@@ -373,6 +380,10 @@ async function addWebhooks(count: number, values: Parameters<typeof addWebhook>[
 
 async function publish(...events: EventRecord[]): Promise<void> {
   await broker.publish(events.map((event) => encodeEventMessage(event)));
+}
+
+function median(numbers: readonly number[]): number {
+  return numbers.toSorted((one, other) => one - other)[Math.floor(numbers.length / 2)] ?? 0;
 }
 
 async function waitingMessages(): Promise<number> {
