@@ -52,7 +52,7 @@ afterAll(async () => {
 
 /** The strictest policy, but for plain http, so that the host alone decides. The names are asked of the test's own server. */
 function policyThatAllows(...allow: string[]): TargetPolicy {
-  const resolve = createNameResolver({ servers: [dns.address], queryTimeoutMs: 20_000 });
+  const resolve = createNameResolver({ servers: [dns.address], patienceMs: 20_000 });
   return { guard: createAddressGuard({ allow, deny: [], resolve }), allowHttp: true, allowPorts: [] };
 }
 

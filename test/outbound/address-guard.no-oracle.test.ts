@@ -19,7 +19,7 @@ async function startStrictClient(zone: Readonly<Record<string, DnsAnswer>>): Pro
   const dns = await startDnsServer(({ name }) => zone[name] ?? "missing");
   onTestFinished(() => dns.close());
   return startClient({
-    guard: { allow: [], resolve: createNameResolver({ servers: [dns.address], queryTimeoutMs: 20_000 }) },
+    guard: { allow: [], resolve: createNameResolver({ servers: [dns.address], patienceMs: 20_000 }) },
   });
 }
 
