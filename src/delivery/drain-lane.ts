@@ -81,6 +81,8 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
   let isAll = false;
   let pauseMs = pollIntervalMs;
   let subscription: Subscription | undefined;
+  /** How many changes of the webhook were told of since the lane was claimed. */
+  let changes = 0;
   let failure: unknown;
   /** Ordered deliveries may wait, and the webhook asks for no order any more. */
   let isOrderToEnd = lane.hasOrdered;
@@ -249,9 +251,19 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
     }
   };
 
+  /** What was being read when a change was told of is read again. */
+  const readSubscription = async (): Promise<void> => {
+    for (let isOld = subscription === undefined; isOld; ) {
+      const changesBefore = changes;
+      const found = await activeSubscription(options.subscriptions, lane);
+      isOld = changes > changesBefore;
+      subscription = isOld ? undefined : found;
+    }
+  };
+
   /** One round of the work. Returns whether there may be more to do. */
   const proceed = async (): Promise<boolean> => {
-    subscription ??= await activeSubscription(options.subscriptions, lane);
+    await readSubscription();
     countLeft();
     if (subscription === undefined || isOpen(endpoint, now()) || restMs() > maxHeldRestMs) {
       return false;
@@ -276,6 +288,7 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
   };
 
   const look = (): void => {
+    changes += 1;
     subscription = undefined;
     // Read under what held before the change: some of it may have been cancelled.
     dropReady();

@@ -1,4 +1,4 @@
-import { type LookupAddress, Resolver } from "node:dns";
+import { type LookupAddress, Resolver, TIMEOUT } from "node:dns";
 import { isIPv6 } from "node:net";
 import type { LocalNames } from "./local-names.ts";
 
@@ -10,8 +10,8 @@ export interface NameResolverOptions {
   servers?: readonly string[];
   /** The hosts file and the search domains. Left out, a name is a name of DNS, as it stands, and nothing else. */
   localNames?: LocalNames | undefined;
-  /** How long a server gets for the first answer; the second try gets twice the time. */
-  queryTimeoutMs?: number;
+  /** How long the servers get to answer about a name, in each family, however often they are asked meanwhile. */
+  patienceMs?: number;
 }
 
 /**
@@ -23,8 +23,10 @@ export interface NameResolverOptions {
  * `localhost` and the names below it are the loopback addresses, and nobody is asked (RFC 6761, 6.3).
  */
 export function createNameResolver(options: NameResolverOptions = {}): Resolve {
-  const { servers, localNames, queryTimeoutMs = 1_500 } = options;
-  const resolver = new Resolver({ timeout: queryTimeoutMs, tries: 2 });
+  const { servers, localNames, patienceMs = 4_500 } = options;
+  // c-ares waits for the time only until a server has answered some questions. From then on it asks one whose answers were quick again much sooner, and
+  // then after twice as long each time. So there are tries enough for it to listen until the patience ends, which is counted here.
+  const resolver = new Resolver({ timeout: Math.ceil(patienceMs / 3), tries: 6, maxTimeout: patienceMs });
   if (servers) resolver.setServers(servers);
 
   return (hostname, callback) => {
@@ -33,7 +35,7 @@ export function createNameResolver(options: NameResolverOptions = {}): Resolve {
     if (known.length > 0) return queueMicrotask(() => callback(null, known.map(toLookupAddress)));
     const isAbsolute = hostname.endsWith(".");
     const candidates = isAbsolute ? [name] : candidatesOf(name, localNames?.searchDomains() ?? []);
-    resolveFirst(resolver, candidates).then(
+    resolveFirst({ resolver, patienceMs }, candidates).then(
       (addresses) => callback(null, addresses),
       (error) => callback(error, []),
     );
@@ -50,27 +52,39 @@ function candidatesOf(name: string, searchDomains: readonly string[]): string[] 
 }
 
 /** The addresses of the first name that has any. A server that fails ends the search: the name may be there. */
-async function resolveFirst(resolver: Resolver, names: readonly string[]): Promise<LookupAddress[]> {
+async function resolveFirst(asking: Asking, names: readonly string[]): Promise<LookupAddress[]> {
   for (const name of names) {
-    const addresses = await resolveName(resolver, name);
+    const addresses = await resolveName(asking, name);
     if (addresses.length > 0) return addresses;
   }
   return [];
 }
 
 /** Empty where the name does not exist or has no address. Rejects where no server answered for either family. */
-async function resolveName(resolver: Resolver, name: string): Promise<LookupAddress[]> {
-  const answers = await Promise.all([ask(resolver, "resolve4", name), ask(resolver, "resolve6", name)]);
+async function resolveName(asking: Asking, name: string): Promise<LookupAddress[]> {
+  const answers = await Promise.all([ask(asking, "resolve4", name), ask(asking, "resolve6", name)]);
   const addresses = answers.flatMap((answer) => (answer instanceof Error ? [] : answer));
   const failure = answers.find((answer) => answer instanceof Error);
   if (addresses.length === 0 && failure !== undefined) throw failure;
   return addresses.map(toLookupAddress);
 }
 
+interface Asking {
+  resolver: Resolver;
+  patienceMs: number;
+}
+
 /** Empty where the name does not exist or has no such record; the error where no server answered. */
-function ask(resolver: Resolver, method: "resolve4" | "resolve6", name: string): Promise<string[] | Error> {
+function ask(
+  { resolver, patienceMs }: Asking,
+  method: "resolve4" | "resolve6",
+  name: string,
+): Promise<string[] | Error> {
   return new Promise((resolve) => {
+    const onSilence = () => resolve(Object.assign(new Error(`no server answered for ${name}`), { code: TIMEOUT }));
+    const timer = setTimeout(onSilence, patienceMs);
     resolver[method](name, (error, addresses) => {
+      clearTimeout(timer);
       if (error === null) resolve(addresses);
       else resolve(error.code === "ENOTFOUND" || error.code === "ENODATA" ? [] : error);
     });

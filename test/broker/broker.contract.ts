@@ -1,17 +1,9 @@
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Broker, IncomingMessage, OutgoingMessage } from "../../src/broker/broker.ts";
 import { waitFor } from "../support/wait-for.ts";
+import type { BrokerUnderTest } from "./broker-under-test.ts";
 import { type Collected, collect } from "./collect.ts";
-
-/** An empty broker for one test, which may be opened several times, as several processes would. */
-export interface BrokerUnderTest {
-  open(options?: { ackWaitMs?: number }): Promise<Broker>;
-  /** What is kept under `<prefix>.rejected.>`, the oldest first. */
-  rejected(): Promise<OutgoingMessage[]>;
-  subjectPrefix: string;
-  /** Closes what was opened and removes what was written. */
-  clear(): Promise<void>;
-}
 
 /** What every broker promises, whatever it is made of. */
 export function brokerContract(name: string, start: () => Promise<BrokerUnderTest>): void {
@@ -38,13 +30,15 @@ export function brokerContract(name: string, start: () => Promise<BrokerUnderTes
         received.ack();
       }
     };
-    /** Sees whether anything is left, in a way that waits for nothing when there is not: what is left comes before a message that follows. */
+    /** Sees whether anything is left: what is left comes before a message that follows, or is out with somebody, and not recorded. */
     const leftOver = async (from: Broker): Promise<string[]> => {
       await from.publish([message("the end")]);
       const rest = await collect(from);
       await waitFor(() => rest.bodies().includes("the end"), { what: "the last message" });
       await rest.consumer.stop();
       ackAll(rest);
+      const last = Math.max(...rest.messages.map(({ sequence }) => sequence));
+      await waitFor(async () => (await from.recordedThrough()).through >= last, { what: "the record of everything" });
       return rest.bodies().filter((body) => body !== "the end");
     };
 
@@ -99,13 +93,13 @@ export function brokerContract(name: string, start: () => Promise<BrokerUnderTes
     });
 
     test("a waiting consumer gets a message well before the next poll", async () => {
+      await underTest.clear();
+      broker = await underTest.open({ pollIntervalMs: 3_600_000, ackWaitMs: 3_600_000 });
       const collected = await collect(broker);
-      await broker.publish([message("first")]);
-      await waitFor(() => collected.bodies().includes("first"));
-      const start = performance.now();
-      await broker.publish([message("second")]);
-      await waitFor(() => collected.bodies().includes("second"));
-      expect(performance.now() - start).toBeLessThan(500);
+      for (const body of ["first", "second"]) {
+        await broker.publish([message(body)]);
+        await waitFor(() => collected.bodies().includes(body));
+      }
     });
 
     test("5,000 messages published at once are consumed once each, in batches of at most maxBatch", async () => {
@@ -122,24 +116,33 @@ export function brokerContract(name: string, start: () => Promise<BrokerUnderTes
       broker = await underTest.open({ ackWaitMs: 300 });
       await broker.publish(numbered(100));
       const collected = await collect(broker, { count: 100 });
-      const [last] = collected.messages.splice(-1);
-      ackAll(collected);
-      // When the one that was not acknowledged is back, the others would be too.
-      await waitFor(() => collected.messages.some(({ deliveryCount }) => deliveryCount > 1));
-      const again = collected.messages.filter(({ deliveryCount }) => deliveryCount > 1);
-      expect(again.map(({ place }) => place)).toEqual([last!.place]);
+      const { messages } = collected;
+      const kept = messages.reduce((one, other) => (one.sequence > other.sequence ? one : other));
+      const others = () => messages.filter(({ place }) => place !== kept.place);
+      await waitFor(async () => {
+        for (const received of others()) received.ack();
+        return (await broker.recordedThrough()).through === kept.sequence - 1;
+      });
+      // What was on its way comes before the one that was not acknowledged; once that one is back again, the others would be too.
+      const timesSeen = () => messages.length - others().length;
+      const seenBefore = timesSeen();
+      await waitFor(() => timesSeen() > seenBefore);
+      const othersBefore = others().length;
+      await waitFor(() => timesSeen() > seenBefore + 1);
+      expect(others()).toHaveLength(othersBefore);
     });
 
     test("a message that is given back comes again after the delay, at the same place, counted", async () => {
+      await underTest.clear();
+      // By the delay alone, and neither by a poll nor because nobody acknowledged it.
+      broker = await underTest.open({ pollIntervalMs: 3_600_000, ackWaitMs: 3_600_000 });
       await broker.publish([message("again")]);
       const collected = await collect(broker, { count: 1 });
       const start = performance.now();
       // A fraction of a nanosecond too: nats-server takes such a delay for none.
       collected.messages[0]!.nak(250 + 1 / 3);
       await waitFor(() => collected.messages.length === 2);
-      const elapsedMs = performance.now() - start;
-      expect(elapsedMs).toBeGreaterThan(240);
-      expect(elapsedMs).toBeLessThan(900);
+      expect(performance.now() - start).toBeGreaterThan(240);
       const [first, second] = collected.messages;
       expect(second).toMatchObject({ place: first!.place, publishedAt: first!.publishedAt, deliveryCount: 2 });
     });
@@ -154,9 +157,10 @@ export function brokerContract(name: string, start: () => Promise<BrokerUnderTes
       await crashing.close();
 
       const next = await underTest.open({ ackWaitMs: 400 });
-      const after = await collect(next, { count: 2 });
-      expect(after.bodies().toSorted()).toEqual(["1", "2"]);
-      expect(after.messages.every(({ deliveryCount }) => deliveryCount === 2)).toBe(true);
+      const after = await collect(next);
+      await waitFor(() => new Set(after.bodies()).size === 2);
+      expect(new Set(after.bodies())).toEqual(new Set(["1", "2"]));
+      expect(after.messages.every(({ deliveryCount }) => deliveryCount > 1)).toBe(true);
     });
 
     test("an acknowledgement just before closing is not lost", async () => {
@@ -196,7 +200,7 @@ export function brokerContract(name: string, start: () => Promise<BrokerUnderTes
       await first.consumer.stop();
       ackAll(first);
       const rest = 500 - first.messages.length;
-      const second = await collect(broker, { count: rest, maxUnacknowledged: 1_000, timeoutMs: 5_000 });
+      const second = await collect(broker, { count: rest, maxUnacknowledged: 1_000, timeoutMs: 20_000 });
       expect(new Set([...first.bodies(), ...second.bodies()]).size).toBe(500);
     });
 
@@ -238,36 +242,40 @@ export function brokerContract(name: string, start: () => Promise<BrokerUnderTes
     });
 
     test.for([
-      ["about so many bytes are out at a time", 1_000_000, 1_300_000],
-      ["one message at a time is out where it is larger than the bound", 10_000, 100_000],
-    ] as const)("%s, and each acknowledgement lets others come", async ([, maxUnacknowledgedBytes, mostExpected]) => {
-      await broker.publish(
-        numbered(60).map(({ body, ...rest }) => ({ ...rest, body: Buffer.concat([body], 100_000) })),
-      );
-      const open = new Set<IncomingMessage>();
-      let most = 0;
-      const seen = new Set<string>();
-      const consumer = await broker.consume(
-        { maxBatch: 20, maxUnacknowledged: 1_000, maxUnacknowledgedBytes },
-        (batch) => {
-          for (const received of batch) {
-            open.add(received);
-            seen.add(received.place);
-          }
-          const bytes = [...open].reduce((sum, { body }) => sum + body.byteLength, 0);
-          most = Math.max(most, bytes);
-        },
-      );
-      while (seen.size < 60 || open.size > 0) {
-        await waitFor(() => open.size > 0, { what: "another message" });
-        const [received] = open;
-        open.delete(received!);
-        received!.ack();
-      }
-      expect(most).toBeLessThanOrEqual(mostExpected);
-      expect(most).toBeGreaterThanOrEqual(Math.min(mostExpected, maxUnacknowledgedBytes / 2));
-      await consumer.stop();
-    });
+      ["about so many bytes are out at a time", 1_000_000, 3, 1_300_000],
+      ["one message at a time is out where it is larger than the bound", 10_000, 1, 100_000],
+    ] as const)(
+      "%s, and each acknowledgement lets others come",
+      async ([, maxUnacknowledgedBytes, atLeast, mostExpected]) => {
+        await broker.publish(
+          numbered(60).map(({ body, ...rest }) => ({ ...rest, body: Buffer.concat([body], 100_000) })),
+        );
+        const open = new Set<IncomingMessage>();
+        let most = 0;
+        const seen = new Set<string>();
+        const consumer = await broker.consume(
+          { maxBatch: 20, maxUnacknowledged: 1_000, maxUnacknowledgedBytes },
+          (batch) => {
+            for (const received of batch) {
+              open.add(received);
+              seen.add(received.place);
+            }
+            const bytes = [...open].reduce((sum, { body }) => sum + body.byteLength, 0);
+            most = Math.max(most, bytes);
+          },
+        );
+        while (seen.size < 60 || open.size > 0) {
+          const more = 60 - seen.size;
+          await waitFor(() => open.size >= Math.min(atLeast, open.size + more), { what: "as many as may be out" });
+          const [received] = open;
+          open.delete(received!);
+          received!.ack();
+        }
+        expect(most).toBeLessThanOrEqual(mostExpected);
+        expect(most).toBeGreaterThanOrEqual(atLeast * 100_000);
+        await consumer.stop();
+      },
+    );
 
     test("what is recorded reaches to the first message that is not acknowledged, and on when it is", async () => {
       const before = (await broker.recordedThrough()).through;
@@ -332,17 +340,21 @@ export function brokerContract(name: string, start: () => Promise<BrokerUnderTes
 
     test("a message that is still in work does not come again, until nobody says so any more", async () => {
       await underTest.clear();
-      broker = await underTest.open({ ackWaitMs: 1_000 });
+      broker = await underTest.open({ ackWaitMs: 2_000 });
+      const stalls = monitorEventLoopDelay();
+      stalls.enable();
       await broker.publish([message("worked on")]);
-      await broker.publish([message("forgotten")]);
-      const collected = await collect(broker, { count: 2 });
+      const collected = await collect(broker, { count: 1 });
       const [worked] = collected.messages;
       const saying = setInterval(() => worked!.working(), 200);
-      const again = (body: string): boolean => collected.bodies().slice(2).includes(body);
-      // By then the other one, which came at the same time, was waited for twice as long.
-      await waitFor(() => collected.bodies().filter((body) => body === "forgotten").length === 3);
+      await broker.publish([message("forgotten")]);
+      const again = (body: string): boolean => collected.bodies().slice(1).includes(body);
+      // By then the other one, which came later, was waited for twice as long.
+      await waitFor(() => collected.bodies().filter((body) => body === "forgotten").length >= 3);
       clearInterval(saying);
-      expect(again("worked on")).toBe(false);
+      stalls.disable();
+      // A process that stood still could not say so.
+      if (stalls.max < 1e9) expect(again("worked on")).toBe(false);
       await waitFor(() => again("worked on"), { what: "the message that nobody works on any more" });
     });
 

@@ -23,7 +23,7 @@ export interface CollectOptions {
 /** Consumes and keeps what comes. */
 export async function collect(broker: Broker, options: CollectOptions = {}): Promise<Collected> {
   const { maxBatch = 100, maxUnacknowledged = 1_000, maxUnacknowledgedBytes = 1e9 } = options;
-  const { acknowledge = false, count = 0, timeoutMs = 10_000 } = options;
+  const { acknowledge = false, count = 0, timeoutMs = 60_000 } = options;
   const messages: IncomingMessage[] = [];
   const batchSizes: number[] = [];
   const consumer = await broker.consume({ maxBatch, maxUnacknowledged, maxUnacknowledgedBytes }, (batch) => {

@@ -3,8 +3,8 @@ import { connect } from "@nats-io/transport-node";
 import { inject } from "vitest";
 import type { Broker, OutgoingMessage } from "../../src/broker/broker.ts";
 import { openJetStream } from "../../src/broker/jetstream.ts";
-import { removeStreams, uniqueNatsNames } from "../support/nats.ts";
-import type { BrokerUnderTest } from "./broker.contract.ts";
+import { patienceMs, removeStreams, uniqueNatsNames } from "../support/nats.ts";
+import type { BrokerUnderTest } from "./broker-under-test.ts";
 
 /** The JetStream broker on streams of its own, which are removed after each test. */
 export function jetStreamBrokerUnderTest(): BrokerUnderTest {
@@ -13,7 +13,13 @@ export function jetStreamBrokerUnderTest(): BrokerUnderTest {
   return {
     subjectPrefix: names.subjectPrefix,
     async open({ ackWaitMs = 30_000 } = {}) {
-      const broker = await openJetStream({ url: inject("natsUrl"), ...names, ackWaitMs, log: () => {} });
+      const broker = await openJetStream({
+        url: inject("natsUrl"),
+        ...names,
+        ackWaitMs,
+        timeoutMs: patienceMs,
+        log: () => {},
+      });
       opened.push(broker);
       return broker;
     },
@@ -29,7 +35,7 @@ export function jetStreamBrokerUnderTest(): BrokerUnderTest {
 export async function storedMessages(stream: string): Promise<OutgoingMessage[]> {
   const nats = await connect({ servers: inject("natsUrl") });
   try {
-    const manager = await jetstreamManager(nats);
+    const manager = await jetstreamManager(nats, { timeout: patienceMs });
     const { state } = await manager.streams.info(stream);
     const sequences = Array.from({ length: state.messages }, (_, index) => state.first_seq + index);
     return await Promise.all(

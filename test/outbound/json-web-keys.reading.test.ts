@@ -74,7 +74,7 @@ it("an issuer that is not there is a failure", async () => {
 });
 
 function readKeys(options: Partial<JsonWebKeysReaderOptions> = {}) {
-  const reader = createJsonWebKeysReader({ url: issuer.jwksUrl, ...options });
+  const reader = createJsonWebKeysReader({ url: issuer.jwksUrl, timeoutMs: 60_000, ...options });
   readers.push(reader);
   return reader.read();
 }

@@ -34,6 +34,8 @@ export async function startHttpReceiver(
     requests.push(request);
     answer(request, response);
   });
+  // The client alone decides how long a connection is kept.
+  server.keepAliveTimeout = 0;
   return { ...(await listen(server, "http")), requests };
 }
 
@@ -75,10 +77,10 @@ export function startClient(
   return client;
 }
 
-/** A POST with defaults. */
+/** A POST with defaults; its deadline is far beyond what anything here takes. */
 export function post(url: string, changes: { timeoutMs?: number; maxResponseBytes?: number } = {}) {
   const body = Buffer.from("{}");
-  return { method: "POST" as const, url, headers: {}, body, timeoutMs: 5_000, maxResponseBytes: 16_384, ...changes };
+  return { method: "POST" as const, url, headers: {}, body, timeoutMs: 60_000, maxResponseBytes: 16_384, ...changes };
 }
 
 async function listen(server: Server, scheme: string): Promise<Receiver> {

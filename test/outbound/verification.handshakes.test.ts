@@ -12,13 +12,16 @@ function challengeOf({ url }: ReceivedRequest): string {
 
 async function challenge(answer: Answer, suffix = "") {
   const receiver = await startHttpReceiver(answer);
-  const outcome = await verifyByChallenge({ url: receiver.url + suffix, timeoutMs: 5_000, randomBytes }, startClient());
+  const outcome = await verifyByChallenge(
+    { url: receiver.url + suffix, timeoutMs: 60_000, randomBytes },
+    startClient(),
+  );
   return { outcome, request: receiver.requests[0]! };
 }
 
 async function handshake(answer: Answer, ratePerMinute?: number) {
   const receiver = await startHttpReceiver(answer);
-  const input = { url: receiver.url, timeoutMs: 5_000, origin: "hooks.example.com", ratePerMinute };
+  const input = { url: receiver.url, timeoutMs: 60_000, origin: "hooks.example.com", ratePerMinute };
   return { outcome: await verifyByCloudEvents(input, startClient()), request: receiver.requests[0]! };
 }
 
@@ -44,7 +47,7 @@ test.each([
 ])("where the echo must be exact, %s is not forgiven", async (_what, status, end) => {
   const answer: Answer = (received, response) => response.writeHead(status).end(challengeOf(received) + end);
   const receiver = await startHttpReceiver(answer);
-  const input = { url: receiver.url, timeoutMs: 5_000, randomBytes, exact: true };
+  const input = { url: receiver.url, timeoutMs: 60_000, randomBytes, exact: true };
   expect(await verifyByChallenge(input, startClient())).toMatchObject({ verified: false });
   expect(await verifyByChallenge({ ...input, exact: false }, startClient())).toEqual({ verified: true });
 });
@@ -131,13 +134,16 @@ test("a receiver that cannot be reached is not verified, in both handshakes", as
   const client = startClient();
   const { url } = receiver;
   const failure = expect.stringContaining("the connection was closed");
-  expect(await verifyByChallenge({ url, timeoutMs: 5_000, randomBytes }, client)).toEqual({ verified: false, failure });
+  expect(await verifyByChallenge({ url, timeoutMs: 60_000, randomBytes }, client)).toEqual({
+    verified: false,
+    failure,
+  });
   const origin = "hooks.example.com";
-  expect(await verifyByCloudEvents({ url, timeoutMs: 5_000, origin }, client)).toEqual({ verified: false, failure });
+  expect(await verifyByCloudEvents({ url, timeoutMs: 60_000, origin }, client)).toEqual({ verified: false, failure });
 });
 
 test("a verification goes through the guard as everything else", async () => {
-  const input = { url: "http://169.254.169.254/latest", timeoutMs: 5_000, randomBytes };
+  const input = { url: "http://169.254.169.254/latest", timeoutMs: 60_000, randomBytes };
   expect(await verifyByChallenge(input, startClient())).toEqual({
     verified: false,
     failure: expect.stringContaining("169.254.169.254 is a link-local address"),

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { newUuid } from "../../src/domain/ids.ts";
 import { type Database, openPostgres } from "../../src/store/database.ts";
 import { ensurePartitions, type PartitionedTable, partitionName } from "../../src/store/partitions.ts";
 import { insertEvents } from "../../src/store/sql/insert-events.ts";
@@ -7,7 +8,7 @@ import { knownEvents } from "../../src/store/sql/known-events.ts";
 import { dueDeliveries } from "../../src/store/sql/lanes.ts";
 import { recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
 import type { Sql } from "../../src/store/sql.ts";
-import { newEvent } from "../support/engine.ts";
+import { newEvent, testIds } from "../support/engine.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { attemptOf, delivered, failed, record, scheduledRecord } from "./store-under-test.ts";
 
@@ -52,10 +53,14 @@ describe("of many days, only a few are looked at", () => {
   test("when deliveries are recorded: those of their events", async () => {
     const [happy, unhappy] = [3, 3].map((daysAgo) => scheduledRecord(target, { createdAt: noon(daysAgo) }));
     const deliveries = [delivered(happy!, 1), failed(unhappy!, 1, now)];
-    const recording = (sql: Sql) =>
-      recordOutcomes(sql, { deliveries, attempts: deliveries.map(attemptOf), disablings: [] });
+    const attempts = deliveries.map((delivery) => ({
+      ...attemptOf(delivery),
+      id: newUuid({ ...testIds, now: () => noon(1) }),
+      startedAt: noon(1),
+    }));
+    const recording = (sql: Sql) => recordOutcomes(sql, { deliveries, attempts, disablings: [] });
     expect(await daysTouched("delivery", recording)).toEqual([3]);
-    expect(await daysTouched("attempt", recording)).toEqual([0]);
+    expect(await daysTouched("attempt", recording)).toEqual([1]);
   });
 
   test("when a lane's deliveries are read: those of their events", async () => {

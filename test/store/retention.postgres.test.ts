@@ -24,13 +24,10 @@ it("rows are written while partitions are detached, and what is being read is dr
   });
   await reading.promise;
   const dropping = drop(database, late);
-  await waitFor(() => isDetaching(database, "event_20200110"), {
-    timeoutMs: 4_000,
-    what: "the partition to be detached",
-  });
+  await waitFor(() => isDetaching(database, "event_20200110"), { what: "the partition to be detached" });
   // The drop waits for the reader. Whoever writes does not wait for the drop.
   await database.sql.transaction(async (writer) => {
-    await writer.query({ name: "", text: "set local lock_timeout = '1s'" }, []);
+    await writer.query({ name: "", text: "set local lock_timeout = '30s'" }, []);
     await insertHistory(writer, { day: today(), webhooks: 2, events: 20 });
   });
   read.resolve();
@@ -86,10 +83,7 @@ it("a day on which something was scheduled again while it was detached comes bac
   });
   await scheduled.promise;
   const dropping = drop(database, late);
-  await waitFor(() => isDetaching(database, "event_20200110"), {
-    timeoutMs: 4_000,
-    what: "the partition to be detached",
-  });
+  await waitFor(() => isDetaching(database, "event_20200110"), { what: "the partition to be detached" });
   detaching.resolve();
   await retrying;
   expect((await dropping).dropped).toEqual(["attempt_20200110"]);
@@ -131,7 +125,7 @@ async function openOwn(): Promise<{ database: Database; close(): Promise<void> }
   };
 }
 
-async function drop(database: Database, now: number, patienceMs = 10_000) {
+async function drop(database: Database, now: number, patienceMs = 120_000) {
   return (await database.exclusively(1, (session) => dropExpired(session, { now, patienceMs, ...retention })))!;
 }
 

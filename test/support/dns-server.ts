@@ -27,25 +27,41 @@ export interface DnsServer {
  * A DNS server (RFC 1035) over UDP on a free port of the loopback interface, which answers what the test says. All records get a TTL of an
  * hour, so that whoever keeps answers is found out.
  */
-export async function startDnsServer(answer: (question: DnsQuestion) => DnsAnswer): Promise<DnsServer> {
+export async function startDnsServer(
+  answer: (question: DnsQuestion) => DnsAnswer | Promise<DnsAnswer>,
+): Promise<DnsServer> {
   const questions: DnsQuestion[] = [];
+  /** By the question and the id under which it was asked. */
+  const answers = new Map<string, DnsAnswer | Promise<DnsAnswer>>();
+  let isClosed = false;
   const socket = createSocket("udp4");
-  socket.on("message", (query, { address, port }) => {
+  socket.on("message", async (query, { address, port }) => {
     const { name, typeCode, end } = readQuestion(query);
     if (typeCode !== TYPES.A && typeCode !== TYPES.AAAA) return;
     const type = typeCode === TYPES.A ? "A" : "AAAA";
-    const count = questions.filter((earlier) => earlier.name === name && earlier.type === type).length;
-    const question: DnsQuestion = { name, type, count };
-    questions.push(question);
-    const given = answer(question);
-    if (given !== "silence") socket.send(writeAnswer(query.subarray(0, end), given, typeCode), port, address);
+    // Who got no answer in time asks again under the same id: that is no other question.
+    const key = `${query.readUInt16BE(0)} ${type} ${name}`;
+    const given = answers.get(key) ?? answer(remember({ name, type }));
+    answers.set(key, given);
+    const found = await given;
+    if (found !== "silence" && !isClosed)
+      socket.send(writeAnswer(query.subarray(0, end), found, typeCode), port, address);
   });
+  const remember = (asked: Omit<DnsQuestion, "count">): DnsQuestion => {
+    const count = questions.filter(({ name, type }) => name === asked.name && type === asked.type).length;
+    const question = { ...asked, count };
+    questions.push(question);
+    return question;
+  };
   await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
   const { port } = socket.address() as AddressInfo;
   return {
     address: `127.0.0.1:${port}`,
     questions,
-    close: () => new Promise((resolve) => socket.close(() => resolve())),
+    async close() {
+      isClosed = true;
+      await new Promise<void>((resolve) => socket.close(() => resolve()));
+    },
   };
 }
 

@@ -29,6 +29,7 @@ export interface TestEngine {
   engine: Engine;
   failures: unknown[];
   rejections: { reason: string; detail: string }[];
+  /** Waits for what is under way; 30 seconds where it is left out. Rejects where something could not be recorded in that time. */
   stop(graceMs?: number): Promise<void>;
 }
 
@@ -79,9 +80,8 @@ export function createTestEngine(options: TestEngineOptions): TestEngine {
     engine,
     failures,
     rejections,
-    async stop(graceMs = 2_000) {
-      await engine.stop(graceMs);
-      await client.close();
+    async stop(graceMs = 30_000) {
+      await engine.stop(graceMs).finally(() => client.close());
     },
   };
 }
