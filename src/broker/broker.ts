@@ -17,8 +17,8 @@ export interface Broker {
   recordedThrough(): Promise<RecordedMark>;
   /**
    * Starts a consumer. `handle` gets messages in batches of 1 to `maxBatch`, as they come, and no more than `maxUnacknowledged` of this
-   * consumer, and about `maxUnacknowledgedBytes` of their bodies, are unacknowledged at a time. A larger message comes alone. The consumer outlives every outage of the broker. Consumers, here and in other processes, share
-   * the messages.
+   * consumer, and about `maxUnacknowledgedBytes` of their bodies, are unacknowledged at a time; a larger message comes alone. The consumer
+   * outlives every outage of the broker. Consumers, here and in other processes, share the messages.
    */
   consume(options: ConsumeOptions, handle: (batch: readonly IncomingMessage[]) => void): Promise<Consumer>;
   /**

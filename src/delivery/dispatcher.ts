@@ -1,4 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import { ackWaitMs, type Broker, type IncomingMessage, type RejectReason } from "../broker/broker.ts";
 import { messageWithoutValues } from "../domain/message-without-values.ts";
 import { isAboutContent } from "../store/is-about-content.ts";
@@ -12,7 +12,13 @@ import { createHeldMessages, type HeldMessages } from "./held-messages.ts";
 import type { OrganizationSubscriptions } from "./organization-subscriptions.ts";
 import { createPacer } from "./pacer.ts";
 import { maxBlockingMs, type ReceivedEvent, receiveEvents } from "./receive-events.ts";
-import { type Standing, type Started, startDeliveries } from "./start-deliveries.ts";
+import {
+  type CrowdedDeliveries,
+  type Standing,
+  type Started,
+  startCrowded,
+  startDeliveries,
+} from "./start-deliveries.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 
 /**
@@ -143,27 +149,35 @@ interface FoundOrganizations {
 type Work = (events: readonly ReceivedEvent[], found: FoundOrganizations) => Promise<void>;
 
 /**
- * Does the work on events whose organizations are in memory. What is not is read together, and what takes long to read, such as an organization with very
- * many webhooks, holds up no event of the others: its own follow when it is here, and nobody waits for them. Where the work fails, its messages are given back.
+ * Does the work on events whose organizations are in memory. What is not is read together, and what takes long to read, such as an organization
+ * with very many webhooks, holds up no event of the others: its own follow when it is here, and nobody waits for them. Where the work fails, its
+ * messages are given back.
  */
 async function withOrganizations(context: Context, events: readonly ReceivedEvent[], work: Work): Promise<void> {
   const found: FoundOrganizations = { organizations: new Map(), unread: new Set(), error: undefined };
-  const missing = inMemory(context, events, found.organizations);
+  /** What is still being read, by organization. */
+  const reading = new Map<string, Promise<void>>();
+  for (const organizationId of inMemory(context, events, found.organizations)) {
+    reading.set(
+      organizationId,
+      read(context, organizationId, found).then(() => void reading.delete(organizationId)),
+    );
+  }
   const workOn = async (some: readonly ReceivedEvent[]): Promise<void> => {
-    await work(some, found).catch((error) => giveBack(context, messagesOf(some), error));
+    const late = some.filter(({ record }) => reading.has(record.organizationId));
+    if (late.length > 0) {
+      // With those that are read at the same moment.
+      void Promise.race(reading.values())
+        .then(() => nextTurn())
+        .then(() => workOn(late));
+    }
+    const here = late.length === 0 ? some : some.filter(({ record }) => !reading.has(record.organizationId));
+    await work(here, found).catch((error) => giveBack(context, messagesOf(here), error));
   };
-  if (missing.size === 0) {
-    return await workOn(events);
+  if (reading.size > 0) {
+    await Promise.race([Promise.all(reading.values()), delay(readPatienceMs)]);
   }
-  const reading = Promise.all([...missing].map((organizationId) => read(context, organizationId, found, missing)));
-  await Promise.race([reading, delay(readPatienceMs)]);
-  if (missing.size === 0) {
-    return await workOn(events);
-  }
-  const late = events.filter(({ record }) => missing.has(record.organizationId));
-  const here = events.filter(({ record }) => !missing.has(record.organizationId));
-  void reading.then(() => workOn(late));
-  await workOn(here);
+  await workOn(events);
 }
 
 /** Longer than organizations take to be read as a rule, so that a batch stays together, and short beside what a delivery may take. */
@@ -191,12 +205,7 @@ function inMemory(
 }
 
 /** Never rejects. One that does not exist is neither found nor unread. */
-async function read(
-  { subscriptions }: Context,
-  organizationId: string,
-  found: FoundOrganizations,
-  missing: Set<string>,
-): Promise<void> {
+async function read({ subscriptions }: Context, organizationId: string, found: FoundOrganizations): Promise<void> {
   try {
     const organization = await subscriptions.of(organizationId);
     if (organization !== undefined) {
@@ -208,10 +217,12 @@ async function read(
     }
     found.unread.add(organizationId);
   }
-  missing.delete(organizationId);
 }
 
-/** What the database cannot take for its content is found by halving, and rejected alone: it holds up no other event, and does not come again. */
+/**
+ * What the database cannot take for its content is found by halving, and rejected alone: it holds up no other event, and does not come again.
+ * `onWritten` is called when nothing is left to write, whatever came of it.
+ */
 async function writeAndStart(context: Context, events: readonly ReceivedEvent[], onWritten: () => void): Promise<void> {
   const receivedAt = Math.floor(context.now());
   const oldest = oldestPublishedAt(events, receivedAt);
@@ -230,11 +241,12 @@ async function writeAndStart(context: Context, events: readonly ReceivedEvent[],
   await heard;
   const fresh = events.filter(({ key }) => isNew.has(key));
   const again = events.filter(({ key }) => !isNew.has(key));
-  await start(context, fresh, () => ({ receivedAt, before: undefined }));
+  const starting = [start(context, fresh, () => ({ receivedAt, before: undefined }))];
   if (again.length > 0) {
     const since = rememberedSince(new Date(receivedAt), oldest);
-    await startKnown(context, again, since).catch((error) => giveBack(context, messagesOf(again), error));
+    starting.push(startKnown(context, again, since).catch((error) => giveBack(context, messagesOf(again), error)));
   }
+  await Promise.all(starting);
 }
 
 async function notWritten(
@@ -243,16 +255,22 @@ async function notWritten(
   error: unknown,
   onWritten: () => void,
 ): Promise<void> {
-  if (!isAboutContent(error)) {
-    giveBack(context, messagesOf(events), error);
-  } else if (events.length > 1) {
+  if (isAboutContent(error) && events.length > 1) {
     const middle = Math.ceil(events.length / 2);
-    await writeAndStart(context, events.slice(0, middle), () => {});
-    await writeAndStart(context, events.slice(middle), onWritten);
-  } else {
+    const { promise: firstIsWritten, resolve: onFirstWritten } = Promise.withResolvers<void>();
+    const first = writeAndStart(context, events.slice(0, middle), onFirstWritten);
+    // Its deliveries may wait for room in memory, which holds up no other event.
+    await Promise.race([first, firstIsWritten]);
+    await Promise.all([first, writeAndStart(context, events.slice(middle), onWritten)]);
+    return;
+  }
+  onWritten();
+  if (isAboutContent(error)) {
     for (const message of messagesOf(events)) {
       reject(context, message, "REFUSED_BY_STORE", `the database cannot hold it: ${messageWithoutValues(error)}`);
     }
+  } else {
+    giveBack(context, messagesOf(events), error);
   }
 }
 
@@ -292,39 +310,32 @@ async function start(
 ): Promise<void> {
   await withOrganizations(context, events, async (some, { organizations, unread, error }) => {
     const waiting: IncomingMessage[] = [];
+    const crowded: CrowdedDeliveries[] = [];
     const pacer = createPacer(maxBlockingMs);
-    const crowded: ReceivedEvent[] = [];
-    const startOne = async (event: ReceivedEvent): Promise<void> => {
+    for (const event of some) {
       const { record, messages } = event;
-      const onEnd = (started: Started) => settle(context, messages, started);
-      const organization = organizations.get(record.organizationId);
+      const { organizationId } = record;
+      const organization = organizations.get(organizationId);
       const standing = standingOf(event);
-      if (unread.has(record.organizationId)) {
+      const onEnd = (started: Started) => settle(context, messages, started);
+      if (unread.has(organizationId)) {
         waiting.push(...messages);
       } else if (organization === undefined || standing === undefined) {
         // The organization is gone, and with it whoever wanted the event.
         onEnd({ kind: "recorded" });
       } else {
-        await startDeliveries(context.fastPath, event, { organization, standing, pacer }, onEnd);
+        const startMore = startDeliveries(context.fastPath, event, { organization, standing, pacer }, onEnd);
+        // What has room goes first.
+        if (!(await startMore())) crowded.push({ organizationId, startMore });
       }
       if (pacer.isDue()) {
         await pacer.pause();
       }
-    };
-    for (const event of some) {
-      if (context.fastPath.hasRoom(event.record.organizationId)) {
-        await startOne(event);
-      } else {
-        // It will wait for room; what has some goes first.
-        crowded.push(event);
-      }
-    }
-    for (const event of crowded) {
-      await startOne(event);
     }
     if (waiting.length > 0) {
       giveBack(context, waiting, error);
     }
+    await startCrowded(context.fastPath, crowded);
   });
 }
 

@@ -159,10 +159,12 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
     isAll = false;
   };
 
-  /** At least one where there is none: whoever is larger than all of the memory goes alone. */
+  /** Where there is none, one goes in any case: whatever is larger than all of the memory goes alone. */
+  const isMemoryFull = (): boolean => memory.free() <= 0 && ready.length + underWay.size > 0;
+
   const keepReady = (due: readonly DueDelivery[]): void => {
     for (const each of due) {
-      if (memory.free() <= 0 && ready.length + underWay.size > 0) {
+      if (isMemoryFull()) {
         // Other lanes took theirs meanwhile.
         isAll = false;
         return;
@@ -230,7 +232,7 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
 
   /** Where everything is known to be under way, the question is only whether more has become due. */
   const isToAsk = (): boolean => {
-    if (!isLow() || (memory.free() <= 0 && underWay.size > 0)) return false;
+    if (!isLow() || isMemoryFull()) return false;
     if (!isAll || underWay.size === 0) return true;
     return ready.length === 0 && endpoints.mayStart(endpoint) && now() - askedAt >= pauseMs;
   };
@@ -341,7 +343,7 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
 
 /** How many deliveries are asked for at most beyond those that are known. */
 const maxBatch = 256;
-/** What was read longer ago is not sent without a look at how it stands. */
+/** Where the database has not answered for longer, what was read is not sent without another look at how it stands. */
 const freshMs = 1_000;
 const maxPauseMs = 4_000;
 /** In a lane with ordered deliveries other processes may have recorded more of them. */

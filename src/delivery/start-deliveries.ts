@@ -31,60 +31,88 @@ export type Started =
   | { kind: "failed"; error: unknown };
 
 /**
- * Starts the deliveries that are not recorded yet, as memory has room for them. `onEnd` is called once, when those that were started are recorded: an event may have very
- * many, so they are counted, and nothing is kept for each.
+ * Starts deliveries of an event for as long as memory has room. Resolves with true when all are started, else with false: to be called again, when there
+ * is room for the event's organization.
  */
-export async function startDeliveries(
+export type StartMore = () => Promise<boolean>;
+
+/**
+ * Makes the start of those of an event's deliveries that are not recorded yet. `onEnd` is called once, when all are started and recorded: an event
+ * may have very many, so they are counted, and nothing is kept for each.
+ */
+export function startDeliveries(
   fastPath: FastPath,
   { record, sequence }: ReceivedEvent,
   { organization, standing, pacer }: { organization: OrganizationSubscriptions; standing: Standing; pacer: Pacer },
   onEnd: (started: Started) => void,
-): Promise<void> {
-  const { receivedAt, before } = standing;
+): StartMore {
   const wanting = organization.match(record.type);
   if (wanting.length === 0) {
     onEnd({ kind: "recorded" });
-    return;
+    return async () => true;
   }
+  const { receivedAt, before } = standing;
   const event = outgoingEvent(record);
   const deliveryIdOf = deliveryIds(record.id, receivedAt);
   const count = createCount(onEnd);
-  for (const subscription of wanting) {
-    if (wantsProject(subscription, record.projectId) && isInTime(subscription, standing)) {
-      const deliveryId = deliveryIdOf(subscription.webhookId);
-      if (before?.recorded.has(deliveryId)) {
-        continue;
-      }
-      const isElsewhere = before?.isSettling || fastPath.isUnderWay(deliveryId);
-      if (isElsewhere || (isFull(fastPath, subscription) && !(await getsRoom(fastPath, subscription, deliveryId)))) {
-        count.isElsewhere = true;
-        continue;
-      }
-      const orderingKey = subscription.ordering === "BY_KEY" ? record.orderingKey : null;
-      const identity = { deliveryId, event, subscription, createdAt: receivedAt, sequence, orderingKey };
-      count.open += 1;
-      fastPath.deliver({ ...identity, attemptCount: 0, manualRetry: null }, count.recorded);
-    }
-    if (pacer.isDue()) {
-      await pacer.pause();
-    }
-  }
-  count.recorded();
-}
 
-/** Waits for room in memory: the database is behind then. False where another message of the event has started the delivery meanwhile. */
-async function getsRoom(fastPath: FastPath, subscription: Subscription, deliveryId: string): Promise<boolean> {
-  do {
-    await delay(roomPollMs);
-    if (fastPath.isUnderWay(deliveryId)) {
+  /** False where memory has no room for it. */
+  const startOne = (subscription: Subscription): boolean => {
+    if (!wantsProject(subscription, record.projectId) || !isInTime(subscription, standing)) {
+      return true;
+    }
+    const deliveryId = deliveryIdOf(subscription.webhookId);
+    if (before?.recorded.has(deliveryId)) {
+      return true;
+    }
+    if (before?.isSettling || fastPath.isUnderWay(deliveryId)) {
+      count.isElsewhere = true;
+      return true;
+    }
+    if (!fastPath.hasRoom(subscription.organizationId)) {
       return false;
     }
-  } while (isFull(fastPath, subscription));
-  return true;
+    const orderingKey = subscription.ordering === "BY_KEY" ? record.orderingKey : null;
+    const identity = { deliveryId, event, subscription, createdAt: receivedAt, sequence, orderingKey };
+    count.open += 1;
+    fastPath.deliver({ ...identity, attemptCount: 0, manualRetry: null }, count.recorded);
+    return true;
+  };
+
+  const left = wanting.values();
+  let next = left.next();
+  return async () => {
+    for (; !next.done; next = left.next()) {
+      if (!startOne(next.value)) {
+        return false;
+      }
+      if (pacer.isDue()) {
+        await pacer.pause();
+      }
+    }
+    count.recorded();
+    return true;
+  };
 }
 
-function isFull(fastPath: FastPath, { organizationId }: Subscription): boolean {
-  return !fastPath.hasRoom(organizationId);
+/** Deliveries of an event that memory had no room for. */
+export interface CrowdedDeliveries {
+  organizationId: string;
+  startMore: StartMore;
+}
+
+/** Starts them all, as memory gets room: the database is behind then. Whichever organization gets some goes on, and waits for no other. */
+export async function startCrowded(fastPath: FastPath, crowded: readonly CrowdedDeliveries[]): Promise<void> {
+  for (let waiting = crowded; waiting.length > 0; ) {
+    await delay(roomPollMs);
+    const left: CrowdedDeliveries[] = [];
+    for (const each of waiting) {
+      if (!fastPath.hasRoom(each.organizationId) || !(await each.startMore())) {
+        left.push(each);
+      }
+    }
+    waiting = left;
+  }
 }
 
 const roomPollMs = 10;

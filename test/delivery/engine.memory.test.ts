@@ -50,10 +50,7 @@ test("a lane with large payloads reads as many as it may hold at a time, one in 
 test("where other lanes hold all that may be held, a lane delivers its own none the less", async () => {
   const hanging = await startReceiver(() => "hang");
   const receiver = await startReceiver();
-  closing.push(
-    () => receiver.close(),
-    () => hanging.close(),
-  );
+  closing.push(() => receiver.close());
   const { webhook: stuck } = await addWebhook(database, organizationId, { url: hanging.url });
   const { webhook } = await addWebhook(database, organizationId, { url: receiver.url });
   await scheduled(stuck.id, [300_000, 300_000, 300_000, 300_000, 300_000]);
@@ -62,6 +59,22 @@ test("where other lanes hold all that may be held, a lane delivers its own none 
   await scheduled(webhook.id, [400_000, 400_000, 100, 400_000]);
   await waitFor(async () => (await deliveriesOf(database, webhook.id)).every(({ status }) => status === "DELIVERED"));
   expect(receiver.requests).toHaveLength(4);
+  await hanging.close();
+});
+
+test("a lane that waits for its rate limit reads no payload for which it has no room", async () => {
+  const receiver = await startReceiver();
+  closing.push(() => receiver.close());
+  const rate = { rateLimitCount: 4, rateLimitPeriodMs: 1_000 };
+  const { webhook } = await addWebhook(database, organizationId, { url: receiver.url, ...rate });
+  const sizes = Array.from({ length: 6 }, () => 300_000);
+  await scheduled(webhook.id, sizes);
+  const rooms: number[] = [];
+  const sql = watched((_rows, maxBytes) => rooms.push(maxBytes));
+  await started(sql, { maxLaneBytes: 600_000 });
+  await waitFor(async () => (await deliveriesOf(database, webhook.id)).every(({ status }) => status === "DELIVERED"));
+  expect(receiver.requests).toHaveLength(sizes.length);
+  expect(Math.min(...rooms)).toBeGreaterThan(1);
 });
 
 test("a share has its least whatever the others took, and its most however much is free", () => {
@@ -97,13 +110,15 @@ async function started(sql: Sql, limits: { maxLaneBytes?: number; maxLanesBytes?
   await engine.start();
 }
 
-/** The same database; the payloads that are read for lanes are watched. */
-function watched(watch: (rows: { dataJson: string | null }[]) => void): Sql {
+/** The same database; the payloads that are read for lanes are watched, and how many bytes of them were asked for. */
+function watched(watch: (rows: { dataJson: string | null }[], maxBytes: number) => void): Sql {
   return {
     ...database.sql,
     async query<Row>(...[statement, parameters]: Parameters<Sql["query"]>) {
       const rows = await database.sql.query<Row>(statement, parameters);
-      if (statement.name === "events-of-due-deliveries") watch(rows as { dataJson: string | null }[]);
+      if (statement.name === "events-of-due-deliveries") {
+        watch(rows as { dataJson: string | null }[], Number(parameters[3]));
+      }
       return rows;
     },
   };

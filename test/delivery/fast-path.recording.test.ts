@@ -7,7 +7,7 @@ import { organizationSubscriptions } from "../../src/delivery/organization-subsc
 import { createPacer } from "../../src/delivery/pacer.ts";
 import type { Outcome, Recorder } from "../../src/delivery/recorder.ts";
 import { createRequestSlots } from "../../src/delivery/request-slots.ts";
-import { startDeliveries } from "../../src/delivery/start-deliveries.ts";
+import { startCrowded, startDeliveries } from "../../src/delivery/start-deliveries.ts";
 import type { Subscription } from "../../src/delivery/subscription.ts";
 import { outgoingEvent } from "../../src/domain/outgoing-event.ts";
 import { createSecretBox } from "../../src/domain/secret-box.ts";
@@ -53,7 +53,7 @@ test("an event for very many webhooks takes no more memory than there is: the re
   }));
   const record = newEvent(subscription.organizationId);
   const ended: unknown[] = [];
-  const starting = startDeliveries(
+  const startMore = startDeliveries(
     fastPath,
     { key: "", record, messages: [], sequence: 1 },
     {
@@ -63,6 +63,7 @@ test("an event for very many webhooks takes no more memory than there is: the re
     },
     (started) => void ended.push(started),
   );
+  const starting = startCrowded(fastPath, [{ organizationId: subscription.organizationId, startMore }]);
   for (let told = 0; told < 100; told += 10) {
     await waitFor(() => recorded.length === told + 10, { what: "all that memory has room for" });
     expect(fastPath.hasRoom(subscription.organizationId)).toBe(false);
@@ -93,8 +94,13 @@ test("two messages of one event that wait for room in memory send it once, and g
       ({ kind }) => void ended.push(kind),
     ),
   );
+  for (const startMore of starting) expect(await startMore()).toBe(false);
   for (const { onRecorded } of recorded.splice(0)) onRecorded();
-  await Promise.all(starting);
+  const { organizationId } = subscription;
+  await startCrowded(
+    fastPath,
+    starting.map((startMore) => ({ organizationId, startMore })),
+  );
   await waitFor(() => recorded.length > 0, { what: "the outcome" });
   for (const { onRecorded } of recorded) onRecorded();
   expect(ended.toSorted()).toEqual(["elsewhere", "recorded"]);

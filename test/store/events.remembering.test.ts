@@ -74,6 +74,20 @@ describe("an event's id is remembered", () => {
     expect(one.size + other.size).toBe(50);
   });
 
+  test("by two that write the same events in opposite orders, and do not wait for each other in a ring", async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const other = randomUUID();
+      const events = Array.from({ length: 1_500 }, () => newEvent(organizationId)).flatMap((event) => [
+        event,
+        { ...event, organizationId: other },
+      ]);
+      const fresh = await Promise.all(
+        [events, events.toReversed()].map((each) => insertEvents(database.sql, each, at(2))),
+      );
+      expect(fresh.reduce((sum, { size }) => sum + size, 0)).toBe(events.length);
+    }
+  });
+
   test("by two processes that get it at the same time, one before midnight and one after it", async () => {
     const second = 1 / 3_600;
     for (let round = 0; round < 20; round += 1) {

@@ -9,10 +9,11 @@ import type { Sql } from "../sql.ts";
  */
 export async function insertEvents(
   sql: Sql,
-  events: readonly EventRecord[],
+  records: readonly EventRecord[],
   receivedAt: Date,
   oldestPublishedAt: Date = receivedAt,
 ): Promise<Set<string>> {
+  const events = inOneOrder(records);
   const dayBegan = receivedAt.getTime() - (receivedAt.getTime() % dayMs);
   const rows = await insertIn(sql, receivedAt, [
     uuidArray(events, (event) => event.id),
@@ -33,6 +34,17 @@ export async function insertEvents(
     new Date(receivedAt.getTime() + clockToleranceMs).toISOString(),
   ]);
   return new Set(rows.map((row) => eventKey(row.organization_id, row.id)));
+}
+
+/** By everybody, so that two statements with the same events, in two processes or in one, never wait for each other in a ring. */
+function inOneOrder(events: readonly EventRecord[]): EventRecord[] {
+  return events.toSorted(
+    (one, other) => compare(one.id, other.id) || compare(one.organizationId, other.organizationId),
+  );
+}
+
+function compare(one: string, other: string): number {
+  return Number(one > other) - Number(one < other);
 }
 
 interface InsertedRow {

@@ -116,10 +116,10 @@ export async function dueDeliveries(
     rows.map((row) => new Date(row.createdAt).toISOString()),
     Math.ceil(maxBytes),
   ]);
-  const byId = new Map(events.map(({ id, ...event }) => [id, event]));
+  const byPlace = new Map(events.map(({ place, ...event }) => [place, event]));
   const deliveries: DueDelivery[] = [];
-  for (const row of rows) {
-    const { isBeyond, ...event } = byId.get(row.eventId) ?? noEvent;
+  for (const [index, row] of rows.entries()) {
+    const { isBeyond, ...event } = byPlace.get(index + 1) ?? noEvent;
     if (isBeyond) {
       return { deliveries, isAll: false };
     }
@@ -132,10 +132,10 @@ type EventFields = "dataJson" | "externalId" | "source" | "subject" | "replayOf"
 
 type ScheduledRow = Omit<DueDelivery, EventFields>;
 
-/** `isBeyond`: the payloads before it are as many bytes as may be read. */
-type EventRow = Pick<DueDelivery, EventFields> & { id: string; isBeyond: boolean };
+/** `place`: of its delivery among those that are due, from 1. `isBeyond`: the payloads before it are as many bytes as may be read. */
+type EventRow = Pick<DueDelivery, EventFields> & { place: number; isBeyond: boolean };
 
-const noEvent: Omit<EventRow, "id"> = {
+const noEvent: Omit<EventRow, "place"> = {
   dataJson: null,
   externalId: null,
   source: null,
@@ -287,14 +287,16 @@ const due = {
 
 // Index: each partition's own of id and organization. A statement of its own, because the times are known then: only the partitions of those days
 // are planned for, however many there are. `limit 1` has each event found by index, whatever the database knows of the table's size. A webhook's
-// deliveries are all of one organization. The lengths are known without the payloads, of which those beyond the bytes are not read.
+// deliveries are all of one organization. The lengths are known without the payloads, of which those beyond the bytes are not read. Answers by the
+// places of the deliveries: an event's id may be there twice, because it is not remembered for ever.
 const eventsOf = {
   name: "events-of-due-deliveries",
   text: `
-    select id, case when before < $4 then data_json end as "dataJson", before >= $4 as "isBeyond", external_id as "externalId", source,
+    select place, case when before < $4 then data_json end as "dataJson", before >= $4 as "isBeyond", external_id as "externalId", source,
            subject, replay_of as "replayOf", (extract(epoch from occurred_at) * 1000)::float8 as "occurredAt"
     from (
-      select e.*, sum(octet_length(e.data_json)) over (order by wanted.place) - octet_length(e.data_json) as before
+      select e.*, wanted.place::integer as place,
+             sum(octet_length(e.data_json)) over (order by wanted.place) - octet_length(e.data_json) as before
       from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) with ordinality as wanted (id, organization_id, received_at, place)
       cross join lateral (
         select * from event

@@ -33,7 +33,7 @@ export async function writeAttempts(
   return deliveries.filter(({ id }) => isNew.has(id));
 }
 
-/** Attempts as eleven arrays, for a statement that has `attemptColumns` and `attemptTypes`. */
+/** Attempts as eleven arrays, one for each of `attemptColumns`. */
 export function attemptValues(attempts: readonly AttemptRecord[]): unknown[] {
   return [
     uuidArray(attempts, (attempt) => attempt.id),
@@ -50,6 +50,7 @@ export function attemptValues(attempts: readonly AttemptRecord[]): unknown[] {
   ];
 }
 
+/** What an insert of attempts names. */
 export const attemptColumns =
   "id, delivery_id, number, trigger, started_at, latency_ms, status_code, error, error_message, response_body, url";
 

@@ -103,12 +103,12 @@ async function insertFinished(sql: Sql, records: readonly DeliveryRecord[]): Pro
   if (records.length === 0) {
     return new Set();
   }
-  const exhausted = await sql.query<{ id: string }>(insert, finishedValues(records));
+  const exhausted = await sql.query<{ id: string }>(insert, deliveryValues(records));
   return new Set(exhausted.map(({ id }) => id));
 }
 
-/** Finished deliveries as eleven arrays, for a statement that has `finishedColumns`. */
-export function finishedValues(records: readonly DeliveryRecord[]): unknown[] {
+/** Finished deliveries as eleven arrays, one for each of `deliveryColumns`. */
+export function deliveryValues(records: readonly DeliveryRecord[]): unknown[] {
   return [
     uuidArray(records, (record) => record.id),
     uuidArray(records, (record) => record.organizationId),
@@ -124,7 +124,8 @@ export function finishedValues(records: readonly DeliveryRecord[]): unknown[] {
   ];
 }
 
-export const finishedColumns =
+/** What an insert of finished deliveries names. */
+export const deliveryColumns =
   "id, organization_id, webhook_id, event_id, event_type, status, status_reason, attempt_count, last_status_code, created_at, completed_at";
 
 /** Returns those that are scheduled now. */
@@ -171,7 +172,7 @@ const insert = {
   name: "insert-deliveries",
   text: `
     with written as (
-      insert into delivery as d (${finishedColumns})
+      insert into delivery as d (${deliveryColumns})
       select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::integer[],
                            $9::integer[], $10::timestamptz[], $11::timestamptz[])
       on conflict (id) do update
