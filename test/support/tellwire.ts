@@ -12,11 +12,13 @@ export interface TellwireProcess {
   operatorKey: string;
   /** What it has printed so far. */
   output(): string;
-  /** Resolves when it has ended; null where a signal ended it. */
+  /** Resolves when it has ended; null where a signal ended it. The last lines may be on their way still. */
   exitCode: Promise<number | null>;
-  /** SIGTERM, and waits for the end. Returns the exit code. */
+  /** Resolves when it and the processes that it started have ended, and all that they printed is in `output`. */
+  closed: Promise<void>;
+  /** SIGTERM, and waits until it is closed. Returns the exit code. */
   stop(): Promise<number | null>;
-  /** SIGKILL, and waits for the end. */
+  /** SIGKILL, and waits until it is closed. */
   kill(): Promise<void>;
 }
 
@@ -64,15 +66,18 @@ export async function startTellwire(settings: TellwireSettings): Promise<Tellwir
   });
   const lines: string[] = [];
   const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const up = upLine(child, lines);
   const timer = setTimeout(() => child.kill("SIGKILL"), startTimeoutMs);
   const urls = await Promise.race([up, exited]);
   clearTimeout(timer);
   if (urls === null || typeof urls === "number") {
+    await closed;
     throw new Error(`tellwire did not start (exit code ${urls}):\n${lines.join("\n")}`);
   }
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
     child.kill(signal);
+    await closed;
     return await exited;
   };
   return {
@@ -82,6 +87,7 @@ export async function startTellwire(settings: TellwireSettings): Promise<Tellwir
     operatorKey: settings.operatorKey,
     output: () => lines.join("\n"),
     exitCode: exited,
+    closed,
     stop: () => end("SIGTERM"),
     kill: async () => void (await end("SIGKILL")),
   };
