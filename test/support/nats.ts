@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { JetStreamApiCodes, JetStreamApiError, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
@@ -41,22 +41,22 @@ export async function startNats(): Promise<PrivateNats> {
   const folder = makeTemporaryFolder("nats");
   /** -1 lets the server choose. */
   const start = async (port: number) => {
-    let address: string | undefined;
-    for (const file of portsFiles(folder.path)) {
-      rmSync(file);
-    }
+    let url: string | undefined;
+    const log = join(folder.path, "log");
+    // After a restart the lines of before stand in front.
+    const offset = existsSync(log) ? statSync(log).size : 0;
     const server = await startServerProcess({
       program: join(binaries, "nats-server"),
-      args: ["-a", "127.0.0.1", "-p", `${port}`, "-js", "-sd", folder.path, "--ports_file_dir", folder.path],
+      args: ["-a", "127.0.0.1", "-p", `${port}`, "-js", "-sd", folder.path],
       folder: folder.path,
       stopSignal: "SIGTERM",
       guardSignal: "SIGKILL",
       async isReady() {
-        address = readAddress(folder.path);
-        return address !== undefined;
+        url = readUrl(readFileSync(log).subarray(offset).toString());
+        return url !== undefined;
       },
     });
-    return { server, url: address ?? "" };
+    return { server, url: url ?? "" };
   };
   let running = await start(-1);
   const { url } = running;
@@ -93,11 +93,14 @@ export function uniqueNatsNames(): NatsNames {
   };
 }
 
+/** How long a test waits for an answer of NATS. Only keeps a run from hanging. */
+export const patienceMs = 60_000;
+
 /** Removes the streams of these names, where they exist. */
 export async function removeStreams(url: string, names: NatsNames): Promise<void> {
-  const connection = await connect({ servers: url });
+  const connection = await connect({ servers: url, timeout: patienceMs });
   try {
-    const manager = await jetstreamManager(connection);
+    const manager = await jetstreamManager(connection, { timeout: patienceMs });
     for (const stream of [names.stream, names.rejectedStream]) {
       await manager.streams.delete(stream).catch((error: unknown) => {
         if (!(error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound)) {
@@ -110,18 +113,11 @@ export async function removeStreams(url: string, names: NatsNames): Promise<void
   }
 }
 
-/** The server writes the address that it chose to `nats-server_<pid>.ports`. */
-function readAddress(folder: string): string | undefined {
-  const [file] = portsFiles(folder);
-  if (file === undefined) {
-    return undefined;
-  }
-  const addresses: { nats: string[] } = JSON.parse(readFileSync(file, "utf8"));
-  return addresses.nats[0];
-}
-
-function portsFiles(folder: string): string[] {
-  return readdirSync(folder)
-    .filter((name) => name.endsWith(".ports"))
-    .map((name) => join(folder, name));
+/**
+ * Where a server listens that says that it is ready. Its log is asked, since it gives up writing its file of ports where it takes longer than five
+ * seconds to begin.
+ */
+function readUrl(log: string): string | undefined {
+  const [, address] = /Listening for client connections on (\S+)\n.*Server is ready\n/s.exec(log) ?? [];
+  return address === undefined ? undefined : `nats://${address}`;
 }
