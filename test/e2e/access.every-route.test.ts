@@ -64,7 +64,7 @@ beforeAll(async () => {
     own[dialect] = await createThings(dialect, world.own.id);
   }
   before = await takeSnapshot(database);
-}, 60_000);
+});
 afterAll(async () => {
   for (const door of doors ?? []) door.close();
   await tellwire?.stop();
