@@ -34,7 +34,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   // Whatever a publisher writes, it is no failure of the server's.
-  expect(tellwire.output()).not.toContain('"level":"error"');
+  expect(tellwire?.output() ?? "").not.toContain('"level":"error"');
   grpc?.[Symbol.dispose]();
   await connection?.close();
   await tellwire?.stop();
