@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { guardServer } from "./server-guard.ts";
 import { makeTemporaryFolder } from "./temporary-folder.ts";
 
 /** Tellwire as its users run it: a process of its own, configured by the environment alone. */
@@ -88,6 +89,10 @@ async function startOnce(
   });
   const lines: string[] = [];
   const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  if (child.pid !== undefined) {
+    const guard = guardServer({ pid: child.pid, signal: "SIGKILL" });
+    void exited.then(() => guard.release());
+  }
   const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const up = upLine(child, lines);
   const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
