@@ -37,7 +37,9 @@ export function describeCrash(parts: string, open: () => Promise<CrashParts>): v
           id: `order-${sent + index}`,
           data: { number: sent + index },
         }));
-        await rest("POST", "/v1/events:batch", { events });
+        await waitFor(() => isTaken(rest("POST", "/v1/events:batch", { events })), {
+          what: "the broker to take events",
+        });
       }
       await waitFor(() => numbersOf(receiver).size >= delivered.first, { timeoutMs, what: "the first deliveries" });
       await first.kill();
@@ -75,6 +77,17 @@ export function describeCrash(parts: string, open: () => Promise<CrashParts>): v
       return tellwire;
     }
   });
+}
+
+/** False where the broker did not answer in time: then a publisher tries again, and the events' ids keep them from coming twice. */
+async function isTaken(publishing: Promise<unknown>): Promise<boolean> {
+  return await publishing.then(
+    () => true,
+    (error: unknown) => {
+      if (String(error).includes("BROKER_UNAVAILABLE")) return false;
+      throw error;
+    },
+  );
 }
 
 /** The numbers of the events that have arrived. */
