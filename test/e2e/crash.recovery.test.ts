@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseId } from "../../src/domain/ids.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { insertFinishedDeliveries, insertPastEvents } from "../support/event-history.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { echoChallenge, type Receiver, startReceiver } from "../support/receiver.ts";
 import { createRestClient, type RestClient } from "../support/rest-client.ts";
@@ -21,7 +22,7 @@ let receiver: Receiver;
 const processes: TellwireProcess[] = [];
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 4 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
   receiver = await startReceiver(async (request, index) => {
     if (index >= beforeKill) await kill.promise;
     return echoChallenge(request);

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { inject } from "vitest";
-import { openPostgres } from "../../src/store/database.ts";
+import { openTestPostgres } from "./open-test-postgres.ts";
 import { startPostgresServer } from "./postgres-server.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -35,7 +35,7 @@ export async function startPostgres(): Promise<StartedPostgres> {
   const postgres = { url: server.url, template };
   try {
     await query(server.url, `create database ${template}`);
-    const database = await openPostgres(databaseUrl(server.url, template), { maxConnections: 2 });
+    const database = await openTestPostgres(databaseUrl(server.url, template), { maxConnections: 2 });
     try {
       await database.migrate();
     } finally {
