@@ -21,7 +21,7 @@ export async function createWebhooks(
     publicIds.push((await rest<{ webhook: { id: string } }>("POST", "/v1/webhooks", body)).webhook.id);
   }
   for (const id of publicIds) {
-    await waitFor(() => isActive(rest, id), { timeoutMs: 30_000, what: `the webhook ${id} to be verified` });
+    await waitFor(() => isActive(rest, id), { what: `the webhook ${id} to be verified` });
   }
   // The tables have the UUIDs.
   return { organizationIds, webhookIds: publicIds.map((id) => parseId("webhook", id) ?? id) };

@@ -40,7 +40,7 @@ export interface FoundDelivery {
 
 /** Opens the database of a server that is up. */
 export async function openDatabaseFindings(url: string): Promise<DatabaseFindings> {
-  const pool = new pg.Pool({ connectionString: url, max: 2, connectionTimeoutMillis: 5_000 });
+  const pool = new pg.Pool({ connectionString: url, max: 2, connectionTimeoutMillis: 60_000 });
   // A connection that is idle while the server goes down.
   pool.on("error", () => {});
   const query = async <Row>(text: string, values: unknown[] = []): Promise<Row[]> =>

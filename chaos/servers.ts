@@ -108,7 +108,7 @@ const settings = {
 
 /** Starts a server again, however long its port or its data are held by what is left of the one before. */
 export async function restartServer(server: { restart(): Promise<void> }): Promise<void> {
-  for (let triesLeft = 20; ; triesLeft--) {
+  for (let triesLeft = 200; ; triesLeft--) {
     try {
       return await server.restart();
     } catch (error) {

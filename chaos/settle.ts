@@ -16,6 +16,7 @@ const noProgressMs = 75_000;
 /** Even with progress: something goes round in a circle then. */
 const settleTimeoutMs = 600_000;
 const pollMs = 250;
+const answerTimeoutMs = 60_000;
 
 /**
  * Waits until nothing is left to do: nothing scheduled, no message that is not acknowledged, no lane that is due and forgotten. Gives up when
@@ -35,8 +36,10 @@ export async function settle({
   let last = "";
   let changedAt = begunAt;
   for (;;) {
+    // The broker first: what it holds no longer is in the database by then. The other way round, a delivery could be in neither of the two pictures.
+    const held = nats === undefined ? undefined : await pendingMessages(nats);
     const progress = await database.progress();
-    const pending = nats === undefined ? progress.messages : await pendingMessages(nats);
+    const pending = held ?? progress.messages;
     const now = performance.now();
     const state = JSON.stringify([progress, pending, requests()]);
     if (state !== last || progress.openLanes > 0) {
@@ -52,7 +55,7 @@ export async function settle({
 }
 
 async function pendingMessages(nats: NatsConnection): Promise<number> {
-  const manager = await jetstreamManager(nats);
+  const manager = await jetstreamManager(nats, { timeout: answerTimeoutMs });
   const { num_pending, num_ack_pending } = await manager.consumers.info("TELLWIRE_EVENTS", "tellwire-dispatcher");
   return num_pending + num_ack_pending;
 }

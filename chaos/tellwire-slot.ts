@@ -35,7 +35,8 @@ const command = fileURLToPath(new URL("../src/cli.ts", import.meta.url));
 /** Between an end that nobody asked for, such as without a database at the start, and the next start. */
 const restartDelayMs = 300;
 const endTimeoutMs = 15_000;
-const upTimeoutMs = 90_000;
+/** Only keeps a run from hanging. */
+const upTimeoutMs = 300_000;
 
 /** Starts the first process, without waiting until it is up. */
 export function openTellwireSlot({ folder, environment }: TellwireSlotOptions): TellwireSlot {

@@ -25,7 +25,7 @@ export interface HttpClient {
 }
 
 /** What is not answered by then hangs. */
-const answerTimeoutMs = 30_000;
+const answerTimeoutMs = 120_000;
 
 export function createHttpClient(origin: string): HttpClient {
   const pool = new Pool(origin, { connections: 32, headersTimeout: answerTimeoutMs, bodyTimeout: answerTimeoutMs });

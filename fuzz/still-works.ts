@@ -16,7 +16,7 @@ export async function findOutWhetherItWorks(
     const event = { organizationId, type: "after.all", data: { still: "here" } };
     const { eventId } = await rest<{ eventId: string }>("POST", "/v1/events", event);
     await waitFor(() => receiver.requests.some(({ headers }) => headers["webhook-id"] === eventId), {
-      timeoutMs: 60_000,
+      timeoutMs: 180_000,
       what: "the delivery after everything",
     });
     return undefined;

@@ -43,7 +43,7 @@ function unary(client: Client, { path, bytes, metadata: keys }: GrpcCall): Promi
       same,
       Buffer.from(bytes),
       metadata,
-      { deadline: Date.now() + 60_000 },
+      { deadline: Date.now() + 120_000 },
       (error) => resolve(error === null ? judgeCode(0) : judgeCode(error.code, error.details)),
     );
   });

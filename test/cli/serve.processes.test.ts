@@ -102,6 +102,7 @@ it.each(["SIGTERM", "SIGINT"] as const)(
     expect(await ended(tellwire)).toBe(0);
     await waitFor(() => tellwire.output().includes('"msg":"tellwire is closed"'), { what: "the last line" });
     expect(workers.filter(isAlive)).toEqual([]);
+    await tellwire.closed;
     expect(tellwire.output().match(/"msg":"tellwire is closed"/g)).toHaveLength(1);
     expect(tellwire.output()).not.toContain('"level":"error"');
   },

@@ -106,7 +106,7 @@ test("by gRPC too, and its connection goes on", async () => {
         ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
       });
       stream.resume();
-      const [answer, end] = [once(stream, "response"), once(stream, "end")];
+      const [answer, end, closed] = [once(stream, "response"), once(stream, "end"), once(stream, "close")];
       const trailers: Record<string, unknown> = {};
       stream.on("trailers", (fields) => Object.assign(trailers, fields));
       Object.assign(trailers, (await answer)[0]);
@@ -115,7 +115,6 @@ test("by gRPC too, and its connection goes on", async () => {
       expect(Buffer.from(String(trailers["grpc-status-details-bin"]), "base64").toString()).toContain(
         key === undefined ? "KEY_MISSING" : "KEY_INVALID",
       );
-      const closed = once(stream, "close");
       stream.end(Buffer.alloc(1000));
       await closed;
     }

@@ -13,7 +13,8 @@ import { Scope, ScopeSchema } from "../../gen/tellwire/v1/access_pb.ts";
 import { VerificationMethod } from "../../gen/tellwire/v1/webhook_pb.ts";
 import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
 import { parseId } from "../../src/domain/ids.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { echoChallenge, type Receiver, startReceiver } from "../support/receiver.ts";
 import { startTellwire, type TellwireProcess, tellwireSettings } from "../support/tellwire.ts";
@@ -48,7 +49,7 @@ let before: Snapshot;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 2 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 2 });
   receiver = await startReceiver((request) =>
     request.method === "POST" ? { status: 200, body: "" } : echoChallenge(request),
   );
@@ -64,7 +65,7 @@ beforeAll(async () => {
     own[dialect] = await createThings(dialect, world.own.id);
   }
   before = await takeSnapshot(database);
-}, 60_000);
+});
 afterAll(async () => {
   for (const door of doors ?? []) door.close();
   await tellwire?.stop();

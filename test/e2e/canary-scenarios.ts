@@ -6,6 +6,7 @@ import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
 import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
 import { generatePrivateKey } from "../../src/domain/signing-key.ts";
 import { createGrpcJsClient } from "../support/grpc-js-client.ts";
+import { patienceMs } from "../support/nats.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { type CanaryWorld, special } from "./canary-world.ts";
 import type { Manner } from "./hostile-receiver.ts";
@@ -187,7 +188,7 @@ function envelope(message: string): Buffer {
 /** The same by NATS. Returns the headers that say why something was rejected. */
 export async function publishByNats(world: CanaryWorld): Promise<void> {
   const { organization, canary, nats } = world;
-  const connection = await connect({ servers: nats.url });
+  const connection = await connect({ servers: nats.url, timeout: patienceMs });
   const why: string[] = [];
   connection.subscribe("tellwire.rejected.>", {
     callback: (_error, message) => {
@@ -246,7 +247,6 @@ export async function deliver(world: CanaryWorld): Promise<void> {
   await waitFor(() => receiver.requests() > before + 2 * ids.length, { what: "the requests" });
   await waitFor(async () => (await query("select 1 from scheduled_delivery")).length === 0, {
     what: "every delivery to end",
-    timeoutMs: 30_000,
   });
   const health = await query<{ text: string }>(`
     select concat_ws(' ', status_reason, last_error) as text from webhook left join webhook_health on webhook_id = id

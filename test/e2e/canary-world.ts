@@ -4,7 +4,7 @@ import pg from "pg";
 import { isOperationalEventType } from "../../src/domain/operational-event.ts";
 import { createSecretBox } from "../../src/domain/secret-box.ts";
 import { type Canaries, createCanaries } from "../support/canaries.ts";
-import { type PrivateNats, startNats } from "../support/nats.ts";
+import { type PrivateNats, patienceMs, startNats } from "../support/nats.ts";
 import { type PostgresServer, startPostgresServer } from "../support/postgres-server.ts";
 import { createSearchedCalls, type HttpCall, type SearchedCalls } from "../support/searched-calls.ts";
 import { startTellwire, type TellwireProcess, type TellwireSettings, tellwireSettings } from "../support/tellwire.ts";
@@ -139,7 +139,12 @@ export const operationalPlace = "an event about Tellwire on NATS";
 
 /** Keeps the subject and the headers of every message, and the bodies that are no payloads. Returns what ends it. */
 async function tapNats(url: string, keep: SearchedCalls["keep"]): Promise<() => Promise<void>> {
-  const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 100 });
+  const connection = await connect({
+    servers: url,
+    timeout: patienceMs,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 100,
+  });
   connection.subscribe("tellwire.>", {
     callback: (_error, message) => {
       const { subject, headers } = message;

@@ -7,7 +7,7 @@ const seed = 7;
 /** A short run of the harness of `npm run chaos`: what may fail is looked into with the longer one, and the same seed. */
 export function describeChaos(broker: "jetstream" | "postgres"): void {
   test(`on ${broker}, six kills amid cuts and stalls lose nothing, leave nothing stuck and keep the order (seed ${seed})`, {
-    timeout: 180_000,
+    timeout: 900_000,
   }, async () => {
     const failures: Record<string, unknown>[] = [];
     const report = await runChaos({

@@ -11,6 +11,9 @@ export interface CrashParts {
 }
 
 const eventCount = 1_000;
+/** The process is killed when it has delivered the first of them, and no more than the most: the receiver holds the others up until then. */
+const delivered = { first: 100, most: 600 };
+const timeoutMs = 240_000;
 
 /** What a SIGKILL in the middle of the work must not break, on every store and broker. */
 export function describeCrash(parts: string, open: () => Promise<CrashParts>): void {
@@ -22,8 +25,8 @@ export function describeCrash(parts: string, open: () => Promise<CrashParts>): v
       }
     });
 
-    test("loses none of 1,000 events, and leaves none stuck", { timeout: 180_000 }, async () => {
-      const { settings, receiver } = await prepare();
+    test("loses none of 1,000 events, and leaves none stuck", { timeout: 2 * timeoutMs }, async () => {
+      const { settings, receiver, killed } = await prepare();
       const first = await started(settings);
       const rest = createRestClient(first.httpUrl, first.operatorKey);
       const organizationId = await verifiedWebhook(rest, receiver);
@@ -34,34 +37,38 @@ export function describeCrash(parts: string, open: () => Promise<CrashParts>): v
           id: `order-${sent + index}`,
           data: { number: sent + index },
         }));
-        await rest("POST", "/v1/events:batch", { events });
+        await waitFor(() => isTaken(rest("POST", "/v1/events:batch", { events })), {
+          what: "the broker to take events",
+        });
       }
-      await waitFor(() => numbersOf(receiver).size >= 100, { what: "the first deliveries" });
+      await waitFor(() => numbersOf(receiver).size >= delivered.first, { timeoutMs, what: "the first deliveries" });
       await first.kill();
       const beforeKill = numbersOf(receiver).size;
       expect(beforeKill).toBeLessThan(eventCount);
+      killed();
 
       const second = await started(settings);
       const again = createRestClient(second.httpUrl, second.operatorKey);
-      await waitFor(() => numbersOf(receiver).size === eventCount, { timeoutMs: 120_000, what: "every event" });
-      await waitFor(async () => (await countOf(again, organizationId, "SCHEDULED")) === 0, { timeoutMs: 60_000 });
-      await waitFor(async () => (await countOf(again, organizationId, "DELIVERED")) === eventCount, {
-        timeoutMs: 60_000,
-      });
+      await waitFor(() => numbersOf(receiver).size === eventCount, { timeoutMs, what: "every event" });
+      await waitFor(async () => (await countOf(again, organizationId, "SCHEDULED")) === 0, { timeoutMs });
+      await waitFor(async () => (await countOf(again, organizationId, "DELIVERED")) === eventCount, { timeoutMs });
       const twice = receiver.requests.filter(({ method }) => method === "POST").length - eventCount;
       // What was under way at the kill may be sent a second time, and nothing else.
       expect(twice).toBeLessThanOrEqual(beforeKill + 64);
     });
 
-    async function prepare(): Promise<{ settings: TellwireSettings; receiver: Receiver }> {
+    async function prepare(): Promise<{ settings: TellwireSettings; receiver: Receiver; killed: () => void }> {
       const { environment, close } = await open();
       closing.push(close);
-      const receiver = await startReceiver(async (request) => {
+      const { promise: kill, resolve: killed } = Promise.withResolvers<void>();
+      const receiver = await startReceiver(async (request, index) => {
         await new Promise((resolve) => setTimeout(resolve, 20));
+        if (index >= delivered.most) await kill;
         return echoChallenge(request);
       });
       closing.push(() => receiver.close());
-      return { settings: tellwireSettings({ TELLWIRE_CONCURRENCY_PER_WEBHOOK: "8", ...environment }), receiver };
+      const settings = tellwireSettings({ TELLWIRE_CONCURRENCY_PER_WEBHOOK: "8", ...environment });
+      return { settings, receiver, killed };
     }
 
     async function started(settings: TellwireSettings): Promise<TellwireProcess> {
@@ -70,6 +77,17 @@ export function describeCrash(parts: string, open: () => Promise<CrashParts>): v
       return tellwire;
     }
   });
+}
+
+/** False where the broker did not answer in time: then a publisher tries again, and the events' ids keep them from coming twice. */
+async function isTaken(publishing: Promise<unknown>): Promise<boolean> {
+  return await publishing.then(
+    () => true,
+    (error: unknown) => {
+      if (String(error).includes("BROKER_UNAVAILABLE")) return false;
+      throw error;
+    },
+  );
 }
 
 /** The numbers of the events that have arrived. */

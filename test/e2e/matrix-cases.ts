@@ -287,7 +287,9 @@ export const cases: Readonly<Record<string, RpcCase>> = {
     operatorOnly: ({ own }) => ({ organization: { id: own.id, name: "Newer" } }),
   },
   "OrganizationService/GetOrganizationUsage": {
-    success: ({ own }) => ({ organizationId: own.id }),
+    as: "operator",
+    // What was published in the others is counted while they are asked.
+    success: async ({ countedOrganization }) => ({ organizationId: await countedOrganization() }),
     invalid: { request: { organizationId: "7" }, fields: ["organization_id"] },
     foreign: listOfOther,
     unknown: { request: { organizationId: `org_${nobody}` }, reason: "ORGANIZATION_NOT_FOUND" },

@@ -9,6 +9,7 @@ import { OrganizationService } from "../../gen/tellwire/v1/organization_service_
 import { RecoveryScope, RecoveryStatus } from "../../gen/tellwire/v1/recovery_pb.ts";
 import { VerificationMethod } from "../../gen/tellwire/v1/webhook_pb.ts";
 import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
+import { waitForRoomInDay } from "../support/day.ts";
 import type { TellwireProcess } from "../support/tellwire.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { codeName } from "./matrix-outcome.ts";
@@ -38,6 +39,8 @@ export interface World {
   /** The audit entry of the creation of a new webhook. */
   auditEntry(tenant?: Tenant): Promise<string>;
   organization(): Promise<string>;
+  /** An organization with an event whose count is on record, and in which nothing happens any more. The same one each time. */
+  countedOrganization(): Promise<string>;
   apiKey(organizationId: string): Promise<string>;
   /** A word that nothing else has: a project or an event type for lists of one. */
   word(): string;
@@ -79,9 +82,29 @@ export async function createWorld(tellwire: TellwireProcess, receiverUrl: string
     await clients.webhooks.pauseWebhook({ id });
     return id;
   };
-  // It is about the events of this moment, and waits for them to be on record: there is time to cancel it, before it has looked at any.
-  const runningRecovery = async (): Promise<string> =>
-    await recover(clients, await webhook(), RecoveryScope.NEVER_SENT, Date.now() - 5);
+  // It is about the events of this moment, and waits some seconds for them to be on record; then for the webhook, for as long as that is paused.
+  const runningRecovery = async (): Promise<string> => {
+    const webhookId = await webhook();
+    const id = await recover(clients, webhookId, RecoveryScope.NEVER_SENT, Date.now() - 5);
+    await clients.webhooks.pauseWebhook({ id: webhookId });
+    return id;
+  };
+  let counted: Promise<string> | undefined;
+  const countOne = async (): Promise<string> => {
+    await waitForRoomInDay(60_000);
+    // A count with a limit is written soon.
+    const limits = { maxEventsPerDay: 1_000n };
+    const { organization } = await organizations.createOrganization({ organization: { name: "Counted", limits } });
+    const organizationId = organization?.id ?? "";
+    await publish(clients, { id: organizationId, key: "" }, "unheard");
+    await waitFor(
+      async () => (await organizations.getOrganizationUsage({ organizationId })).usage?.eventsToday?.used === 1n,
+      {
+        what: "the count of an event",
+      },
+    );
+    return organizationId;
+  };
   return {
     operatorKey: tellwire.operatorKey,
     own,
@@ -132,6 +155,7 @@ export async function createWorld(tellwire: TellwireProcess, receiverUrl: string
       const { organization } = await organizations.createOrganization({ organization: { name: "Another" } });
       return organization?.id ?? "";
     },
+    countedOrganization: () => (counted ??= countOne()),
     async apiKey(organizationId) {
       const { apiKey } = await organizations.createApiKey({ organizationId, apiKey: { name: "spare" } });
       return apiKey?.id ?? "";

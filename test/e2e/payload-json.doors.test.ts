@@ -5,7 +5,7 @@ import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
 import { createGrpcJsClient, type GrpcJsClient } from "../support/grpc-js-client.ts";
-import { type PrivateNats, startNats } from "../support/nats.ts";
+import { type PrivateNats, patienceMs, startNats } from "../support/nats.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { createRestClient } from "../support/rest-client.ts";
@@ -25,7 +25,7 @@ beforeAll(async () => {
   tellwire = await startTellwire(
     tellwireSettings({ TELLWIRE_DATABASE_URL: database.url, TELLWIRE_NATS_URL: nats.url }),
   );
-  connection = await connect({ servers: nats.url });
+  connection = await connect({ servers: nats.url, timeout: patienceMs });
   grpc = createGrpcJsClient(EventService, tellwire.grpcUrl, { "x-api-key": tellwire.operatorKey });
   const rest = createRestClient(tellwire.httpUrl, tellwire.operatorKey);
   ({ id: organizationId } = await rest<{ id: string }>("POST", "/v1/organizations", { name: "Texts" }));
@@ -34,7 +34,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   // Whatever a publisher writes, it is no failure of the server's.
-  expect(tellwire.output()).not.toContain('"level":"error"');
+  expect(tellwire?.output() ?? "").not.toContain('"level":"error"');
   grpc?.[Symbol.dispose]();
   await connection?.close();
   await tellwire?.stop();
@@ -214,7 +214,7 @@ async function arrivedByNats(type: string, body: Buffer, fields: Record<string, 
   const natsHeaders = headers();
   for (const [name, value] of Object.entries(fields)) natsHeaders.set(name, value);
   connection.publish(`tellwire.events.${organizationId}.${type}`, body, { headers: natsHeaders });
-  const { streams } = await jetstreamManager(connection);
+  const { streams } = await jetstreamManager(connection, { timeout: patienceMs });
   const subject = `tellwire.rejected.events.${organizationId}.${type}`;
   return await waitFor(
     async () => {

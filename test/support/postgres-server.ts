@@ -7,6 +7,7 @@ import { startOnFreePort } from "./free-port.ts";
 import { findServerBinaries, versionedFolders } from "./server-binaries.ts";
 import { type ServerProcess, startServerProcess } from "./server-process.ts";
 import { makeTemporaryFolder } from "./temporary-folder.ts";
+import { waitFor } from "./wait-for.ts";
 
 /** A Postgres server of its own, which its owner may crash. */
 export interface PostgresServer {
@@ -79,12 +80,16 @@ export async function startPostgresServer(settings: Readonly<Record<string, stri
       folder.remove();
     },
     async kill() {
+      // It stands still first, so that it starts no process that would be overlooked, and that would hold the data against a restart.
+      signalIfThere(server.pid, "SIGSTOP");
+      await waitFor(() => standsStill(stateOf(server.pid)), { what: "the postmaster to stand still" });
       const children = childrenOf(server.pid);
       const killed = server.kill();
       for (const child of children) {
-        killIfThere(child);
+        signalIfThere(child, "SIGKILL");
       }
       await killed;
+      await waitFor(() => children.every((child) => hasEnded(stateOf(child))), { what: "the end of every process" });
     },
     async restart() {
       server = (await start(Number(new URL(url).port))).server;
@@ -131,9 +136,25 @@ function childrenOf(pid: number): number[] {
   });
 }
 
-function killIfThere(pid: number): void {
+/** As `ps` writes it; empty where there is no such process. */
+function stateOf(pid: number): string {
+  const table = execFileSync("ps", ["-A", "-o", "pid=,stat="], { encoding: "utf8" });
+  const line = table.split("\n").find((text) => Number.parseInt(text, 10) === pid);
+  return line?.trim().split(/\s+/)[1] ?? "";
+}
+
+function standsStill(state: string): boolean {
+  return state.startsWith("T") || hasEnded(state);
+}
+
+/** One that has ended may stay in the table, where nobody collects it. */
+function hasEnded(state: string): boolean {
+  return state === "" || state.startsWith("Z") || state.startsWith("X");
+}
+
+function signalIfThere(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, "SIGKILL");
+    process.kill(pid, signal);
   } catch {
     // It has ended by itself.
   }

@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { inject } from "vitest";
-import { openPostgres } from "../../src/store/database.ts";
+import { openTestPostgres } from "./open-test-postgres.ts";
 import { startPostgresServer } from "./postgres-server.ts";
+import { waitFor } from "./wait-for.ts";
 
 /** What tests need to know of the server of this run (`inject("postgres")`). */
 export interface TestPostgres {
@@ -34,7 +35,7 @@ export async function startPostgres(): Promise<StartedPostgres> {
   const postgres = { url: server.url, template };
   try {
     await query(server.url, `create database ${template}`);
-    const database = await openPostgres(databaseUrl(server.url, template), { maxConnections: 2 });
+    const database = await openTestPostgres(databaseUrl(server.url, template), { maxConnections: 2 });
     try {
       await database.migrate();
     } finally {
@@ -58,11 +59,11 @@ export async function startPostgres(): Promise<StartedPostgres> {
 /** A database of its own with all tables, empty, for a test file: made in a few milliseconds as a copy of the template. */
 export async function createTestDatabase(postgres: TestPostgres = inject("postgres")): Promise<TestDatabase> {
   const name = `${postgres.template}_${randomBytes(6).toString("hex")}`;
-  await query(postgres.url, `create database ${name} template ${postgres.template}`);
+  await queryWhenLeft(postgres.url, `create database ${name} template ${postgres.template}`);
   return {
     url: databaseUrl(postgres.url, name),
     async drop() {
-      await query(postgres.url, `drop database if exists ${name} with (force)`);
+      await queryWhenLeft(postgres.url, `drop database if exists ${name} with (force)`);
     },
   };
 }
@@ -73,12 +74,33 @@ const settings = { fsync: "off", full_page_writes: "off" };
 async function dropDatabases({ url, template }: TestPostgres): Promise<void> {
   const rows = await query(url, `select datname from pg_database where datname like '${template}%'`);
   for (const { datname } of rows) {
-    await query(url, `drop database if exists ${datname} with (force)`);
+    await queryWhenLeft(url, `drop database if exists ${datname} with (force)`);
   }
 }
 
+/**
+ * Copies or drops a database when nobody is connected to it. Those who close a connection do not wait for the server's end of it, and the server
+ * waits for it five seconds only.
+ */
+async function queryWhenLeft(url: string, text: string): Promise<void> {
+  await waitFor(
+    () =>
+      query(url, text).then(
+        () => true,
+        (error: unknown) => {
+          if ((error as { code?: string }).code === objectInUse) return false;
+          throw error;
+        },
+      ),
+    { what: `${text}: nobody else to be connected` },
+  );
+}
+
+/** SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const objectInUse = "55006";
+
 async function query(url: string, text: string): Promise<{ datname: string }[]> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 60_000 });
   // A server that goes down says so on the connection too; the query or connect fails by itself.
   client.on("error", () => {});
   try {

@@ -1,4 +1,4 @@
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
 export interface ReceivedRequest {
@@ -21,7 +21,7 @@ export type Respond = (request: ReceivedRequest, index: number) => Reply | "hang
 export interface Receiver {
   /** With a path of `/hook`. */
   url: string;
-  /** In the order of their arrival, the body complete. */
+  /** In the order of their arrival, the body complete. Those whose sender went away before are left out. */
   requests: ReceivedRequest[];
   /** From now on requests are answered in another way. */
   respondWith(respond: Respond): void;
@@ -33,21 +33,22 @@ export async function startReceiver(respond: Respond = () => ({ status: 204 })):
   const requests: ReceivedRequest[] = [];
   let current = respond;
   const server = createServer(async (incoming, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of incoming) {
-      chunks.push(chunk as Buffer);
+    const body = await readBody(incoming);
+    if (body === undefined) {
+      return;
     }
     const request: ReceivedRequest = {
       method: incoming.method ?? "",
       path: incoming.url ?? "",
       headers: incoming.headers,
-      body: Buffer.concat(chunks).toString("utf8"),
+      body,
       receivedAt: Date.now(),
     };
     const index = requests.push(request) - 1;
     answer(response, await current(request, index));
   });
   server.on("clientError", (_error, socket) => socket.destroy());
+  server.keepAliveTimeout = neverMs;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   return {
@@ -61,6 +62,22 @@ export async function startReceiver(respond: Respond = () => ({ status: 204 })):
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** Who sends ends an idle connection. The receiver would end it at the very moment of the next request, now and then, which is then a failed attempt. */
+const neverMs = 0;
+
+/** Undefined where the sender went away before its end, such as a process that was killed. */
+async function readBody(incoming: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of incoming) {
+      chunks.push(chunk as Buffer);
+    }
+  } catch {
+    return undefined;
+  }
+  return Buffer.concat(chunks).toString("utf8");
 }
 
 /** A receiver's answer that echoes the verification challenge, and 204 to everything else. */

@@ -6,12 +6,12 @@ export interface ServerGuard {
 }
 
 /**
- * Ends a server and removes its folder when this process is gone, however that came about: Ctrl-C, SIGTERM, even SIGKILL. The guard is a
- * shell whose input ends with this process.
+ * Ends a server and removes its folder, if it has one of its own, when this process is gone, however that came about: Ctrl-C, SIGTERM, even
+ * SIGKILL. The guard is a shell whose input ends with this process.
  */
-export function guardServer(options: { pid: number; signal: NodeJS.Signals; folder: string }): ServerGuard {
+export function guardServer(options: { pid: number; signal: NodeJS.Signals; folder?: string }): ServerGuard {
   const signal = options.signal.replace("SIG", "");
-  const guard = spawn("/bin/sh", ["-c", script, "guard", signal, `${options.pid}`, options.folder], {
+  const guard = spawn("/bin/sh", ["-c", script, "guard", signal, `${options.pid}`, options.folder ?? ""], {
     cwd: "/",
     detached: true,
     stdio: ["pipe", "ignore", "ignore"],
@@ -33,5 +33,5 @@ for attempt in 1 2 3 4 5 6 7 8 9 10; do
   sleep 0.1
 done
 kill -s KILL "$2"
-rm -rf "$3"
+[ -z "$3" ] || rm -rf "$3"
 `;

@@ -30,8 +30,9 @@ export interface ServerProcessOptions {
   isReady: () => Promise<boolean>;
 }
 
-const startTimeoutMs = 30_000;
-const stopTimeoutMs = 10_000;
+/** Both only keep a run from hanging. */
+const startTimeoutMs = 120_000;
+const stopTimeoutMs = 60_000;
 
 /** Starts a server and waits until it is ready. Throws with the end of its log where it exits before. */
 export async function startServerProcess(options: ServerProcessOptions): Promise<ServerProcess> {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { guardServer } from "./server-guard.ts";
 import { makeTemporaryFolder } from "./temporary-folder.ts";
 
 /** Tellwire as its users run it: a process of its own, configured by the environment alone. */
@@ -12,11 +13,13 @@ export interface TellwireProcess {
   operatorKey: string;
   /** What it has printed so far. */
   output(): string;
-  /** Resolves when it has ended; null where a signal ended it. */
+  /** Resolves when it has ended; null where a signal ended it. The last lines may be on their way still. */
   exitCode: Promise<number | null>;
-  /** SIGTERM, and waits for the end. Returns the exit code. */
+  /** Resolves when it and the processes that it started have ended, and all that they printed is in `output`. */
+  closed: Promise<void>;
+  /** SIGTERM, and waits until it is closed. Returns the exit code. */
   stop(): Promise<number | null>;
-  /** SIGKILL, and waits for the end. */
+  /** SIGKILL, and waits until it is closed. */
   kill(): Promise<void>;
 }
 
@@ -56,23 +59,52 @@ const command = fileURLToPath(new URL("../../src/cli.ts", import.meta.url));
 /** Only keeps a run from hanging. */
 const startTimeoutMs = 120_000;
 
-/** Starts `tellwire serve` and waits until it is up. Throws with what it printed where it ends before. */
+/** What it says when Postgres or NATS took longer than a start waits for them. Both are there: the machine was busy. */
+const tookTooLong = /timeout expired|cannot connect to \S+ .*timeout/;
+
+/**
+ * Starts `tellwire serve` and waits until it is up; where it gives up because a server took too long, it is started again, as whoever supervises it does.
+ * Throws with what it printed where it ends for another reason.
+ */
 export async function startTellwire(settings: TellwireSettings): Promise<TellwireProcess> {
+  const deadline = performance.now() + startTimeoutMs;
+  for (;;) {
+    const started = await startOnce(settings, Math.max(0, deadline - performance.now()));
+    if (!("failure" in started)) {
+      return started;
+    }
+    if (!tookTooLong.test(started.failure) || performance.now() > deadline) {
+      throw new Error(started.failure);
+    }
+  }
+}
+
+async function startOnce(
+  settings: TellwireSettings,
+  timeoutMs: number,
+): Promise<TellwireProcess | { failure: string }> {
   const child = spawn(process.execPath, [command, "serve"], {
     env: { PATH: process.env.PATH ?? "", ...settings.environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const lines: string[] = [];
   const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  if (child.pid !== undefined) {
+    const guard = guardServer({ pid: child.pid, signal: "SIGKILL" });
+    void exited.then(() => guard.release());
+  }
+  const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const up = upLine(child, lines);
-  const timer = setTimeout(() => child.kill("SIGKILL"), startTimeoutMs);
+  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
   const urls = await Promise.race([up, exited]);
   clearTimeout(timer);
   if (urls === null || typeof urls === "number") {
-    throw new Error(`tellwire did not start (exit code ${urls}):\n${lines.join("\n")}`);
+    await closed;
+    return { failure: `tellwire did not start (exit code ${urls}):\n${lines.join("\n")}` };
   }
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
     child.kill(signal);
+    await closed;
     return await exited;
   };
   return {
@@ -82,6 +114,7 @@ export async function startTellwire(settings: TellwireSettings): Promise<Tellwir
     operatorKey: settings.operatorKey,
     output: () => lines.join("\n"),
     exitCode: exited,
+    closed,
     stop: () => end("SIGTERM"),
     kill: async () => void (await end("SIGKILL")),
   };

@@ -47,6 +47,7 @@ export async function startTokenIssuer(now: () => number = Date.now): Promise<To
     if (answer !== undefined) return answer(response);
     response.setHeader("content-type", "application/json").end(JSON.stringify({ keys: published }));
   });
+  server.keepAliveTimeout = neverMs;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
@@ -90,6 +91,9 @@ export async function startTokenIssuer(now: () => number = Date.now): Promise<To
       }),
   };
 }
+
+/** Who asks ends an idle connection. The server would end it at the very moment of the next question, now and then. */
+const neverMs = 0;
 
 /** Any three parts, signed by nobody: base64url of JSON for objects, texts as they are. */
 export function compact(...parts: (object | string)[]): string {
