@@ -28,7 +28,8 @@ export async function addWaitingDeliveries(
       await client.query(insertRestingLanes);
       await client.query("commit");
     }
-    await client.query("analyze");
+    await client.query("vacuum analyze");
+    await client.query("checkpoint");
   });
 }
 
