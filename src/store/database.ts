@@ -92,27 +92,39 @@ export async function openPostgres(
     throw error;
   });
   const connectListener = () => new pg.Client({ connectionString: url, keepAlive: true, connectionTimeoutMillis });
-  return database(orm, createPoolSql(pool, connectListener), {
-    async inTurn(work) {
-      // Two processes that start together would both run the migrations: the second waits for the first.
-      return await onSession(pool, async (session) => {
-        await session.query({ name: "", text: "select pg_advisory_lock($1)" }, [migrationLock]);
-        const result = await work();
-        await session.query({ name: "", text: "select pg_advisory_unlock($1)" }, [migrationLock]);
-        return result;
-      });
+  const sql = createPoolSql(pool, connectListener);
+  const listen: Sql["listen"] = async (...channel) => {
+    try {
+      return await sql.listen(...channel);
+    } catch (cause) {
+      throw unreachable(url, cause);
+    }
+  };
+  return database(
+    orm,
+    { ...sql, listen },
+    {
+      async inTurn(work) {
+        // Two processes that start together would both run the migrations: the second waits for the first.
+        return await onSession(pool, async (session) => {
+          await session.query({ name: "", text: "select pg_advisory_lock($1)" }, [migrationLock]);
+          const result = await work();
+          await session.query({ name: "", text: "select pg_advisory_unlock($1)" }, [migrationLock]);
+          return result;
+        });
+      },
+      async exclusively(key, work) {
+        return await onSession(pool, async (session) => {
+          const tryLock = { name: "", text: "select pg_try_advisory_lock($1) as locked" };
+          const [found] = await session.query<{ locked: boolean }>(tryLock, [key]);
+          if (found?.locked !== true) return undefined;
+          const result = await work(session);
+          await session.query({ name: "", text: "select pg_advisory_unlock($1)" }, [key]);
+          return result;
+        });
+      },
     },
-    async exclusively(key, work) {
-      return await onSession(pool, async (session) => {
-        const tryLock = { name: "", text: "select pg_try_advisory_lock($1) as locked" };
-        const [found] = await session.query<{ locked: boolean }>(tryLock, [key]);
-        if (found?.locked !== true) return undefined;
-        const result = await work(session);
-        await session.query({ name: "", text: "select pg_advisory_unlock($1)" }, [key]);
-        return result;
-      });
-    },
-  });
+  );
 }
 
 /** A session whose work failed is closed, with the locks and the settings that it still has. */
@@ -195,14 +207,18 @@ async function requireConnection(pool: pg.Pool, url: string): Promise<void> {
   try {
     (await pool.connect()).release();
   } catch (cause) {
-    const { host, pathname } = new URL(url);
-    const said = cause instanceof AggregateError ? cause.errors.map(messageOf).join(", ") : messageOf(cause);
-    throw new TellwireError(
-      "DATABASE_UNAVAILABLE",
-      `cannot connect to the database ${pathname.slice(1)} at ${host}: ${said}: check that the server runs and has it, and TELLWIRE_DATABASE_URL`,
-      { cause },
-    );
+    throw unreachable(url, cause);
   }
+}
+
+function unreachable(url: string, cause: unknown): TellwireError {
+  const { host, pathname } = new URL(url);
+  const said = cause instanceof AggregateError ? cause.errors.map(messageOf).join(", ") : messageOf(cause);
+  return new TellwireError(
+    "DATABASE_UNAVAILABLE",
+    `cannot connect to the database ${pathname.slice(1)} at ${host}: ${said}: check that the server runs and has it, and TELLWIRE_DATABASE_URL`,
+    { cause },
+  );
 }
 
 function messageOf(error: unknown): string {

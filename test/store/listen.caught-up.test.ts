@@ -98,6 +98,23 @@ test.each(["asked", "left alone"])(
   },
 );
 
+test("a connection to listen on that cannot be made says where the database is, and the setting that says so", async () => {
+  const url = new URL(testDatabase.url);
+  const proxy = await startTcpProxy(Number(url.port || 5432));
+  Object.assign(url, { hostname: "127.0.0.1", port: `${proxy.port}` });
+  const distant = await openPostgres(url.href, { maxConnections: 2, connectTimeoutMs: 1_000 });
+  proxy.stall();
+  const listening = distant.sql.listen(
+    "caught_up",
+    () => {},
+    () => {},
+  );
+  await expect(listening).rejects.toThrow(new RegExp(`127.0.0.1:${proxy.port}.*TELLWIRE_DATABASE_URL`));
+  proxy.resume();
+  await distant.close();
+  await proxy.close();
+});
+
 test("the embedded database has called back when its statement returns", async () => {
   const embedded = await openEmbedded(undefined);
   const heard: string[] = [];
