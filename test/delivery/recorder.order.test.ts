@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createRecorder, type Outcome } from "../../src/delivery/recorder.ts";
+import { createRecorder, type Outcome, type Recorder } from "../../src/delivery/recorder.ts";
 import { deliveryIdOf } from "../../src/domain/ids.ts";
 import { type Database, openPostgres } from "../../src/store/database.ts";
 import type { Sql } from "../../src/store/sql.ts";
@@ -33,16 +33,7 @@ test("a batch does not wait for one that the database is slow with, but what con
       return await database.sql.transaction(work);
     },
   };
-  const onRetry = (error: unknown) => expect.fail(String(error));
-  const recorder = createRecorder({
-    sql,
-    lingerMs: 1,
-    paceMs: 1,
-    maxBatch: 500,
-    maxWriting: 2,
-    onCommit: () => {},
-    onRetry,
-  });
+  const recorder = recorderOn(sql);
   const recorded: string[] = [];
   const record = (outcome: Outcome, name: string) => recorder.record(outcome, () => void recorded.push(name));
 
@@ -89,16 +80,7 @@ test("a database that does not answer counts as failing after two seconds, until
       return await database.sql.transaction(work);
     },
   };
-  const onRetry = (error: unknown) => expect.fail(String(error));
-  const recorder = createRecorder({
-    sql,
-    lingerMs: 1,
-    paceMs: 1,
-    maxBatch: 500,
-    maxWriting: 2,
-    onCommit: () => {},
-    onRetry,
-  });
+  const recorder = recorderOn(sql);
   const begunAt = performance.now();
   recorder.record({ delivery: scheduledRecord({ organizationId, webhookId: webhook.id }) }, () => {});
   expect(recorder.isFailing()).toBe(false);
@@ -112,16 +94,7 @@ test("a database that does not answer counts as failing after two seconds, until
 test("responses fill the memory no further than a bound, whatever their number: then nothing more is sent until they are recorded", async () => {
   const release = Promise.withResolvers<void>();
   const sql: Sql = { ...database.sql, transaction: () => release.promise as Promise<never> };
-  const onRetry = (error: unknown) => expect.fail(String(error));
-  const recorder = createRecorder({
-    sql,
-    lingerMs: 1,
-    paceMs: 1,
-    maxBatch: 500,
-    maxWriting: 2,
-    onCommit: () => {},
-    onRetry,
-  });
+  const recorder = recorderOn(sql);
   const delivery = scheduledRecord({ organizationId: "", webhookId: "" });
   const attempt = attemptOf(delivery);
   const responseBody = Buffer.alloc(16 * 1024);
@@ -139,27 +112,17 @@ test("responses fill the memory no further than a bound, whatever their number: 
 test("a batch begins some time after the one before it, unless many outcomes wait, or one that an ordered delivery waits for", async () => {
   const organizationId = await addOrganization(database);
   const { webhook } = await addWebhook(database, organizationId, { url: "http://127.0.0.1:9/" });
-  const recorderWith = (paceMs: number) =>
-    createRecorder({
-      sql: database.sql,
-      lingerMs: 1,
-      paceMs,
-      maxBatch: 500,
-      maxWriting: 2,
-      onCommit: () => {},
-      onRetry: (error) => expect.fail(String(error)),
-    });
   const outcome = (orderingKey: string | null): Outcome => ({
     delivery: { ...scheduledRecord({ organizationId, webhookId: webhook.id }), orderingKey },
   });
 
-  const paced = recorderWith(300);
+  const paced = recorderOn(database.sql, 300);
   const begunAt = performance.now();
   await new Promise<void>((resolve) => paced.record(outcome(null), () => resolve()));
   await new Promise<void>((resolve) => paced.record(outcome(null), () => resolve()));
   expect(performance.now() - begunAt).toBeGreaterThan(299);
 
-  const slow = recorderWith(600_000);
+  const slow = recorderOn(database.sql, 600_000);
   await new Promise<void>((resolve) => slow.record(outcome(null), () => resolve()));
   const waiting = new Promise<void>((resolve) => slow.record(outcome(null), () => resolve()));
   slow.record(outcome("a key"), () => {});
@@ -167,3 +130,9 @@ test("a batch begins some time after the one before it, unless many outcomes wai
   const many = Array.from({ length: 100 }, () => outcome(null));
   await Promise.all(many.map((one) => new Promise<void>((resolve) => slow.record(one, () => resolve()))));
 });
+
+/** A recorder for a database that takes everything. */
+function recorderOn(sql: Sql, paceMs = 1): Recorder {
+  const onRetry = (error: unknown) => expect.fail(String(error));
+  return createRecorder({ sql, lingerMs: 1, paceMs, maxBatch: 500, maxWriting: 2, onCommit: () => {}, onRetry });
+}
