@@ -1,9 +1,9 @@
-import { type KeyObject, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { Worker } from "bullmq";
 import pg from "pg";
 import { Pool } from "undici";
 import { signatureHeaders } from "../../src/domain/signature.ts";
-import { parseSecret } from "../../src/domain/signing-key.ts";
+import { parseSecret, type SigningKey } from "../../src/domain/signing-key.ts";
 import { answerCalls } from "../stage/calls.ts";
 import { signingSecretOf } from "../stage/signing-secret.ts";
 import { type DeliveryJob, queueName } from "./bullmq-job.ts";
@@ -87,8 +87,8 @@ answerCalls<WorkerCalls>({
 });
 
 /** Keys are imported once for each webhook. */
-function createKeys(): (path: string) => KeyObject {
-  const keys = new Map<string, KeyObject>();
+function createKeys(): (path: string) => SigningKey {
+  const keys = new Map<string, SigningKey>();
   return (path) => {
     const known = keys.get(path);
     if (known !== undefined) return known;

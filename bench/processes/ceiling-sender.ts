@@ -1,7 +1,6 @@
-import type { KeyObject } from "node:crypto";
 import { Pool } from "undici";
 import { signatureHeaders } from "../../src/domain/signature.ts";
-import { parseSecret } from "../../src/domain/signing-key.ts";
+import { parseSecret, type SigningKey } from "../../src/domain/signing-key.ts";
 import { answerCalls } from "../stage/calls.ts";
 import { signingSecretOf } from "../stage/signing-secret.ts";
 import { eventData } from "./event-data.ts";
@@ -59,7 +58,7 @@ answerCalls<CeilingCalls>({
 
 interface Target {
   path: string;
-  keys: KeyObject[];
+  keys: SigningKey[];
 }
 
 interface SignedRequest {
@@ -110,7 +109,7 @@ const postByRequest: Post = (pool, request, onDone, onError) => {
   send().then(onDone, onError);
 };
 
-function keyOf(path: string): KeyObject {
+function keyOf(path: string): SigningKey {
   const parsed = parseSecret(signingSecretOf(path));
   if (parsed.kind === "refused") throw new Error(`a secret ${parsed.reason}`);
   return parsed.key;

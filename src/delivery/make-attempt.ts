@@ -1,8 +1,8 @@
-import type { KeyObject } from "node:crypto";
 import type { ManualRetry } from "../domain/delivery.ts";
 import { type DeliveryTransition, transitionAfter } from "../domain/delivery-transition.ts";
 import { type IdSource, newUuid } from "../domain/ids.ts";
 import type { OutgoingEvent } from "../domain/outgoing-event.ts";
+import type { SigningKey } from "../domain/signing-key.ts";
 import { TellwireError } from "../errors.ts";
 import { type AttemptInput, type AttemptOutcome, attempt } from "../outbound/attempt.ts";
 import type { HttpClient } from "../outbound/http-client.ts";
@@ -54,7 +54,7 @@ export interface MakeAttemptOptions {
 
 export function createMakeAttempt(options: MakeAttemptOptions): MakeAttempt {
   const { client, ids, random, onAttempt, onBroken, onInFlight } = options;
-  const send = async (task: AttemptTask, signingKeys: readonly KeyObject[]): Promise<AttemptOutcome> => {
+  const send = async (task: AttemptTask, signingKeys: readonly SigningKey[]): Promise<AttemptOutcome> => {
     const { subscription, event } = task;
     const { webhookId, url, headers, format, requestOrigin } = subscription;
     const input: AttemptInput = {

@@ -1,6 +1,6 @@
-import type { KeyObject } from "node:crypto";
 import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
+import type { SigningKey } from "../domain/signing-key.ts";
 
 /**
  * A webhook's secret as it is kept in memory: sealed until it is first needed, because most of many webhooks are seldom called, and one that
@@ -9,11 +9,11 @@ import type { SecretBox } from "../domain/secret-box.ts";
 export interface SigningSecret {
   /** When it stops signing, in milliseconds since the epoch; null: never. */
   expiresAt: number | null;
-  state: Sealed | KeyObject | Unusable;
+  state: Sealed | SigningKey | Unusable;
 }
 
 /** The keys to sign with, newest first, or why there are none: then no request can be made. */
-export type SigningKeys = { kind: "keys"; keys: readonly KeyObject[] } | Unusable;
+export type SigningKeys = { kind: "keys"; keys: readonly SigningKey[] } | Unusable;
 
 export interface Unusable {
   kind: "unusable";
@@ -49,7 +49,7 @@ export interface SecretsOwner {
  * out: rotating is how a webhook is mended whose secret cannot be.
  */
 export function openSecrets(owner: SecretsOwner, now: number): SigningKeys {
-  const keys: KeyObject[] = [];
+  const keys: SigningKey[] = [];
   let unusable: Unusable | undefined;
   for (const secret of owner.secrets) {
     if (secret.expiresAt !== null && secret.expiresAt <= now) {
@@ -69,7 +69,7 @@ export function openSecrets(owner: SecretsOwner, now: number): SigningKeys {
   return keys.length === 0 && unusable !== undefined ? unusable : { kind: "keys", keys };
 }
 
-function open(sealed: Sealed, { secretBox, webhookId, format }: SecretsOwner): KeyObject | Unusable {
+function open(sealed: Sealed, { secretBox, webhookId, format }: SecretsOwner): SigningKey | Unusable {
   let text: string;
   try {
     text = secretBox.open(Buffer.from(sealed, "base64"), webhookId);

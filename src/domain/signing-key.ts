@@ -1,10 +1,21 @@
-import { createPrivateKey, createPublicKey, createSecretKey, hash, type KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, hash, type KeyObject } from "node:crypto";
+import { TellwireError } from "../errors.ts";
+import { HmacKey } from "./hmac-key.ts";
 
 /** What requests are signed with: a secret that the receiver shares, or a key pair whose private half nobody else has. */
 export type SigningAlgorithm = "HMAC" | "ED25519";
 
+/** A key to sign with. */
+export type SigningKey = HmacKey | { algorithm: "ED25519"; privateKey: KeyObject };
+
+/** The key of a format that knows HMAC alone. Throws INTERNAL for a private key: such a format reads no text as one. */
+export function hmacKeyOf(key: SigningKey): HmacKey {
+  if (key.algorithm === "HMAC") return key;
+  throw new TellwireError("INTERNAL", "a private key signs nothing by HMAC");
+}
+
 /** A key to sign with, or why a text is none. */
-export type ParsedKey = { kind: "key"; key: KeyObject } | { kind: "refused"; reason: string };
+export type ParsedKey = { kind: "key"; key: SigningKey } | { kind: "refused"; reason: string };
 
 /** Reads what Standard Webhooks signs with: a secret (`whsec_…`), or a private key (`whsk_…`). */
 export function parseSigningKey(text: string): ParsedKey {
@@ -30,7 +41,7 @@ export function parseSecret(text: string): ParsedKey {
   if (bytes.length < MIN_SECRET_BYTES || bytes.length > MAX_SECRET_BYTES) {
     return refused(`must hold ${MIN_SECRET_BYTES} to ${MAX_SECRET_BYTES} bytes in base64, and holds ${bytes.length}`);
   }
-  return { kind: "key", key: createSecretKey(bytes) };
+  return { kind: "key", key: new HmacKey(bytes) };
 }
 
 /**
@@ -41,9 +52,10 @@ export function parsePrivateKey(text: string): ParsedKey {
   if (!isPrivateKeyText(text)) return refused(`must begin with ${PRIVATE_KEY_PREFIX}`);
   const bytes = decodeBase64(text.slice(PRIVATE_KEY_PREFIX.length));
   if (bytes?.length !== 64) return refused(`must be 64 bytes in standard base64 after ${PRIVATE_KEY_PREFIX}`);
-  const key = privateKeyOfSeed(bytes.subarray(0, SEED_BYTES));
-  if (!publicKeyOf(key).equals(bytes.subarray(SEED_BYTES))) return refused("must end with the public key of its seed");
-  return { kind: "key", key };
+  const privateKey = privateKeyOfSeed(bytes.subarray(0, SEED_BYTES));
+  if (!publicKeyOf(privateKey).equals(bytes.subarray(SEED_BYTES)))
+    return refused("must end with the public key of its seed");
+  return { kind: "key", key: { algorithm: "ED25519", privateKey } };
 }
 
 /** Makes a secret of 32 random bytes, as text with its prefix. `randomBytes` must be cryptographically strong. */

@@ -1,8 +1,8 @@
-import type { KeyObject } from "node:crypto";
 import type { AttemptError } from "../domain/attempt.ts";
 import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
 import type { EncodedPayload } from "../domain/formats/payload.ts";
 import { parseRetryAfter } from "../domain/retry-after.ts";
+import type { SigningKey } from "../domain/signing-key.ts";
 import type { Exchange, ResponseHeaders } from "./exchange.ts";
 import type { HttpClient } from "./http-client.ts";
 
@@ -22,7 +22,7 @@ export interface AttemptInput {
   /** A UUID, the same in every attempt. */
   deliveryId: string;
   /** Newest first. */
-  signingKeys: readonly KeyObject[];
+  signingKeys: readonly SigningKey[];
   timeoutMs: number;
   /** The name that a webhook verified by the CloudEvents handshake was told; sent with each request from then on. */
   requestOrigin?: string | undefined;

@@ -1,7 +1,7 @@
-import type { KeyObject } from "node:crypto";
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
 import { isKeyMismatch, type SecretBox } from "../domain/secret-box.ts";
+import type { SigningKey } from "../domain/signing-key.ts";
 import { TellwireError } from "../errors.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 
@@ -13,7 +13,7 @@ export async function signingKeysOf(
   em: SqlEntityManager,
   secretBox: SecretBox,
   { webhookId, format, now }: { webhookId: string; format: WebhookFormat; now: Date },
-): Promise<KeyObject[]> {
+): Promise<SigningKey[]> {
   const rows = await em.find(WebhookSecretEntity, secretsThatSign(webhookId, now), { orderBy: newestFirst });
   return rows.flatMap(({ sealed, expiresAt }) => {
     try {

@@ -1,4 +1,3 @@
-import type { KeyObject } from "node:crypto";
 import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
 import { generatePrivateKey, publicKeyOf, type SigningAlgorithm } from "../domain/signing-key.ts";
 import { type FieldViolation, invalidFields, TellwireError } from "../errors.ts";
@@ -43,8 +42,8 @@ export function checkSigningSecret(format: WebhookFormat, wanted: WantedSigningS
   const parsed = signingSecret === "" ? undefined : parseSecret(signingSecret);
   if (parsed?.kind === "refused") {
     violations.push({ field: `${path}signing_secret`, description: parsed.reason });
-  } else if (parsed !== undefined && algorithm !== undefined && algorithmOf(parsed.key) !== algorithm) {
-    const description = `is ${algorithm}, and the secret is one for ${algorithmOf(parsed.key)}: leave this field out, or send another secret`;
+  } else if (parsed !== undefined && algorithm !== undefined && parsed.key.algorithm !== algorithm) {
+    const description = `is ${algorithm}, and the secret is one for ${parsed.key.algorithm}: leave this field out, or send another secret`;
     violations.push({ field: `${path}signing_algorithm`, description });
   }
   if (violations.length > 0) throw invalidFields(...violations);
@@ -66,16 +65,15 @@ export function newSigningSecret(
 export function givenSigningSecret(format: WebhookFormat, text: string): NewSigningSecret {
   const parsed = formatOf(format).parseSecret(text);
   if (parsed.kind === "refused") throw new TellwireError("INTERNAL", `a signing secret ${parsed.reason}`);
-  const algorithm = algorithmOf(parsed.key);
-  return { text, algorithm, publicKey: algorithm === "ED25519" ? publicKeyOf(parsed.key) : null };
+  const { key } = parsed;
+  return {
+    text,
+    algorithm: key.algorithm,
+    publicKey: key.algorithm === "ED25519" ? publicKeyOf(key.privateKey) : null,
+  };
 }
 
 /** What the answer to a creation or a rotation tells of the secret. */
 export function shownSecret({ text, publicKey }: NewSigningSecret): ShownSecret {
   return { signingSecret: publicKey === null ? text : "", publicKey };
-}
-
-/** What a key signs with. */
-export function algorithmOf({ type }: KeyObject): SigningAlgorithm {
-  return type === "private" ? "ED25519" : "HMAC";
 }

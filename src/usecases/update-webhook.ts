@@ -1,10 +1,9 @@
-import type { KeyObject } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
 import { maskedHeaders, maskViolations, unmaskedHeaders } from "../domain/masked-headers.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
-import type { SigningAlgorithm } from "../domain/signing-key.ts";
+import type { SigningAlgorithm, SigningKey } from "../domain/signing-key.ts";
 import { invalidFields } from "../errors.ts";
 import type { Webhook } from "../store/entities/webhook.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
@@ -17,7 +16,6 @@ import { endOrdering } from "./end-ordering.ts";
 import type { Organizations } from "./organizations.ts";
 import { ownProjects } from "./projects.ts";
 import { secretsThatSign } from "./signing-keys.ts";
-import { algorithmOf } from "./signing-secret-fields.ts";
 import { type ClearWaiting, dropWaiting, initialActivation, wakeLane } from "./webhook-activation.ts";
 import {
   checkVerificationMethod,
@@ -157,9 +155,9 @@ async function checkSecretsFit(
 }
 
 /** A private key's text is a text, which some formats would take for a secret that a receiver shares. */
-function otherAlgorithm(key: KeyObject, publicKey: Uint8Array | null): string | undefined {
+function otherAlgorithm(key: SigningKey, publicKey: Uint8Array | null): string | undefined {
   const algorithm: SigningAlgorithm = publicKey === null ? "HMAC" : "ED25519";
-  return algorithmOf(key) === algorithm ? undefined : `is one for ${algorithm}`;
+  return key.algorithm === algorithm ? undefined : `is one for ${algorithm}`;
 }
 
 /** A header that is sent back as an answer showed it keeps its value. */

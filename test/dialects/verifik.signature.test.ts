@@ -1,7 +1,7 @@
-import { createSecretKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { formatOf } from "../../src/domain/formats/catalogue.ts";
+import { HmacKey } from "../../src/domain/hmac-key.ts";
 
 const vectors = JSON.parse(readFileSync(new URL("../vectors/dialect-signatures.json", import.meta.url), "utf8")) as {
   body: string;
@@ -19,14 +19,14 @@ const request = {
 };
 
 it("the signature is that of the vector", () => {
-  const keys = [createSecretKey(Buffer.from(secret))];
+  const keys = [new HmacKey(Buffer.from(secret))];
   expect(formatOf("VERIFIK").sign({ ...request, keys })).toEqual({
     "x-verifik-signature": vectors.verifik["X-Verifik-Signature"],
   });
 });
 
 it("during a rotation the newest secret signs alone, for the header has room for one signature", () => {
-  const keys = [createSecretKey(Buffer.from(secret)), createSecretKey(Buffer.from("the old one"))];
+  const keys = [new HmacKey(Buffer.from(secret)), new HmacKey(Buffer.from("the old one"))];
   expect(formatOf("VERIFIK").sign({ ...request, keys })["x-verifik-signature"]).toBe(
     vectors.verifik["X-Verifik-Signature"],
   );

@@ -1,7 +1,8 @@
-import { createSecretKey, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { Webhook } from "standardwebhooks";
 import { expect, test } from "vitest";
 import { formatOf } from "../../src/domain/formats/catalogue.ts";
+import { HmacKey } from "../../src/domain/hmac-key.ts";
 import { type AttemptInput, attempt } from "../../src/outbound/attempt.ts";
 import { startClient, startHttpReceiver, startTcpReceiver } from "./receiver.ts";
 
@@ -25,7 +26,7 @@ function input(url: string, changes: Partial<AttemptInput> = {}): AttemptInput {
     eventId: event.id,
     eventType: event.type,
     deliveryId: "01890a5d-ac96-774b-bcce-b302099a8059",
-    signingKeys: secrets.map((secret) => createSecretKey(secret)),
+    signingKeys: secrets.map((secret) => new HmacKey(secret)),
     timeoutMs: 60_000,
     ...changes,
   };

@@ -1,5 +1,4 @@
-import type { KeyObject } from "node:crypto";
-import type { ParsedKey, SigningAlgorithm } from "../signing-key.ts";
+import type { ParsedKey, SigningAlgorithm, SigningKey } from "../signing-key.ts";
 import type { EncodedPayload, PayloadEvent } from "./payload.ts";
 
 /** How events are written for receivers of one kind, and how they are signed. Pure: the time and the keys are passed in. */
@@ -33,7 +32,7 @@ export interface UnsignedRequest {
   /** The time of the attempt, in milliseconds since the epoch. */
   now: number;
   /** Newest first; during a rotation the old ones follow. */
-  keys: readonly KeyObject[];
+  keys: readonly SigningKey[];
 }
 
 /** How receivers of this kind prove that they want to be called. */

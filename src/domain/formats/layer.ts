@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { hmacKeyOf } from "../signing-key.ts";
 import type { Format } from "./format.ts";
 import type { EncodedPayload, PayloadEvent } from "./payload.ts";
 import { generateTextSecret, parseTextSecret } from "./text-secret.ts";
@@ -20,9 +20,7 @@ export function layer(generation: LayerGeneration): Format {
         "layer-webhook-event-type": eventType,
         "layer-webhook-request-id": deliveryId,
         "layer-webhook-id": webhookId,
-        ...(key === undefined
-          ? {}
-          : { "layer-webhook-signature": createHmac("sha1", key).update(payload.body).digest("hex") }),
+        ...(key === undefined ? {} : { "layer-webhook-signature": hmacKeyOf(key).sign("sha1", payload, "hex") }),
       };
     },
     algorithms: ["HMAC"],

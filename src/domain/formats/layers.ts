@@ -1,5 +1,5 @@
-import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
-import { generateSecret, type ParsedKey } from "../signing-key.ts";
+import { HmacKey } from "../hmac-key.ts";
+import { generateSecret, hmacKeyOf, type ParsedKey, type SigningKey } from "../signing-key.ts";
 import type { Format } from "./format.ts";
 import type { EncodedPayload, PayloadEvent } from "./payload.ts";
 
@@ -38,13 +38,13 @@ function encode(event: PayloadEvent): EncodedPayload {
   };
 }
 
-function signature(key: KeyObject, seconds: number, { body }: EncodedPayload): string {
-  return createHmac("sha256", key).update(`${seconds}.`).update(body).digest("hex");
+function signature(key: SigningKey, seconds: number, { body }: EncodedPayload): string {
+  return hmacKeyOf(key).sign("sha256", { head: `${seconds}.`, body }, "hex");
 }
 
 function parseSecret(text: string): ParsedKey {
   if (!/^whsec_[\x21-\x7e]{1,250}$/.test(text)) {
     return { kind: "refused", reason: "must be whsec_ and 1 to 250 visible ASCII characters" };
   }
-  return { kind: "key", key: createSecretKey(Buffer.from(text, "utf8")) };
+  return { kind: "key", key: new HmacKey(Buffer.from(text, "utf8")) };
 }

@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { hmacKeyOf } from "../signing-key.ts";
 import type { Format } from "./format.ts";
 import { generateTextSecret, parseTextSecret } from "./text-secret.ts";
 
@@ -13,9 +13,7 @@ export const verifik: Format = {
     headers: {},
   }),
   sign: ({ payload, keys: [key] }) =>
-    key === undefined
-      ? {}
-      : { "x-verifik-signature": `sha256=${createHmac("sha256", key).update(payload.body).digest("hex")}` },
+    key === undefined ? {} : { "x-verifik-signature": `sha256=${hmacKeyOf(key).sign("sha256", payload, "hex")}` },
   algorithms: ["HMAC"],
   parseSecret: parseTextSecret,
   generateSecret: generateTextSecret,
