@@ -68,7 +68,7 @@ export async function measurePipeline(
   { deliver, fanOut, pid, pids, memoryAtRest }: Pipeline,
   { events, warmUpEvents }: BurstCounts,
 ): Promise<BurstResult> {
-  await deliver(warmUpEvents);
+  if (warmUpEvents > 0) await deliver(warmUpEvents);
   const cpuOf = (): number[] => Object.values(pids).map(cpuMsOf);
   const before = cpuOf();
   const { published, receipts } = await deliver(events);
@@ -101,7 +101,7 @@ export interface BurstCounts {
 }
 
 /** Publishes events and waits until all of them have arrived and are acknowledged, or until none has arrived for a while. */
-async function deliverBurst(session: Session, { group, subjects, fanOut }: Traffic, count: number) {
+export async function deliverBurst(session: Session, { group, subjects, fanOut }: Traffic, count: number) {
   const { publisher, receiver } = session.stage;
   await receiver.call("reset", { group });
   const published = await publisher.call("burst", { subjects, count });
