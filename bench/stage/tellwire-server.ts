@@ -67,7 +67,7 @@ export function buildTellwire({ source }: TellwireProgram): void {
 }
 
 function builtCommand({ source }: TellwireProgram): string {
-  return join(source, "dist", "src", "cli.js");
+  return join(source, "bin", "tellwire.mjs");
 }
 
 /** Brings an empty database up to date. */
