@@ -361,6 +361,42 @@ describe("disabling", () => {
     await recordBatch(database, afterTwo(exhausted(newDelivery(webhookId, { createdAt: now + 3 }), 1)));
     expect(await statusOf(webhookId)).toBe("DISABLED");
   });
+
+  test("of two that are given up in two transactions at once, each sees the other", async () => {
+    const webhookId = await newWebhook();
+    const disablings = [{ webhookId, organizationId, reason: "two were given up", afterExhausted: 2 }];
+    const [one, other] = [1, 2].map(() => exhausted(newDelivery(webhookId), 1)) as [DeliveryRecord, DeliveryRecord];
+    const batchOf = (delivery: DeliveryRecord) => ({
+      deliveries: [delivery],
+      attempts: [attemptOf(delivery)],
+      disablings,
+    });
+    const looked = Promise.withResolvers<void>();
+    const maySettle = Promise.withResolvers<void>();
+    const pausing = (sql: Sql): Sql => ({
+      ...sql,
+      async query(statement, parameters) {
+        const rows = await sql.query<never>(statement, parameters);
+        if (statement.name === "disable-webhook") {
+          looked.resolve();
+          await maySettle.promise;
+        }
+        return rows;
+      },
+      transaction: (work) => sql.transaction((transaction) => work(pausing(transaction))),
+    });
+    const first = recordOutcomes(pausing(database.sql), batchOf(one));
+    await looked.promise;
+    let isSecondOver = false;
+    const second = recordOutcomes(database.sql, batchOf(other)).then(() => {
+      isSecondOver = true;
+    });
+    const waits = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    await waitFor(async () => isSecondOver || (await run(database, waits)).length > 0);
+    maySettle.resolve();
+    await Promise.all([first, second]);
+    expect(await statusOf(webhookId)).toBe("DISABLED");
+  });
 });
 
 test("a batch that the database refuses leaves nothing behind", async () => {

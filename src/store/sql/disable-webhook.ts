@@ -17,9 +17,14 @@ export interface Disabling {
 export async function disableWebhook(transaction: Sql, disabling: Disabling): Promise<DisabledWebhook | undefined> {
   const { webhookId, organizationId, reason, afterExhausted } = disabling;
   const parameters = [webhookId, reason, organizationId, afterExhausted];
+  if (afterExhausted > 1) await transaction.query(lock, [webhookId]);
   const [disabled] = await transaction.query<{ version: number; at: number }>(disable, parameters);
   return disabled && { webhookId, organizationId, reason, ...disabled };
 }
+
+// One row by its key. Whoever else has just given up a delivery of the webhook is waited for: only a statement that begins after that one's commit sees
+// its delivery, and of two that count at once both might miss the last one that is needed.
+const lock = { name: "lock-webhook-to-disable", text: "select from webhook where id = $1 for no key update" };
 
 // One row by its key, and as many entries of delivery_webhook as the count asks for, whose ids are in the order of the events' receipt.
 // Deliveries that were finished before the webhook was last activated, or its count set back, do not count.
