@@ -3,8 +3,8 @@ import { Code, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
-import { openPostgres } from "../../src/store/database.ts";
 import { createGrpcJsClient } from "../support/grpc-js-client.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { createRestClient } from "../support/rest-client.ts";
 import { startTellwire, type TellwireProcess, tellwireSettings } from "../support/tellwire.ts";
@@ -147,7 +147,7 @@ it("no shown secret stands in the table", async () => {
   const key = randomUUID();
   const { text } = await post(processes[0], "/v1/webhooks", { key, body: { url, eventTypes: ["*"] } });
   const { signingSecret } = JSON.parse(text) as { signingSecret: string };
-  const database = await openPostgres(testDatabase.url, { maxConnections: 1 });
+  const database = await openTestPostgres(testDatabase.url, { maxConnections: 1 });
   const rows = await database.sql.query<{ answer: Buffer }>(
     { name: "", text: "select answer from idempotency_key where key = $1" },
     [key],

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Broker } from "../../src/broker/broker.ts";
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import { publishMessages } from "../../src/broker/postgres-statements.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { brokerContract } from "./broker.contract.ts";
@@ -13,7 +14,7 @@ let server: TestDatabase;
 let database: Database;
 beforeAll(async () => {
   server = await createTestDatabase();
-  database = await openPostgres(server.url, { maxConnections: 5 });
+  database = await openTestPostgres(server.url, { maxConnections: 5 });
 });
 afterAll(async () => {
   await database.close();

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from "vitest";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { postgresBrokerUnderTest } from "../broker/postgres-broker-under-test.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { dispatcherContract } from "./dispatcher.contract.ts";
 
@@ -8,7 +9,7 @@ let testDatabase: TestDatabase;
 let database: Database;
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 8 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
 });
 afterAll(async () => {
   await database.close();

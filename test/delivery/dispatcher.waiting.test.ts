@@ -7,8 +7,9 @@ import type { FastPath } from "../../src/delivery/fast-path.ts";
 import { createSubscriptions, type Subscriptions } from "../../src/delivery/subscriptions.ts";
 import type { EventRecord } from "../../src/domain/event.ts";
 import { DEFAULT_RETRY_POLICY } from "../../src/domain/retry.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { addOrganization, addWebhook, newEvent, testSecretBox } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -22,7 +23,7 @@ const closing: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 8 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
 });
 afterAll(async () => {
   await database.close();

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { encodeEventMessage } from "../../src/broker/event-message.ts";
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import {
   addOrganization,
   addWebhook,
@@ -12,6 +12,7 @@ import {
 } from "../support/engine.ts";
 import { startHostileReceivers } from "../support/hostile-receivers.ts";
 import { memoryInUse } from "../support/memory-in-use.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
@@ -22,7 +23,7 @@ let database: Database;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 16 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 16 });
 });
 afterAll(async () => {
   await database.close();

@@ -4,7 +4,7 @@ import type { Broker } from "../../src/broker/broker.ts";
 import { encodeEventMessage } from "../../src/broker/event-message.ts";
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import type { EventRecord } from "../../src/domain/event.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { claimLanes } from "../../src/store/sql/lanes.ts";
 import { copyWebhook } from "../support/copy-webhook.ts";
 import {
@@ -16,6 +16,7 @@ import {
   type TestEngine,
   type TestEngineOptions,
 } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 import { type Receiver, type Respond, startReceiver } from "../support/receiver.ts";
 import { scheduleDeliveries } from "../support/schedule-deliveries.ts";
@@ -33,7 +34,7 @@ const closing: (() => Promise<void>)[] = [];
 /** Each test has a database of its own: nothing that another one left behind is due, or waits. */
 beforeEach(async () => {
   const testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 16 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 16 });
   closing.push(
     () => testDatabase.drop(),
     () => database.close(),

@@ -1,11 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import { createSharedBytes } from "../../src/delivery/shared-bytes.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { insertEvents } from "../../src/store/sql/insert-events.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { record, scheduledRecord } from "../store/store-under-test.ts";
 import { addOrganization, addWebhook, createTestEngine, deliveriesOf, newEvent } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
@@ -18,7 +19,7 @@ const closing: (() => Promise<void>)[] = [];
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 8 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
 });
 afterAll(async () => {
   await database.close();

@@ -1,12 +1,12 @@
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
-import { openPostgres } from "../../src/store/database.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
 import { describeEngine } from "./engine.contract.ts";
 
 describeEngine("Postgres alone", async () => {
   const testDatabase = await createTestDatabase();
-  const database = await openPostgres(testDatabase.url, { maxConnections: 8 });
+  const database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
   const broker = await openPostgresBroker(database.sql, { log: silentBrokerLog });
   return {
     database,

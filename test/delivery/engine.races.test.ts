@@ -4,7 +4,7 @@ import { encodeEventMessage } from "../../src/broker/event-message.ts";
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import type { EngineLimits, EngineObserver } from "../../src/delivery/engine.ts";
 import type { EventRecord } from "../../src/domain/event.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { createAuditTrail } from "../../src/usecases/audit-trail.ts";
 import { createCancelDelivery } from "../../src/usecases/cancel-delivery.ts";
@@ -18,6 +18,7 @@ import {
   type TestEngine,
   testIds,
 } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 import { operator } from "../support/principals.ts";
 import { type Receiver, type Respond, startReceiver } from "../support/receiver.ts";
@@ -34,7 +35,7 @@ const closing: (() => Promise<void>)[] = [];
 /** Each test has a database of its own: nothing that another one left behind is due, or waits. */
 beforeEach(async () => {
   const testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 16 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 16 });
   closing.push(
     () => testDatabase.drop(),
     () => database.close(),

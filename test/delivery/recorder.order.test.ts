@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createRecorder, type Outcome, type Recorder } from "../../src/delivery/recorder.ts";
 import { deliveryIdOf } from "../../src/domain/ids.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { attemptOf, scheduledRecord } from "../store/store-under-test.ts";
 import { addOrganization, addWebhook, deliveriesOf, newEvent } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -13,7 +14,7 @@ let database: Database;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 4 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
 });
 afterAll(async () => {
   await database.close();

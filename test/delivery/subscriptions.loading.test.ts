@@ -7,10 +7,11 @@ import { DEFAULT_RETRY_POLICY } from "../../src/domain/retry.ts";
 import { createSecretBox } from "../../src/domain/secret-box.ts";
 import { signatureHeaders } from "../../src/domain/signature.ts";
 import type { SigningKey } from "../../src/domain/signing-key.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { WebhookSecretEntity } from "../../src/store/entities/webhook-secret.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { addOrganization, addWebhook, newEvent, testSecretBox } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -20,7 +21,7 @@ const url = "https://example.com/hook";
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 4 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
 });
 afterAll(async () => {
   await database.close();

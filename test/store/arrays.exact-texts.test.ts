@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Database, openEmbedded, openPostgres } from "../../src/store/database.ts";
+import { type Database, openEmbedded } from "../../src/store/database.ts";
 import { WebhookEntity } from "../../src/store/entities/webhook.ts";
 import { addOrganization, addWebhook } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 
 const url = "https://example.com/hook";
@@ -15,7 +16,7 @@ describe.each(["Postgres", "the embedded Postgres"])("on %s", (kind) => {
   beforeAll(async () => {
     testDatabase = kind === "Postgres" ? await createTestDatabase() : undefined;
     database = testDatabase
-      ? await openPostgres(testDatabase.url, { maxConnections: 2 })
+      ? await openTestPostgres(testDatabase.url, { maxConnections: 2 })
       : await openEmbedded(undefined);
     await database.migrate();
   });

@@ -2,9 +2,10 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AuditAction, AuditEntry } from "../../src/domain/audit-entry.ts";
 import { newUuid, timeOfId } from "../../src/domain/ids.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { type AuditPageFilters, auditPageStatement, readAuditPage } from "../../src/store/sql/audit-pages.ts";
 import { insertAuditEntries } from "../../src/store/sql/insert-audit-entries.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { planSteps, rowsRead } from "./explain.ts";
 
@@ -22,7 +23,7 @@ let entries: AuditEntry[];
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 2 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 2 });
   // Two organizations alike, of which one key in a hundred, one action in two hundred and one webhook in five hundred is rare.
   entries = Array.from({ length: count }, (_, index) => entryAt(index)).reverse();
   for (let from = 0; from < count; from += 5_000) {

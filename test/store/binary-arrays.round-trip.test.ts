@@ -11,8 +11,9 @@ import {
   timestamptzArray,
   uuidArray,
 } from "../../src/store/binary-arrays.ts";
-import { type Database, openEmbedded, openPostgres } from "../../src/store/database.ts";
+import { type Database, openEmbedded } from "../../src/store/database.ts";
 import { isAboutContent } from "../../src/store/is-about-content.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { run } from "./store-under-test.ts";
 
@@ -24,7 +25,7 @@ describe.each(["a Postgres server", "the embedded database"])("%s reads back", (
 
   beforeAll(async () => {
     onServer = kind === "a Postgres server" ? await createTestDatabase() : undefined;
-    database = onServer ? await openPostgres(onServer.url, { maxConnections: 2 }) : await openEmbedded(undefined);
+    database = onServer ? await openTestPostgres(onServer.url, { maxConnections: 2 }) : await openEmbedded(undefined);
   });
   afterAll(async () => {
     await database.close();

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { type Database, openEmbedded, openPostgres } from "../../src/store/database.ts";
+import { type Database, openEmbedded } from "../../src/store/database.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 
 async function expectRefusal(database: Database, name: string, words: string): Promise<void> {
@@ -14,7 +15,7 @@ async function expectRefusal(database: Database, name: string, words: string): P
 
 it("a database from before the first release is refused, with what to do", async () => {
   const { url, drop } = await createTestDatabase();
-  const database = await openPostgres(url, { maxConnections: 2 });
+  const database = await openTestPostgres(url, { maxConnections: 2 });
   await expectRefusal(database, "2026-11-21-initial", "by a version before the first release");
   await database.close();
   await drop();

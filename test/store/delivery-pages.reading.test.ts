@@ -2,13 +2,14 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { DeliveryStatus } from "../../src/domain/delivery.ts";
 import { deliveryIdRange } from "../../src/domain/ids.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { ensurePartitions } from "../../src/store/partitions.ts";
 import {
   type DeliveryPageFilters,
   deliveryPageStatement,
   readDeliveryPage,
 } from "../../src/store/sql/delivery-pages.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { type PlanStep, planSteps, rowsRead } from "./explain.ts";
 import { insertHistory } from "./history.ts";
@@ -27,7 +28,7 @@ const ids: string[] = [];
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 2 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 2 });
   await ensurePartitions(database.sql, { now: firstDay, daysBefore: 0, daysAhead: days - 1 });
   // Several tens of thousands of rows: two organizations alike, and a webhook that gets one event in a hundred.
   for (let day = firstDay; day < firstDay + days * dayMs; day += dayMs) {

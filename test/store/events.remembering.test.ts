@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { newUuid } from "../../src/domain/ids.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { ensurePartitions } from "../../src/store/partitions.ts";
 import { eventKey, insertEvents, rememberedSince } from "../../src/store/sql/insert-events.ts";
 import { knownEvents } from "../../src/store/sql/known-events.ts";
 import { newEvent, testIds } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { delivered, failed, record, run, scheduledRecord } from "./store-under-test.ts";
 
@@ -20,7 +21,7 @@ const at = (hours: number) => new Date(today + hours * hourMs);
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 8 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
   await ensurePartitions(database.sql, { now: today, daysBefore: 4, daysAhead: 2 });
 });
 afterAll(async () => {

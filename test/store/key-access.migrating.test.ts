@@ -1,14 +1,14 @@
 import { expect, it } from "vitest";
 import { newUuid } from "../../src/domain/ids.ts";
 import { scopes } from "../../src/domain/scope.ts";
-import { openPostgres } from "../../src/store/database.ts";
 import { ApiKeyEntity } from "../../src/store/entities/api-key.ts";
 import { testIds } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 
 it("a key from before scopes may do everything that there was to do, in every project", async () => {
   const testDatabase = await createTestDatabase();
-  const database = await openPostgres(testDatabase.url, { maxConnections: 2 });
+  const database = await openTestPostgres(testDatabase.url, { maxConnections: 2 });
   const run = (text: string, parameters: unknown[] = []) => database.sql.query({ name: "", text }, parameters);
   // The tables as they were.
   await run("alter table api_key drop column scopes, drop column project_id, drop column last_used_at");

@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { EventRecord } from "../../src/domain/event.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { ensurePartitions } from "../../src/store/partitions.ts";
 import { insertEvents } from "../../src/store/sql/insert-events.ts";
 import { dueDeliveries } from "../../src/store/sql/lanes.ts";
 import { newEvent } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { record, scheduledRecord } from "./store-under-test.ts";
 
@@ -19,7 +20,7 @@ let dueAt = now - dayMs;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 2 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 2 });
   await ensurePartitions(database.sql, { now, daysBefore: 4, daysAhead: 1 });
 });
 afterAll(async () => {

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { dueDeliveries, renewLanes } from "../../src/store/sql/lanes.ts";
 import { addOrganization, addWebhook } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { claimLane, delivered, laneRow, record, release, run, scheduledRecord } from "./store-under-test.ts";
@@ -13,7 +14,7 @@ let organizationId: string;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 8 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
   organizationId = await addOrganization(database);
 });
 afterAll(async () => {

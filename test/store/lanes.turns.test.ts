@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { insertEvents } from "../../src/store/sql/insert-events.ts";
 import { cancelWaiting, claimLanes, dueDeliveries, type LaneClaim } from "../../src/store/sql/lanes.ts";
 import { addOrganization, addWebhook, deliveriesOf, newEvent } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { claimLane, laneRow, record, release, run, scheduledRecord } from "./store-under-test.ts";
 
@@ -13,7 +14,7 @@ let organizationId: string;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 8 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
   organizationId = await addOrganization(database);
 });
 afterAll(async () => {

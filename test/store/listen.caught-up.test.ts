@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { startTcpProxy } from "../../chaos/tcp-proxy.ts";
 import { type Database, openEmbedded, openPostgres } from "../../src/store/database.ts";
 import type { StopListening } from "../../src/store/sql.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -9,7 +10,7 @@ let testDatabase: TestDatabase;
 let database: Database;
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 4 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
 });
 afterAll(async () => {
   await database.close();

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { claimOperationalEvents } from "../../src/store/sql/relay-operational-events.ts";
 import type { Sql } from "../../src/store/sql.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { type ExplainedNode, planSteps, rowsRead } from "./explain.ts";
 
@@ -10,7 +11,7 @@ let testDatabase: TestDatabase;
 let database: Database;
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 4 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
 });
 afterAll(async () => {
   await database.close();

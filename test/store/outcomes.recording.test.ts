@@ -1,12 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { publicId } from "../../src/domain/ids.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { rescheduleFinished } from "../../src/store/sql/move-deliveries.ts";
 import { recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
 import type { DeliveryRecord } from "../../src/store/sql/write-deliveries.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { addOrganization, addWebhook, attemptsOf, deliveriesOf } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
 import {
@@ -26,7 +27,7 @@ let organizationId: string;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 8 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
   organizationId = await addOrganization(database);
 });
 afterAll(async () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { newUuid } from "../../src/domain/ids.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { ensurePartitions, type PartitionedTable, partitionName } from "../../src/store/partitions.ts";
 import { insertEvents } from "../../src/store/sql/insert-events.ts";
 import { knownEvents } from "../../src/store/sql/known-events.ts";
@@ -9,6 +9,7 @@ import { dueDeliveries } from "../../src/store/sql/lanes.ts";
 import { recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { newEvent, testIds } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { attemptOf, delivered, failed, record, scheduledRecord } from "./store-under-test.ts";
 
@@ -24,7 +25,7 @@ const noon = (daysAgo: number) => today + dayMs / 2 - daysAgo * dayMs;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 4 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
   await ensurePartitions(database.sql, { now, daysBefore: 6, daysAhead: 2 });
 });
 afterAll(async () => {

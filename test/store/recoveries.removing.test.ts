@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { expect, it } from "vitest";
-import { openPostgres } from "../../src/store/database.ts";
 import { RecoveryEntity } from "../../src/store/entities/recovery.ts";
 import { removeOldRecoveries } from "../../src/store/sql/remove-old-recoveries.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 
 it("recovery jobs that ended before the time are removed, running ones never", async () => {
   const { url, drop } = await createTestDatabase();
-  const database = await openPostgres(url, { maxConnections: 2 });
+  const database = await openTestPostgres(url, { maxConnections: 2 });
   try {
     const at = (year: number) => new Date(Date.UTC(year, 0, 1));
     const insert = async (completedAt: Date | null): Promise<string> => {

@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { dropExpired } from "../../src/store/drop-expired.ts";
 import { ensurePartitions } from "../../src/store/partitions.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { insertHistory, partitionsOf } from "./history.ts";
@@ -115,7 +116,7 @@ it("of two processes one drops, and the other one passes", async () => {
 
 async function openOwn(): Promise<{ database: Database; close(): Promise<void> }> {
   const testDatabase = await createTestDatabase();
-  const database = await openPostgres(testDatabase.url, { maxConnections: 5 });
+  const database = await openTestPostgres(testDatabase.url, { maxConnections: 5 });
   return {
     database,
     async close() {
