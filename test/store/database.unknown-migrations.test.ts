@@ -5,8 +5,8 @@ import { createTestDatabase } from "../support/postgres.ts";
 
 async function expectRefusal(database: Database, name: string, words: string): Promise<void> {
   await database.sql.query({ name: "", text: "update tellwire_migrations set name = $1" }, [name]);
-  for (const work of [database.migrate(), database.pendingMigrations()]) {
-    const error = await work.catch((thrown) => thrown);
+  for (const work of [database.migrate, database.pendingMigrations]) {
+    const error = await work().catch((thrown) => thrown);
     expect(error).toMatchObject({ reason: "CONFIG_INVALID" });
     expect(error.message).toContain(words);
     expect(error.message).toContain("start with an empty one (TELLWIRE_DATABASE_URL or TELLWIRE_DATA_DIR)");
