@@ -43,6 +43,7 @@ export async function addWebhookRows(
       const column = <Name extends keyof (typeof webhooks)[number]>(name: Name) =>
         webhooks.map((webhook) => webhook[name]);
       await client.query(insertWebhooks, [column("id"), column("organizationId"), column("url"), column("type")]);
+      await client.query(insertHealth, [column("id")]);
       await client.query(insertSecrets, [webhooks.map(() => newUuid(ids)), column("id"), column("sealed")]);
     }
     await client.query("vacuum analyze");
@@ -78,6 +79,9 @@ const insertWebhooks = `
                        verification_method, verified_at, active_since, created_at, updated_at)
   select id, organization_id, '{}', '', url, array[type], 'ACTIVE', '', 'STANDARD', '{}', 'VOUCHED', now(), now(), now(), now()
   from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as n (id, organization_id, url, type)`;
+
+const insertHealth = `
+  insert into webhook_health (webhook_id, consecutive_failures, last_error) select id, 0, '' from unnest($1::uuid[]) as n (id)`;
 
 const insertSecrets = `
   insert into webhook_secret (id, webhook_id, sealed, created_at)

@@ -28,6 +28,7 @@ import { Initial } from "./migrations/initial.ts";
 import { KeyAccess } from "./migrations/key-access.ts";
 import { OrganizationLimits } from "./migrations/limits.ts";
 import { SigningKeys } from "./migrations/signing-keys.ts";
+import { WebhookHealthRows } from "./migrations/webhook-health-rows.ts";
 import { ensurePartitions, partitionsAtHand } from "./partitions.ts";
 import { createPgliteSql } from "./pglite.ts";
 import { SerialPgliteDialect } from "./pglite-dialect.ts";
@@ -190,6 +191,7 @@ const ormOptions = {
       { name: "2026-11-22d-limits", class: OrganizationLimits },
       { name: "2026-11-22e-audit-log", class: AuditLog },
       { name: "2026-11-22h-claimed-operational-events", class: ClaimedOperationalEvents },
+      { name: "2026-11-22i-webhook-health-rows", class: WebhookHealthRows },
     ],
   },
   forceUtcTimezone: true,

@@ -1,5 +1,6 @@
 import { newUuid } from "../domain/ids.ts";
 import { WebhookEntity } from "../store/entities/webhook.ts";
+import { newWebhookHealth, WebhookHealthEntity } from "../store/entities/webhook-health.ts";
 import { WebhookSecretEntity } from "../store/entities/webhook-secret.ts";
 import { type Principal, requiredOrganizationOf } from "./access.ts";
 import type { AuditTrail } from "./audit-trail.ts";
@@ -87,6 +88,7 @@ export function createCreateWebhook(
           createdAt: now,
           expiresAt: null,
         });
+        em.create(WebhookHealthEntity, newWebhookHealth(id));
         const change = { action: "webhook.create", before: null, after: auditedWebhook(webhook) } as const;
         await audit.record(em, principal, { ...aboutWebhook(webhook), ...change });
         marks.webhookChanged(organizationId);

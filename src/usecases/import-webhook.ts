@@ -5,7 +5,7 @@ import { publicId } from "../domain/ids.ts";
 import { collectsEvents } from "../domain/webhook.ts";
 import { TellwireError } from "../errors.ts";
 import { type Webhook, WebhookEntity } from "../store/entities/webhook.ts";
-import { WebhookHealthEntity } from "../store/entities/webhook-health.ts";
+import { newWebhookHealth, WebhookHealthEntity } from "../store/entities/webhook-health.ts";
 import { type Principal, requireOperator } from "./access.ts";
 import type { AuditTrail } from "./audit-trail.ts";
 import { aboutWebhook, auditedWebhook } from "./audited-states.ts";
@@ -118,7 +118,7 @@ async function insert(context: ImportContext): Promise<ImportOutcome> {
   });
   await em.flush();
   writeSecrets(em, imported, { now, ...dependencies });
-  if (health !== null) em.create(WebhookHealthEntity, { webhookId: id, ...health, exhaustedSince: null });
+  em.create(WebhookHealthEntity, { ...newWebhookHealth(id), ...health });
   await em.flush();
   const change = { action: "webhook.import", before: null, after: auditedWebhook(webhook) } as const;
   await audit.record(em, principal, { ...aboutWebhook(webhook), ...change });

@@ -1,16 +1,17 @@
+import { isDeepStrictEqual } from "node:util";
 import { LockMode } from "@mikro-orm/core";
 import type { SqlEntityManager } from "@mikro-orm/sql";
 import { publicId } from "../domain/ids.ts";
 import { TellwireError } from "../errors.ts";
 import { type Webhook, WebhookEntity } from "../store/entities/webhook.ts";
-import { type WebhookHealth, WebhookHealthEntity } from "../store/entities/webhook-health.ts";
+import { newWebhookHealth, type WebhookHealth, WebhookHealthEntity } from "../store/entities/webhook-health.ts";
 import { organizationOf, type Principal } from "./access.ts";
 import { requireOwnWebhook, toldProjects, visibleWebhooks } from "./projects.ts";
 
 /** A webhook as callers see it: without its secrets, with how its deliveries went. */
 export interface WebhookRecord {
   webhook: Webhook;
-  /** Undefined before its first attempt. */
+  /** Undefined while nothing is known of its deliveries. */
   health: WebhookHealth | undefined;
   /** Changes with every change of the webhook (AIP-154). */
   etag: string;
@@ -57,13 +58,13 @@ export async function webhookRecords(em: SqlEntityManager, webhooks: readonly We
   if (webhooks.length === 0) return [];
   const rows = await em.find(WebhookHealthEntity, { webhookId: { $in: webhooks.map(({ id }) => id) } });
   const healthOf = new Map(rows.map((row) => [row.webhookId, row]));
-  return webhooks.map((webhook) => ({ webhook, health: healthOf.get(webhook.id), etag: etagOf(webhook) }));
+  return webhooks.map((webhook) => ({ webhook, health: known(healthOf.get(webhook.id)), etag: etagOf(webhook) }));
 }
 
 /** The same for one. The version is that of the last flush: ask after it. */
 export async function webhookRecord(em: SqlEntityManager, webhook: Webhook): Promise<WebhookRecord> {
-  const health = (await em.findOne(WebhookHealthEntity, { webhookId: webhook.id })) ?? undefined;
-  return { webhook, health, etag: etagOf(webhook) };
+  const health = await em.findOne(WebhookHealthEntity, { webhookId: webhook.id });
+  return { webhook, health: known(health), etag: etagOf(webhook) };
 }
 
 /** Throws ETAG_MISMATCH where the caller knows another state of the webhook. An empty etag matches everything. */
@@ -86,4 +87,11 @@ export function webhookNotFound(id: string): TellwireError {
 
 function etagOf({ version }: Webhook): string {
   return version.toString(36);
+}
+
+/** What callers read of a row, which is there from the beginning: nothing, while it is as it was made. */
+function known(health: WebhookHealth | null | undefined): WebhookHealth | undefined {
+  if (!health) return undefined;
+  const isAsMade = isDeepStrictEqual({ ...health, exhaustedSince: null }, newWebhookHealth(health.webhookId));
+  return isAsMade ? undefined : health;
 }

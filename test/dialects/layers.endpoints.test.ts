@@ -174,11 +174,7 @@ describe("changing", () => {
     const target = `${path}/${endpoint.id}`;
     const fail = async (status: string) => {
       const em = api.database.em();
-      await em.execute(
-        `insert into webhook_health (webhook_id, consecutive_failures, last_error, consecutive_exhausted) values (?, 20, 'x', 20)
-         on conflict (webhook_id) do update set consecutive_exhausted = 20`,
-        [endpoint.id],
-      );
+      await em.execute("update webhook_health set consecutive_exhausted = 20 where webhook_id = ?", [endpoint.id]);
       await em.execute("update webhook set status = ? where id = ?", [status, endpoint.id]);
     };
     for (const [native, shown] of [

@@ -12,6 +12,7 @@ import type { Database } from "../../src/store/database.ts";
 import { AttemptEntity } from "../../src/store/entities/attempt.ts";
 import { OrganizationEntity } from "../../src/store/entities/organization.ts";
 import { type Webhook, WebhookEntity } from "../../src/store/entities/webhook.ts";
+import { newWebhookHealth, WebhookHealthEntity } from "../../src/store/entities/webhook-health.ts";
 import { WebhookSecretEntity } from "../../src/store/entities/webhook-secret.ts";
 import {
   type DeliveryRow,
@@ -126,6 +127,8 @@ export async function addWebhook(
     updatedAt: now,
     ...values,
   });
+  await em.flush();
+  em.create(WebhookHealthEntity, newWebhookHealth(webhook.id));
   await em.flush();
   return { webhook, secret: await addSecret(database, webhook.id) };
 }

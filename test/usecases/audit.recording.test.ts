@@ -227,9 +227,9 @@ describe("what Tellwire changes by itself", () => {
     const days = (count: number) => new Date(Date.now() - count * 24 * 60 * 60_000);
     await api.database.em().execute("update webhook set active_since = ? where id = ?", [days(30), id]);
     await api.database.em().execute(
-      `insert into webhook_health (webhook_id, last_failure_at, consecutive_failures, last_error, failing_since)
-       values (?, ?, 20, 'HTTP 500', ?)`,
-      [id, days(1), days(20)],
+      `update webhook_health set last_failure_at = ?, consecutive_failures = 20, last_error = 'HTTP 500', failing_since = ?
+       where webhook_id = ?`,
+      [days(1), days(20), id],
     );
     const disable = () =>
       disableFailingWebhooks(api.database.sql, { now: Date.now(), afterMs: 5 * 24 * 60 * 60_000, limit: 10 });

@@ -57,10 +57,9 @@ it("a webhook that needs no verification is active at once, and counts what is g
   const target = await webhookOf("VERIFIK", "NONE");
   await api.database
     .em()
-    .execute(
-      "insert into webhook_health (webhook_id, consecutive_failures, last_error, consecutive_exhausted) values (?, 9, '', 3)",
-      [target.id],
-    );
+    .execute("update webhook_health set consecutive_failures = 9, consecutive_exhausted = 3 where webhook_id = ?", [
+      target.id,
+    ]);
   await api.useCases.webhooks.disable(operator, { ...target, reason: "off" });
   const { webhook, health, etag } = await api.useCases.webhooks.activate(operator, target);
   expect(webhook).toMatchObject({ status: "ACTIVE", statusReason: "" });

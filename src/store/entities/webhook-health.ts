@@ -1,6 +1,6 @@
 import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
 
-/** How deliveries of a webhook have gone lately. Written now and then, not with every delivery. */
+/** How deliveries of a webhook have gone lately. Made with the webhook, and written now and then, not with every delivery. */
 export const WebhookHealthEntity = defineEntity({
   name: "WebhookHealth",
   tableName: "webhook_health",
@@ -22,3 +22,19 @@ export const WebhookHealthEntity = defineEntity({
 });
 
 export type WebhookHealth = InferEntity<typeof WebhookHealthEntity>;
+
+/** The row of a webhook that was never called: write it with the webhook, so that what is to be written of it later only has to be added. */
+export function newWebhookHealth(webhookId: string): WebhookHealth {
+  return {
+    webhookId,
+    lastSuccessAt: null,
+    lastFailureAt: null,
+    consecutiveFailures: 0,
+    lastError: "",
+    totalAttempts: 0,
+    failedAttempts: 0,
+    consecutiveExhausted: 0,
+    exhaustedSince: null,
+    failingSince: null,
+  };
+}
