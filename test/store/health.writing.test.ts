@@ -2,10 +2,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { noChange } from "../../src/delivery/health-writer.ts";
 import { publicId } from "../../src/domain/ids.ts";
 import { RECOVERED_AFTER_FAILURES } from "../../src/domain/operational-event.ts";
-import { type Database, openPostgres } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { WebhookHealthEntity } from "../../src/store/entities/webhook-health.ts";
 import { type HealthChange, writeHealth } from "../../src/store/sql/write-health.ts";
+import { copyWebhook } from "../support/copy-webhook.ts";
 import { addOrganization, addWebhook } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -15,7 +17,7 @@ let organizationId: string;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = await openPostgres(testDatabase.url, { maxConnections: 4 });
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
   organizationId = await addOrganization(database);
 });
 afterAll(async () => {
@@ -72,6 +74,38 @@ test("a webhook that is being deleted is waited for, and left out", async () => 
   expect(await healthOf(left)).toMatchObject({ totalAttempts: 1 });
 });
 
+test("two processes that write a missing row at the same time both add to it", async () => {
+  const webhookIds = await Promise.all(Array.from({ length: 5 }, newWebhook));
+  await query("delete from webhook_health where webhook_id = any($1::uuid[])", [webhookIds]);
+  const changes = webhookIds.map((id) => success(id, at));
+  await Promise.all([writeHealth(database.sql, changes), writeHealth(database.sql, changes.toReversed())]);
+  for (const id of webhookIds) expect(await healthOf(id)).toMatchObject({ totalAttempts: 2 });
+});
+
+test("processes that write the same webhooks at once, in whatever order, wait for each other in no ring, and lose nothing", async () => {
+  const { webhook } = await addWebhook(database, organizationId, { url: "https://example.com/hook" });
+  const changes = (await copyWebhook(database, webhook.id, 500)).map((id) => success(id, at));
+  const rounds = 10;
+  const write = async (ordered: readonly HealthChange[]) => {
+    for (let round = 0; round < rounds; round++) await writeHealth(database.sql, ordered);
+  };
+  await Promise.all([write(changes), write(changes.toReversed()), write(changes)]);
+  const attempts = await query<{ total_attempts: string }>(
+    "select distinct total_attempts::text from webhook_health where webhook_id = any($1::uuid[])",
+    [changes.map(({ webhookId }) => webhookId)],
+  );
+  expect(attempts).toEqual([{ total_attempts: `${3 * rounds}` }]);
+});
+
+test("a change of a webhook that is under way holds up no writing", async () => {
+  const webhookId = await newWebhook();
+  await database.sql.transaction(async (transaction) => {
+    await transaction.query({ name: "", text: "select from webhook where id = $1 for update" }, [webhookId]);
+    await writeHealth(database.sql, [success(webhookId, at)]);
+  });
+  expect(await healthOf(webhookId)).toMatchObject({ totalAttempts: 1 });
+});
+
 test("who recovers after many failures is told of once, with its organization, whether they were written before or not", async () => {
   const [before, within, between, tooFew] = await Promise.all([newWebhook(), newWebhook(), newWebhook(), newWebhook()]);
   await writeHealth(database.sql, [
@@ -100,13 +134,41 @@ test("who recovers after many failures is told of once, with its organization, w
   expect(await recoveredEvents()).toHaveLength(expected.length);
 });
 
+test("a webhook without a row, as an earlier version creates it, gets one with what happened to it, and nothing is counted twice", async () => {
+  const [missing, deleted, recovering, usual] = await Promise.all([
+    newWebhook(),
+    newWebhook(),
+    newWebhook(),
+    newWebhook(),
+  ]);
+  await writeHealth(database.sql, [failure(recovering, RECOVERED_AFTER_FAILURES, at)]);
+  await query("delete from webhook_health where webhook_id = $1", [missing]);
+  await remove(deleted);
+  const before = (await recoveredEvents()).length;
+  for (const time of [at + 1_000, at + 2_000]) {
+    await writeHealth(
+      database.sql,
+      [missing, deleted, recovering, usual].map((webhookId) => success(webhookId, time)),
+    );
+  }
+  expect(await healthOf(missing)).toMatchObject({ totalAttempts: 2, lastSuccessAt: new Date(at + 2_000) });
+  expect(await healthOf(usual)).toMatchObject({ totalAttempts: 2, lastSuccessAt: new Date(at + 2_000) });
+  expect(await healthOf(recovering)).toMatchObject({ totalAttempts: RECOVERED_AFTER_FAILURES + 2, failingSince: null });
+  expect(await healthOf(deleted)).toBeNull();
+  expect(await recoveredEvents()).toHaveLength(before + 1);
+});
+
 async function newWebhook(): Promise<string> {
   const { webhook } = await addWebhook(database, organizationId, { url: "https://example.com/hook" });
   return webhook.id;
 }
 
 async function remove(webhookId: string): Promise<void> {
-  await database.sql.query({ name: "", text: "delete from webhook where id = $1" }, [webhookId]);
+  await query("delete from webhook where id = $1", [webhookId]);
+}
+
+async function query<Row>(text: string, parameters: readonly unknown[]): Promise<Row[]> {
+  return await database.sql.query<Row>({ name: "", text }, parameters);
 }
 
 function healthOf(webhookId: string) {

@@ -23,15 +23,38 @@ export interface HealthChange {
 
 /**
  * Adds changes to the webhooks' health, each webhook at most once. Of one that succeeds again after many failures its organization is told, in
- * the same transaction.
+ * the same transaction; webhooks that are deleted are left out.
  */
 export async function writeHealth(sql: Sql, changes: readonly HealthChange[]): Promise<void> {
-  await sql.transaction(async (transaction) => {
-    const left = await withoutDeleted(transaction, changes);
-    const failing = await transaction.query<FailingRow>(lockHealth, [idsOf(left)]);
-    await upsertHealth(transaction, left);
-    await tellRecovered(transaction, left, failing);
-  });
+  const left = await updateHealth(sql, changes);
+  if (left.length > 0) {
+    await sql.transaction((transaction) => writeWithWebhooks(transaction, left));
+  }
+}
+
+/** Writes what only adds to a row that is there, and of which nobody is to be told. Returns the other changes, as a rule none. */
+async function updateHealth(sql: Sql, changes: readonly HealthChange[]): Promise<readonly HealthChange[]> {
+  const parameters = [
+    ...columnsOf(changes),
+    int4Array(changes, (change) => change.failuresBefore),
+    RECOVERED_AFTER_FAILURES,
+  ];
+  const [some] = await sql.query<{ written: string[] | null }>(update, parameters);
+  if (some === undefined) return [];
+  const written = new Set(some.written);
+  return changes.filter(({ webhookId }) => !written.has(webhookId));
+}
+
+/**
+ * Writes changes of webhooks that recover, and of those that have no row, which a process of an earlier version may have created, and leaves out
+ * those that are deleted.
+ */
+async function writeWithWebhooks(transaction: Sql, changes: readonly HealthChange[]): Promise<void> {
+  const there = await withoutDeleted(transaction, changes);
+  if (there.length === 0) return;
+  const failing = await transaction.query<FailingRow>(lockHealth, [idsOf(there)]);
+  await transaction.query(upsert, columnsOf(there));
+  await tellRecovered(transaction, there, failing);
 }
 
 /** A webhook that had failed before the change. */
@@ -53,8 +76,9 @@ function idsOf(changes: readonly HealthChange[]): BinaryArray {
   return uuidArray(changes, ({ webhookId }) => webhookId);
 }
 
-async function upsertHealth(transaction: Sql, changes: readonly HealthChange[]): Promise<void> {
-  await transaction.query(upsert, [
+/** $1 to $9 of the statements that write. */
+function columnsOf(changes: readonly HealthChange[]): readonly BinaryArray[] {
+  return [
     idsOf(changes),
     timestamptzArray(changes, (change) => change.lastSuccessAt),
     timestamptzArray(changes, (change) => change.lastFailureAt),
@@ -64,7 +88,7 @@ async function upsertHealth(transaction: Sql, changes: readonly HealthChange[]):
     int8Array(changes, (change) => change.failedAttempts),
     int4Array(changes, (change) => change.exhausted),
     timestamptzArray(changes, (change) => change.failingSince),
-  ]);
+  ];
 }
 
 async function tellRecovered(
@@ -122,16 +146,13 @@ const readOrganizations = {
   text: `select id, organization_id as "organizationId" from webhook where id = any($1::uuid[])`,
 };
 
-// Index: the primary keys. A success sets the count of failures to those after it; without one they add up.
-const upsert = {
-  name: "write-health",
-  text: `
+// A success sets the count of failures to those after it; without one they add up.
+function write(changes: string): string {
+  return `
     insert into webhook_health as h (webhook_id, last_success_at, last_failure_at, consecutive_failures, last_error, total_attempts,
                                      failed_attempts, consecutive_exhausted, failing_since)
     select c.webhook_id, c.last_success_at, c.last_failure_at, c.failures, c.last_error, c.attempts, c.failed, c.exhausted, c.failing_since
-    from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[], $8::integer[],
-                $9::timestamptz[])
-      as c (webhook_id, last_success_at, last_failure_at, failures, last_error, attempts, failed, exhausted, failing_since)
+    from ${changes}
     order by c.webhook_id
     on conflict (webhook_id) do update
     set last_success_at = greatest(h.last_success_at, excluded.last_success_at),
@@ -144,5 +165,38 @@ const upsert = {
         failed_attempts = h.failed_attempts + excluded.failed_attempts,
         consecutive_exhausted = case when excluded.last_success_at is null then h.consecutive_exhausted else 0 end
                                 + excluded.consecutive_exhausted,
-        last_error = case when excluded.last_failure_at is null then h.last_error else excluded.last_error end`,
+        last_error = case when excluded.last_failure_at is null then h.last_error else excluded.last_error end`;
+}
+
+// Of all webhooks that were called, every second. Index: the primary key, twice for each change. The rows are locked in the order of their ids, so
+// that two processes never wait for each other in a ring, and each before it is written: what is locked is not deleted, so that this
+// inserts nothing, has no foreign key to check, and needs no lock on the webhook. It is an insert all the same, because an update would read the
+// whole table wherever Postgres takes that for cheaper: 9 µs for each of 7,000 changes beside 100,000 rows, and 7 this way. Answers with the
+// webhooks that it has written only where they are not all.
+const update = {
+  name: "update-health",
+  text: `
+    with written as (${write(`
+      (
+        select * from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[],
+                             $8::integer[], $9::timestamptz[], $10::integer[])
+          as n (webhook_id, last_success_at, last_failure_at, failures, last_error, attempts, failed, exhausted, failing_since,
+                failures_before)
+        order by webhook_id
+      ) as c cross join lateral (
+        select consecutive_failures as failures from webhook_health where webhook_id = c.webhook_id for no key update
+      ) as before
+      where c.last_success_at is null or before.failures + c.failures_before < $11`)}
+      returning webhook_id
+    )
+    select array_agg(webhook_id)::text[] as written from written having count(*) < cardinality($1::uuid[])`,
+};
+
+// Index: the primary keys.
+const upsert = {
+  name: "write-health",
+  text: write(`
+      unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[], $8::integer[],
+             $9::timestamptz[])
+        as c (webhook_id, last_success_at, last_failure_at, failures, last_error, attempts, failed, exhausted, failing_since)`),
 };
