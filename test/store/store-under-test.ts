@@ -134,3 +134,12 @@ export async function laneRow(database: Database, webhookId: string): Promise<La
 export async function run<Row>(database: Database, text: string, parameters: readonly unknown[] = []): Promise<Row[]> {
   return await database.sql.query<Row>({ name: "", text }, parameters);
 }
+
+/** The operational events that wait to be published and name the subject, a public id. */
+export async function operationalEventsAbout(database: Database, subject: string) {
+  return await run<{ id: string; type: string; data_json: string; organization_id: string }>(
+    database,
+    "select id, type, data_json, organization_id from operational_event where data_json like $1 order by id",
+    [`%${subject}%`],
+  );
+}
