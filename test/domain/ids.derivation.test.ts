@@ -124,6 +124,15 @@ describe("ids", () => {
   });
 });
 
+test("ids that follow from something stay what they are: others have stored them", () => {
+  const organization = "0197c5e0-7b3a-7d52-9c1f-0123456789ab";
+  const event = "5f0c1a52-3d1e-8b7a-9c1f-0123456789ab";
+  expect(eventIdOfExternalId(organization, "order-1")).toBe("aa23dd0a-e545-8f3f-ab2b-ca8df6e08a27");
+  expect(eventIdOfMessage("EVENTS:17", 1_700_000_000_000)).toBe("018bcfe5-6800-8afe-9da0-0c22ed8048e9");
+  expect(deliveryIdOf(event, 1_700_000_000_000.5, organization)).toBe("018bcfe5-6800-8789-aaf9-bb47f046b2df");
+  expect(operationalEventId("delivery.exhausted 1", 5)).toBe("00000000-0005-829d-aabe-06d151d21659");
+});
+
 test("before 1970, when no id begins yet, the lowest id is the lowest of all", () => {
   expect(firstIdAt(-1)).toBe("00000000-0000-0000-0000-000000000000");
   expect(firstIdAt(Date.UTC(1960, 0, 1))).toBe(firstIdAt(0));
