@@ -53,7 +53,7 @@ function payloadEvent(record: OutgoingEventRecord, id: string): PayloadEvent {
     type: record.type,
     occurredAt: record.occurredAt,
     dataJson: record.dataJson,
-    organizationId: publicId("organization", record.organizationId),
+    organizationId: record.organizationId,
     subject: record.subject ?? undefined,
     source: record.source ?? undefined,
     externalId: record.externalId ?? undefined,

@@ -11,7 +11,7 @@ const event: PayloadEvent = {
   type: "job.completed",
   occurredAt: new Date("2026-03-04T05:06:07.089Z"),
   dataJson: '{ "total": 12345678901234567890.10 }',
-  organizationId: "org_01h455vb4pex5vsknk084sn02q",
+  organizationId: "01890a5d-ac96-774b-bcce-b302099a8057",
 };
 
 function sign(body: string, nowMs: number, secrets: readonly string[]) {

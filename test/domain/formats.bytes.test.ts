@@ -9,7 +9,7 @@ const event: PayloadEvent = {
   type: "invoice.paid",
   occurredAt: new Date("2026-03-04T05:06:07.089Z"),
   dataJson: '{ "total": 12345678901234567890.10, "b": 1, "a": [ ] }',
-  organizationId: "org_01h455vb4pex5vsknk084sn02q",
+  organizationId: "01890a5d-ac96-774b-bcce-b302099a8057",
 };
 
 test("the standard format wraps the data's text without changing it", () => {
@@ -28,7 +28,7 @@ test("a structured CloudEvent holds every attribute and the data's text", () => 
   expect(JSON.parse(body.toString())).toMatchObject({
     specversion: "1.0",
     id: event.id,
-    source: `urn:tellwire:organization:${event.organizationId}`,
+    source: "urn:tellwire:organization:org_01h455vb4pex5vsknk084sn02q",
     type: "invoice.paid",
     time: "2026-03-04T05:06:07.089Z",
     subject: 'in "1"',
@@ -43,7 +43,7 @@ test("a binary CloudEvent has the data alone as its body and the attributes as h
   expect(headers).toEqual({
     "ce-specversion": "1.0",
     "ce-id": event.id,
-    "ce-source": `urn:tellwire:organization:${event.organizationId}`,
+    "ce-source": "urn:tellwire:organization:org_01h455vb4pex5vsknk084sn02q",
     "ce-type": "invoice.paid",
     "ce-time": "2026-03-04T05:06:07.089Z",
   });

@@ -11,7 +11,7 @@ const event: PayloadEvent = {
   type: "message.sent",
   occurredAt: new Date("2015-09-17T20:46:47.561Z"),
   dataJson: "{}",
-  organizationId: "org_01h455vb4pex5vsknk084sn02q",
+  organizationId: "01890a5d-ac96-774b-bcce-b302099a8057",
 };
 
 /** One `layer` entry of the vectors: the body of an event without data, its secret, and its signature. */

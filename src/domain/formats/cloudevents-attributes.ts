@@ -1,3 +1,5 @@
+import { publicId } from "../ids.ts";
+import { isoTime } from "../iso-time.ts";
 import type { PayloadEvent } from "./payload.ts";
 
 /**
@@ -9,9 +11,9 @@ export function cloudEventsAttributes(event: PayloadEvent): [name: string, value
   const attributes: [string, string][] = [
     ["specversion", "1.0"],
     ["id", event.externalId || event.id],
-    ["source", event.source || `urn:tellwire:organization:${event.organizationId}`],
+    ["source", event.source || `urn:tellwire:organization:${publicId("organization", event.organizationId)}`],
     ["type", event.type],
-    ["time", event.occurredAt.toISOString()],
+    ["time", isoTime(event.occurredAt)],
   ];
   // An attribute that is present must not be empty (CloudEvents 1.0, "subject").
   if (event.subject) attributes.push(["subject", event.subject]);

@@ -1,4 +1,5 @@
 import { HmacKey } from "../hmac-key.ts";
+import { isoTime } from "../iso-time.ts";
 import { generateSecret, hmacKeyOf, type ParsedKey, type SigningKey } from "../signing-key.ts";
 import type { Format } from "./format.ts";
 import type { EncodedPayload, PayloadEvent } from "./payload.ts";
@@ -26,7 +27,7 @@ function encode(event: PayloadEvent): EncodedPayload {
   const members = [
     `"id":"${event.id}"`,
     `"type":${JSON.stringify(event.type)}`,
-    `"createdAt":"${event.occurredAt.toISOString()}"`,
+    `"createdAt":"${isoTime(event.occurredAt)}"`,
     '"apiVersion":"v1"',
     `"data":${event.dataJson}`,
   ];

@@ -8,7 +8,7 @@ export interface PayloadEvent {
   occurredAt: Date;
   /** The data as JSON text; it goes into the body as it stands. */
   dataJson: string;
-  /** `org_…`. */
+  /** A UUID. */
   organizationId: string;
   subject?: string | undefined;
   /** The CloudEvents source that the publisher gave. */

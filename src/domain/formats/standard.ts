@@ -1,3 +1,4 @@
+import { isoTime } from "../iso-time.ts";
 import { signatureHeaders } from "../signature.ts";
 import { generateSecret, parseSigningKey } from "../signing-key.ts";
 import type { Format } from "./format.ts";
@@ -24,6 +25,6 @@ export const standard: Format = { ...standardSigning, encode: encodeStandard };
  * The data's text stands in it unchanged: numbers beyond a double, key order and spaces survive.
  */
 function encodeStandard(event: PayloadEvent): EncodedPayload {
-  const head = `{"type":${JSON.stringify(event.type)},"timestamp":"${event.occurredAt.toISOString()}","data":`;
+  const head = `{"type":${JSON.stringify(event.type)},"timestamp":"${isoTime(event.occurredAt)}","data":`;
   return { contentType: "application/json", body: Buffer.from(`${head}${event.dataJson}}`), headers: {} };
 }
