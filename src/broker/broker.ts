@@ -60,7 +60,7 @@ export interface IncomingMessage extends OutgoingMessage {
   /** 1 the first time. */
   deliveryCount: number;
   /** Why the headers, which are empty then, could not be read: NATS lets publishers write names that are none. */
-  headersProblem?: string;
+  headersProblem?: string | undefined;
   /** The broker forgets the message. Acknowledgements are collected and sent together; one that gets lost means another delivery. */
   ack(): void;
   /** The broker delivers the message again after the delay in milliseconds, of which a fraction is rounded up. */

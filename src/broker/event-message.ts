@@ -74,7 +74,10 @@ export function decodeEventMessage(message: IncomingMessage, options: DecodeOpti
   if (message.headersProblem !== undefined) {
     return rejected("BAD_HEADER", `the headers cannot be read: ${message.headersProblem}`);
   }
-  const headers = new Map(Object.entries(message.headers).map(([name, value]) => [name.toLowerCase(), value.trim()]));
+  const headers = new Map<string, string>();
+  for (const [name, value] of Object.entries(message.headers)) {
+    headers.set(name.toLowerCase(), value.trim());
+  }
   const content = readContent(message.body, headers, address.type);
   if (content.kind === "rejected") {
     return content;

@@ -4,6 +4,7 @@ import type { IncomingMessage } from "./broker.ts";
 /** A message as a pull consumer of JetStream got it. `onSettled` is called once, when it is acknowledged or given back. */
 export function jetStreamMessage(nats: NatsConnection, message: Msg, onSettled: () => void): IncomingMessage {
   const { stream, sequence, deliveryCount, publishedAt } = parseAckSubject(message.reply ?? "");
+  const { headers, headersProblem } = readHeaders(message);
   let settled = false;
   const settle = (answer: string | Uint8Array): void => {
     // A connection that is closed takes no answer: the message is delivered again, to somebody else.
@@ -17,7 +18,8 @@ export function jetStreamMessage(nats: NatsConnection, message: Msg, onSettled: 
     place: `${stream}:${sequence}`,
     sequence,
     subject: message.subject,
-    ...readHeaders(message),
+    headers,
+    headersProblem,
     body: message.data,
     publishedAt,
     deliveryCount,
@@ -65,9 +67,15 @@ function nakAfter(delayMs: number): string {
 
 function readHeaders(message: Msg): Pick<IncomingMessage, "headers" | "headersProblem"> {
   try {
-    const headers = message.headers ?? [];
-    return { headers: Object.fromEntries([...headers].map(([name, values]) => [name, values.join(", ")])) };
+    const headers: Record<string, string> = Object.create(noProperties);
+    for (const [name, values] of message.headers ?? []) {
+      headers[name] = values.join(", ");
+    }
+    return { headers };
   } catch (error) {
     return { headers: {}, headersProblem: error instanceof Error ? error.message : String(error) };
   }
 }
+
+/** What headers inherit: a header may have any name, `__proto__` too. */
+const noProperties: object = Object.create(null);

@@ -259,6 +259,19 @@ describe("the JetStream broker", () => {
     expect(messages[0]!.headers).toEqual({ a: "1, 2" });
   });
 
+  test("a header may have a name that means something to JavaScript", async () => {
+    const broker = await open();
+    const told = headers();
+    told.append("__proto__", "1");
+    told.append("constructor", "2");
+    await jetstream(nats).publish(subject(), "{}", { headers: told });
+    const { messages } = await collect(broker, { count: 1 });
+    expect(Object.entries(messages[0]!.headers)).toEqual([
+      ["__proto__", "1"],
+      ["constructor", "2"],
+    ]);
+  });
+
   test("a consumer that somebody deletes is made again, and goes on", async () => {
     const broker = await open();
     const collected = await collect(broker, { acknowledge: true });
