@@ -35,7 +35,7 @@ export function startJetStreamConsumer(
 ): Consumer {
   const { stream, consumer, maxBatch, maxUnacknowledged, log } = options;
   const pulls = new Set<Pull>();
-  /** The bytes of each, by place: a message that is delivered again while it is still in work counts once. */
+  /** The bytes of each, by sequence: a message that is delivered again while it is still in work counts once. */
   const unacknowledged = createSlotMap<number>();
   let ready: IncomingMessage[] = [];
   let stopped = false;
@@ -104,17 +104,18 @@ export function startJetStreamConsumer(
   const receive = (message: Msg): void => {
     retryMs = 0;
     const incoming: IncomingMessage = jetStreamMessage(nats, message, () => {
-      byteRoom.leave(unacknowledged.get(incoming.place) ?? 0);
-      unacknowledged.delete(incoming.place);
+      byteRoom.leave(unacknowledged.get(key) ?? 0);
+      unacknowledged.delete(key);
       refill();
     });
+    const key = String(incoming.sequence);
     if (stopped) {
       incoming.nak(0);
       return;
     }
-    if (!unacknowledged.has(incoming.place)) {
-      const bytes = message.data.byteLength;
-      unacknowledged.set(incoming.place, bytes);
+    if (!unacknowledged.has(key)) {
+      const bytes = incoming.body.byteLength;
+      unacknowledged.set(key, bytes);
       byteRoom.enter(bytes);
     }
     // What comes in one turn of the event loop is handed out together.

@@ -45,17 +45,21 @@ export function parseAckSubject(subject: string): {
   deliveryCount: number;
   publishedAt: Date;
 } {
-  const tokens = subject.split(".");
-  const [stream, , deliveryCount, sequence, , nanoseconds] = tokens.slice(tokens.length > 9 ? 4 : 2);
-  if (tokens[1] !== "ACK" || stream === undefined || nanoseconds === undefined) {
+  const dots: number[] = [];
+  for (let dot = subject.indexOf("."); dot !== -1; dot = subject.indexOf(".", dot + 1)) {
+    dots.push(dot);
+  }
+  if (dots.length < 7 || !subject.startsWith("$JS.ACK.")) {
     throw new Error(`not the reply subject of a JetStream message: ${subject}`);
   }
+  const first = dots.length > 8 ? 4 : 2;
+  const token = (place: number): string => subject.slice((dots[first + place - 1] ?? 0) + 1, dots[first + place]);
   return {
-    stream,
-    sequence: Number(sequence),
-    deliveryCount: Number(deliveryCount),
+    stream: token(0),
+    sequence: Number(token(3)),
+    deliveryCount: Number(token(2)),
     // Nanoseconds are beyond 2^53: the last six digits go before the text becomes a number.
-    publishedAt: new Date(Number(nanoseconds.slice(0, -6))),
+    publishedAt: new Date(Number(token(5).slice(0, -6))),
   };
 }
 
