@@ -2,7 +2,8 @@ import type { Dispatcher } from "undici";
 import type { Connection, ConnectionPool } from "./connection-pool.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { type ExchangeError, ExchangeFailure, headTooLarge, toExchangeFailure } from "./exchange-failure.ts";
-import { createResponseBody } from "./response-body.ts";
+import { createResponseBody, type ResponseBody } from "./response-body.ts";
+import type { TargetAddress } from "./target-address.ts";
 
 /** A request to a receiver. */
 export interface ExchangeRequest {
@@ -34,11 +35,12 @@ export type Exchange =
     }
   | { kind: "failure"; error: ExchangeError; message: string; latencyMs: number };
 
-/** A request whose URL has been read. */
-export interface DispatchedRequest extends ExchangeRequest {
-  origin: string;
-  /** Path and query. */
-  path: string;
+/** A request, and what its client knows of it. */
+export interface DispatchedRequest {
+  request: ExchangeRequest;
+  address: TargetAddress;
+  /** What the client says about itself, where the request does not say otherwise. Names in lower case. */
+  ownHeaders: Readonly<Record<string, string>>;
 }
 
 /**
@@ -49,16 +51,24 @@ export interface DispatchedRequest extends ExchangeRequest {
  * arrive twice with one webhook-id). A new connection that breaks is a failure.
  */
 export function exchange(
-  { pool, deadlines }: ExchangeParts,
-  request: DispatchedRequest,
+  { pool, deadlines, onEnd }: ExchangeParts,
+  { request, address, ownHeaders }: DispatchedRequest,
   signal?: AbortSignal,
 ): Promise<Exchange> {
-  const { origin, path, method, headers, body, timeoutMs, maxResponseBytes } = request;
-  const options: Dispatcher.DispatchOptions = { origin, path, method, headers, body: body ?? null };
+  const { origin, path } = address;
+  const { method, headers, body = null, timeoutMs, maxResponseBytes } = request;
+  const options: Dispatcher.DispatchOptions = {
+    origin,
+    path,
+    method,
+    headers: { ...ownHeaders, ...headers },
+    body,
+    // No other request waits behind this one on its connection, so that there is nothing to hold back until the response begins.
+    blocking: false,
+  };
 
   return new Promise((resolve, reject) => {
     const startedMs = performance.now();
-    const responseBody = createResponseBody(maxResponseBytes);
     let isSettled = false;
     let connection: Connection | undefined;
     const deadline = deadlines.set(startedMs + timeoutMs, onDeadline);
@@ -69,11 +79,12 @@ export function exchange(
     function start(next: Connection): void {
       connection = next;
       let status = 0;
-      let responseHeaders: ResponseHeaders = {};
+      let responseHeaders: ResponseHeaders = NO_HEADERS;
+      let responseBody: ResponseBody | undefined;
       let hasAnswered = false;
 
       next.dispatch(options, {
-        onRequestStart() {},
+        onRequestStart: doNothing,
         onResponseStarted() {
           hasAnswered = true;
         },
@@ -86,7 +97,9 @@ export function exchange(
         },
         onResponseData(_controller, chunk) {
           next.noteProgress();
-          if (!isSettled && responseBody.append(chunk) === "full") respond(true);
+          if (isSettled) return;
+          responseBody ??= createResponseBody(maxResponseBytes);
+          if (responseBody.append(chunk) === "full") respond(true);
         },
         onResponseEnd() {
           if (!isSettled) respond(false);
@@ -105,14 +118,13 @@ export function exchange(
         settle();
         if (truncated) next.destroy();
         else next.release();
-        const latencyMs = elapsedMs();
         resolve({
           kind: "response",
           status,
           headers: responseHeaders,
-          body: responseBody.bytes(),
+          body: responseBody?.bytes() ?? NO_BODY,
           truncated,
-          latencyMs,
+          latencyMs: millisecondsSince(startedMs),
         });
       }
     }
@@ -130,17 +142,15 @@ export function exchange(
     function fail({ error, message }: ExchangeFailure): void {
       settle();
       connection?.destroy();
-      resolve({ kind: "failure", error, message, latencyMs: elapsedMs() });
+      resolve({ kind: "failure", error, message, latencyMs: millisecondsSince(startedMs) });
     }
 
     function settle(): void {
-      if (!isSettled) deadlines.clear(deadline);
+      if (isSettled) return;
       isSettled = true;
+      deadlines.clear(deadline);
       signal?.removeEventListener("abort", onAbort);
-    }
-
-    function elapsedMs(): number {
-      return Math.round(performance.now() - startedMs);
+      onEnd();
     }
   });
 }
@@ -149,6 +159,18 @@ export function exchange(
 export interface ExchangeParts {
   pool: ConnectionPool;
   deadlines: Deadlines;
+  /** Called once for each exchange, when it is over. */
+  onEnd: () => void;
+}
+
+const NO_HEADERS: ResponseHeaders = {};
+const NO_BODY = Buffer.alloc(0);
+
+function doNothing(): void {}
+
+/** In whole milliseconds, from a time on the clock of `performance.now`. */
+function millisecondsSince(startedMs: number): number {
+  return Math.round(performance.now() - startedMs);
 }
 
 /** Of a response's head; a connection bounds what it reads of one that is not complete. */
