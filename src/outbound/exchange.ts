@@ -50,109 +50,138 @@ export interface DispatchedRequest {
  * response, the request is sent once more on a new one, within the same deadline (RFC 9112, 9.3.1, allows it because a delivery may
  * arrive twice with one webhook-id). A new connection that breaks is a failure.
  */
-export function exchange(
-  { pool, deadlines, onEnd }: ExchangeParts,
-  { request, address, ownHeaders }: DispatchedRequest,
-  signal?: AbortSignal,
-): Promise<Exchange> {
-  const { origin, path } = address;
-  const { method, headers, body = null, timeoutMs, maxResponseBytes } = request;
-  const options: Dispatcher.DispatchOptions = {
-    origin,
-    path,
-    method,
-    headers: { ...ownHeaders, ...headers },
-    body,
-    // No other request waits behind this one on its connection, so that there is nothing to hold back until the response begins.
-    blocking: false,
-  };
-
+export function exchange(parts: ExchangeParts, dispatched: DispatchedRequest, signal?: AbortSignal): Promise<Exchange> {
   return new Promise((resolve, reject) => {
-    const startedMs = performance.now();
-    let isSettled = false;
-    let connection: Connection | undefined;
-    const deadline = deadlines.set(startedMs + timeoutMs, onDeadline);
-    signal?.addEventListener("abort", onAbort, { once: true });
-    if (signal?.aborted) onAbort();
-    else start(pool.acquire(origin));
-
-    function start(next: Connection): void {
-      connection = next;
-      let status = 0;
-      let responseHeaders: ResponseHeaders = NO_HEADERS;
-      let responseBody: ResponseBody | undefined;
-      let hasAnswered = false;
-
-      next.dispatch(options, {
-        onRequestStart: doNothing,
-        onResponseStarted() {
-          hasAnswered = true;
-        },
-        onResponseStart(_controller, statusCode, receivedHeaders) {
-          // Informational responses (1xx) come before the one that counts.
-          status = statusCode;
-          responseHeaders = receivedHeaders;
-          next.noteProgress();
-          if (sizeOf(receivedHeaders) > MAX_HEAD_BYTES) fail(headTooLarge());
-        },
-        onResponseData(_controller, chunk) {
-          next.noteProgress();
-          if (isSettled) return;
-          responseBody ??= createResponseBody(maxResponseBytes);
-          if (responseBody.append(chunk) === "full") respond(true);
-        },
-        onResponseEnd() {
-          if (!isSettled) respond(false);
-        },
-        onResponseError(_controller, error) {
-          if (isSettled) return;
-          const failure = toExchangeFailure(error);
-          const isStale = failure.error === "CONNECTION" && !hasAnswered && next.isReused();
-          next.destroy();
-          if (isStale) start(pool.open(origin));
-          else fail(failure);
-        },
-      });
-
-      function respond(truncated: boolean): void {
-        settle();
-        if (truncated) next.destroy();
-        else next.release();
-        resolve({
-          kind: "response",
-          status,
-          headers: responseHeaders,
-          body: responseBody?.bytes() ?? NO_BODY,
-          truncated,
-          latencyMs: millisecondsSince(startedMs),
-        });
-      }
-    }
-
-    function onDeadline(): void {
-      fail(new ExchangeFailure("TIMEOUT", `no complete response within ${timeoutMs} ms`));
-    }
-
-    function onAbort(): void {
-      settle();
-      connection?.destroy();
-      reject(signal?.reason);
-    }
-
-    function fail({ error, message }: ExchangeFailure): void {
-      settle();
-      connection?.destroy();
-      resolve({ kind: "failure", error, message, latencyMs: millisecondsSince(startedMs) });
-    }
-
-    function settle(): void {
-      if (isSettled) return;
-      isSettled = true;
-      deadlines.clear(deadline);
-      signal?.removeEventListener("abort", onAbort);
-      onEnd();
-    }
+    const running = new RunningExchange(parts, dispatched, resolve);
+    if (signal === undefined) running.start();
+    else running.startUnlessAborted(signal, reject);
   });
+}
+
+/** One object, where functions that share their variables would be a dozen objects for each exchange, which is half a microsecond. */
+class RunningExchange implements Dispatcher.DispatchHandler {
+  private readonly parts: ExchangeParts;
+  private readonly dispatched: DispatchedRequest;
+  private readonly resolve: (exchange: Exchange) => void;
+  private readonly startedMs = performance.now();
+  private readonly deadline: number;
+  private stopListening: (() => void) | undefined;
+  private connection: Connection | undefined;
+  private isSettled = false;
+  private hasAnswered = false;
+  private status = 0;
+  private headers: ResponseHeaders = NO_HEADERS;
+  private body: ResponseBody | undefined;
+
+  constructor(parts: ExchangeParts, dispatched: DispatchedRequest, resolve: (exchange: Exchange) => void) {
+    this.parts = parts;
+    this.dispatched = dispatched;
+    this.resolve = resolve;
+    const { timeoutMs } = dispatched.request;
+    this.deadline = parts.deadlines.set(this.startedMs + timeoutMs, () =>
+      this.fail(new ExchangeFailure("TIMEOUT", `no complete response within ${timeoutMs} ms`)),
+    );
+  }
+
+  start(): void {
+    this.dispatch(this.parts.pool.acquire(this.dispatched.address.origin));
+  }
+
+  startUnlessAborted(signal: AbortSignal, reject: (reason: unknown) => void): void {
+    const onAbort = () => {
+      this.settle();
+      this.connection?.destroy();
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    this.stopListening = () => signal.removeEventListener("abort", onAbort);
+    if (signal.aborted) onAbort();
+    else this.start();
+  }
+
+  onRequestStart(): void {}
+
+  onResponseStarted(): void {
+    this.hasAnswered = true;
+  }
+
+  onResponseStart(_controller: unknown, status: number, headers: ResponseHeaders): void {
+    // Informational responses (1xx) come before the one that counts.
+    this.status = status;
+    this.headers = headers;
+    this.connection?.noteProgress();
+    if (sizeOf(headers) > MAX_HEAD_BYTES) this.fail(headTooLarge());
+  }
+
+  onResponseData(_controller: unknown, chunk: Buffer): void {
+    this.connection?.noteProgress();
+    if (this.isSettled) return;
+    this.body ??= createResponseBody(this.dispatched.request.maxResponseBytes);
+    if (this.body.append(chunk) === "full") this.respond(true);
+  }
+
+  onResponseEnd(): void {
+    if (!this.isSettled) this.respond(false);
+  }
+
+  onResponseError(_controller: unknown, error: Error): void {
+    if (this.isSettled) return;
+    const failure = toExchangeFailure(error);
+    const isStale = failure.error === "CONNECTION" && !this.hasAnswered && this.connection?.isReused();
+    this.connection?.destroy();
+    if (isStale) this.dispatch(this.parts.pool.open(this.dispatched.address.origin));
+    else this.fail(failure);
+  }
+
+  private dispatch(connection: Connection): void {
+    const { address, request, ownHeaders } = this.dispatched;
+    const { method, body = null } = request;
+    this.connection = connection;
+    connection.dispatch(
+      {
+        origin: address.origin,
+        path: address.path,
+        method,
+        headers: { ...ownHeaders, ...request.headers },
+        body,
+        // No other request waits behind this one on its connection, so that there is nothing to hold back until the response begins.
+        blocking: false,
+      },
+      this,
+    );
+  }
+
+  private respond(truncated: boolean): void {
+    this.settle();
+    if (truncated) this.connection?.destroy();
+    else this.connection?.release();
+    this.resolve({
+      kind: "response",
+      status: this.status,
+      headers: this.headers,
+      body: this.body?.bytes() ?? NO_BODY,
+      truncated,
+      latencyMs: this.elapsedMs(),
+    });
+  }
+
+  private fail({ error, message }: ExchangeFailure): void {
+    this.settle();
+    this.connection?.destroy();
+    this.resolve({ kind: "failure", error, message, latencyMs: this.elapsedMs() });
+  }
+
+  private settle(): void {
+    if (this.isSettled) return;
+    this.isSettled = true;
+    this.parts.deadlines.clear(this.deadline);
+    this.stopListening?.();
+    this.parts.onEnd();
+  }
+
+  private elapsedMs(): number {
+    return Math.round(performance.now() - this.startedMs);
+  }
 }
 
 /** What the exchanges of a process share. */
@@ -165,13 +194,6 @@ export interface ExchangeParts {
 
 const NO_HEADERS: ResponseHeaders = {};
 const NO_BODY = Buffer.alloc(0);
-
-function doNothing(): void {}
-
-/** In whole milliseconds, from a time on the clock of `performance.now`. */
-function millisecondsSince(startedMs: number): number {
-  return Math.round(performance.now() - startedMs);
-}
 
 /** Of a response's head; a connection bounds what it reads of one that is not complete. */
 const MAX_HEAD_BYTES = 16 * 1024;
