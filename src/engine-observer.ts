@@ -5,6 +5,7 @@ import { type DeliveryLine, formatDeliveryLine } from "./telemetry/delivery-line
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { createOnceAMinute } from "./telemetry/once-a-minute.ts";
+import type { Tally } from "./telemetry/tallied-counter.ts";
 
 export interface EngineObserverOptions {
   log: Log;
@@ -17,32 +18,39 @@ export interface EngineObserverOptions {
 /** Turns what the engine tells of itself into figures, and into one readable line for each attempt. */
 export function observeEngine({ log, metrics, now, isForPeople }: EngineObserverOptions): EngineObserver {
   const once = createOnceAMinute(now);
-  const count = (
-    { transition: { status } }: AttemptReport,
-    { outcome, error }: Pick<DeliveryLine, "outcome" | "error">,
-  ): void => {
-    metrics.attempts.inc({ outcome, error: error ?? "" });
+  const tallies = new Map<string, Tally>();
+  const countOne = (key: string, open: () => Tally): void => {
+    let tally = tallies.get(key);
+    if (tally === undefined) {
+      tally = open();
+      tallies.set(key, tally);
+    }
+    tally.count += 1;
+  };
+  const count = ({ outcome: { error }, transition: { status } }: AttemptReport, outcome: LineOutcome): void => {
+    const key = error === null ? outcome : `${outcome} ${error}`;
+    countOne(key, () => metrics.attempts.tally({ outcome, error: error ?? "" }));
     if (status !== "SCHEDULED") {
-      metrics.deliveries.inc({ outcome: status.toLowerCase() });
+      countOne(status, () => metrics.deliveries.tally({ outcome: status.toLowerCase() }));
     }
   };
   return {
     inFlight: (change) => metrics.inFlightAttempts.inc(change),
     attempted(report) {
-      const line = deliveryLine(report, now());
-      count(report, line);
-      metrics.attemptDuration.observe(line.latencyMs / 1000);
+      const outcome = lineOutcome(report);
+      count(report, outcome);
+      metrics.attemptDuration.observe(report.outcome.latencyMs / 1000);
       // A line costs as much as a tenth of a delivery: what went well is only told to people who watch.
-      const level = line.outcome === "delivered" && !isForPeople ? "debug" : "info";
+      const level = outcome === "delivered" && !isForPeople ? "debug" : "info";
       if (log.isLevelEnabled(level)) {
         log[level](
           { ...(isForPeople ? {} : attemptIds(report)), ...attemptFailure(report) },
-          formatDeliveryLine({ ...line, deliveryId: publicId("delivery", report.task.deliveryId) }),
+          formatDeliveryLine(deliveryLine(report, now())),
         );
       }
     },
     attemptBroke(report, error) {
-      count(report, deliveryLine(report, now()));
+      count(report, lineOutcome(report));
       const deliveryId = publicId("delivery", report.task.deliveryId);
       log.error(
         { err: error, ...attemptIds(report), deliveryId },
@@ -86,26 +94,24 @@ export function observeEngine({ log, metrics, now, isForPeople }: EngineObserver
   };
 }
 
-/** Without the delivery's id, which costs more to write than the rest, and is needed only where a line is written. */
-function deliveryLine({ task, outcome, transition }: AttemptReport, now: number): Omit<DeliveryLine, "deliveryId"> {
+function deliveryLine(report: AttemptReport, now: number): DeliveryLine {
+  const { task, outcome, transition } = report;
   return {
-    outcome: lineOutcome({ verdict: outcome.verdict, status: transition.status }),
+    outcome: lineOutcome(report),
     eventType: task.event.type,
     url: task.subscription.url,
     statusCode: outcome.statusCode,
     error: outcome.error,
     latencyMs: outcome.latencyMs,
     attemptNumber: task.attemptCount + 1,
+    deliveryId: publicId("delivery", task.deliveryId),
     nextAttemptInMs: transition.nextAttemptAt === null ? undefined : transition.nextAttemptAt - now,
   };
 }
 
-interface AttemptResult {
-  verdict: AttemptReport["outcome"]["verdict"];
-  status: AttemptReport["transition"]["status"];
-}
+type LineOutcome = DeliveryLine["outcome"];
 
-function lineOutcome({ verdict, status }: AttemptResult): DeliveryLine["outcome"] {
+function lineOutcome({ outcome: { verdict }, transition: { status } }: AttemptReport): LineOutcome {
   if (verdict === "failed") {
     return status === "SCHEDULED" ? "retry" : "exhausted";
   }

@@ -116,9 +116,8 @@ export function createEndpoints({
     endpoint.breaker = breaker;
   };
 
-  const judge = (endpoint: Endpoint, { error, statusCode, startedAt }: AttemptRecord): void => {
+  const judge = (endpoint: Endpoint, { error, statusCode, startedAt }: AttemptRecord, at: number): void => {
     const before = endpoint.breaker;
-    const at = now();
     if (error === null) {
       endpoint.limit = limitAfterSuccess(endpoint.limit, endpoint);
     } else if (isOverload(error, statusCode)) {
@@ -147,15 +146,18 @@ export function createEndpoints({
     },
     start(endpoint) {
       endpoint.inFlight += 1;
-      endpoint.breaker = probing(endpoint.breaker, now()) ?? endpoint.breaker;
+      if (endpoint.breaker.state !== "closed") {
+        endpoint.breaker = probing(endpoint.breaker, now()) ?? endpoint.breaker;
+      }
     },
     finish(endpoint, attempt, by) {
-      endpoint.usedAt = now();
+      const at = now();
+      endpoint.usedAt = at;
       if (attempt === undefined || attempt.error === "INTERNAL") {
-        endpoint.breaker = probeAbandoned(endpoint.breaker, endpoint.usedAt);
+        endpoint.breaker = probeAbandoned(endpoint.breaker, at);
       } else {
         endpoint.latencyMs += (attempt.latencyMs - endpoint.latencyMs) / smoothing;
-        judge(endpoint, attempt);
+        judge(endpoint, attempt, at);
       }
       endpoint.inFlight -= 1;
       const { waiting } = endpoint;

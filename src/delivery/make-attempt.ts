@@ -2,7 +2,6 @@ import type { ManualRetry } from "../domain/delivery.ts";
 import { type DeliveryTransition, transitionAfter } from "../domain/delivery-transition.ts";
 import { type IdSource, newUuid } from "../domain/ids.ts";
 import type { OutgoingEvent } from "../domain/outgoing-event.ts";
-import type { SigningKey } from "../domain/signing-key.ts";
 import { TellwireError } from "../errors.ts";
 import { type AttemptInput, type AttemptOutcome, attempt } from "../outbound/attempt.ts";
 import type { HttpClient } from "../outbound/http-client.ts";
@@ -54,29 +53,7 @@ export interface MakeAttemptOptions {
 
 export function createMakeAttempt(options: MakeAttemptOptions): MakeAttempt {
   const { client, ids, random, onAttempt, onBroken, onInFlight } = options;
-  const send = async (task: AttemptTask, signingKeys: readonly SigningKey[]): Promise<AttemptOutcome> => {
-    const { subscription, event } = task;
-    const { webhookId, url, headers, format, requestOrigin } = subscription;
-    const input: AttemptInput = {
-      webhookId,
-      url,
-      headers,
-      format,
-      payload: event.payload(format, subscription.configJson),
-      eventId: event.publicId,
-      eventType: event.type,
-      deliveryId: task.deliveryId,
-      signingKeys,
-      timeoutMs: subscription.policy.timeoutMs,
-      requestOrigin,
-    };
-    onInFlight(1);
-    try {
-      return await attempt(input, { client, now: ids.now });
-    } finally {
-      onInFlight(-1);
-    }
-  };
+  const context = { client, now: ids.now };
 
   const reportOf = (task: AttemptTask, outcome: AttemptOutcome): AttemptReport => {
     const transition = transitionAfter({
@@ -91,22 +68,51 @@ export function createMakeAttempt(options: MakeAttemptOptions): MakeAttempt {
     return { task, outcome, transition };
   };
 
+  const conclude = (task: AttemptTask, outcome: AttemptOutcome): Outcome => {
+    const report = reportOf(task, outcome);
+    onAttempt(report);
+    return outcomeOf(report, newUuid(ids));
+  };
+
   return async (task) => {
     try {
       const signing = signingKeysAt(task.subscription, ids.now());
-      const outcome =
-        signing.kind === "keys"
-          ? await send(task, signing.keys)
-          : notSent("SECRET_UNUSABLE", signing.problem, ids.now());
-      const report = reportOf(task, outcome);
-      onAttempt(report);
-      return outcomeOf(report, newUuid(ids));
+      if (signing.kind === "unusable") {
+        return conclude(task, notSent("SECRET_UNUSABLE", signing.problem, ids.now()));
+      }
+      const input = attemptInput(task, signing.keys);
+      let outcome: AttemptOutcome;
+      onInFlight(1);
+      try {
+        outcome = await attempt(input, context);
+      } finally {
+        onInFlight(-1);
+      }
+      return conclude(task, outcome);
     } catch (error) {
       if (error instanceof TellwireError && error.reason === "SHUTTING_DOWN") throw error;
       const report = reportOf(task, notSent("INTERNAL", internalProblem, ids.now()));
       onBroken(report, error);
       return outcomeOf(report, newUuid(ids));
     }
+  };
+}
+
+function attemptInput(task: AttemptTask, signingKeys: AttemptInput["signingKeys"]): AttemptInput {
+  const { subscription, event } = task;
+  const { webhookId, url, headers, format, requestOrigin } = subscription;
+  return {
+    webhookId,
+    url,
+    headers,
+    format,
+    payload: event.payload(format, subscription.configJson),
+    eventId: event.publicId,
+    eventType: event.type,
+    deliveryId: task.deliveryId,
+    signingKeys,
+    timeoutMs: subscription.policy.timeoutMs,
+    requestOrigin,
   };
 }
 
@@ -117,7 +123,7 @@ const internalProblem =
 /** An attempt that failed on our side. */
 function notSent(error: "SECRET_UNUSABLE" | "INTERNAL", problem: string, now: number): AttemptOutcome {
   return {
-    startedAt: new Date(now),
+    startedAt: now,
     latencyMs: 0,
     statusCode: 0,
     error,
@@ -130,38 +136,31 @@ function notSent(error: "SECRET_UNUSABLE" | "INTERNAL", problem: string, now: nu
 
 /** The delivery as scheduled, without an attempt: it waits in its lane until the time. */
 export function scheduled(task: AttemptTask, nextAttemptAt: number): Outcome {
-  return {
-    delivery: {
-      ...identity(task),
-      status: "SCHEDULED",
-      statusReason: "",
-      attemptCount: task.attemptCount,
-      nextAttemptAt,
-      lastStatusCode: 0,
-      completedAt: null,
-    },
-  };
+  const state: DeliveryState = { status: "SCHEDULED", statusReason: "", nextAttemptAt, completedAt: null };
+  return { delivery: deliveryRecord(task, state, { attemptCount: task.attemptCount, lastStatusCode: 0 }) };
 }
 
 function outcomeOf({ task, outcome, transition }: AttemptReport, attemptId: string): Outcome {
-  const { disableWebhook: _, ...state } = transition;
+  const { startedAt, latencyMs, statusCode, error, responseBody } = outcome;
   const number = task.attemptCount + 1;
   const attemptRecord: AttemptRecord = {
     id: attemptId,
     deliveryId: task.deliveryId,
     number,
     trigger: task.manualRetry === null ? "SCHEDULE" : "MANUAL",
-    startedAt: outcome.startedAt.getTime(),
-    latencyMs: outcome.latencyMs,
-    statusCode: outcome.statusCode,
-    error: outcome.error,
+    startedAt,
+    latencyMs,
+    statusCode,
+    error,
     errorMessage: storableText(outcome.errorMessage),
-    responseBody: outcome.responseBody,
+    responseBody,
     url: task.subscription.url,
   };
-  const delivery = { ...identity(task), ...state, attemptCount: number, lastStatusCode: outcome.statusCode };
-  const disabling = outcome.error === "INTERNAL" ? undefined : disablingOf(task, transition);
-  return { delivery, attempt: attemptRecord, ...(disabling === undefined ? {} : { disabling }) };
+  const delivery = deliveryRecord(task, transition, { attemptCount: number, lastStatusCode: statusCode });
+  const disabling = error === "INTERNAL" ? undefined : disablingOf(task, transition);
+  return disabling === undefined
+    ? { delivery, attempt: attemptRecord }
+    : { delivery, attempt: attemptRecord, disabling };
 }
 
 /** A receiver that is gone disables its webhook at once; exhausted deliveries do when there were as many in a row as the webhook says. */
@@ -183,25 +182,30 @@ function disablingOf(
   return { webhookId, organizationId, reason, afterExhausted: disableAfterExhausted };
 }
 
-type Identity = Pick<
-  DeliveryRecord,
-  "id" | "organizationId" | "webhookId" | "eventId" | "eventType" | "createdAt" | "orderingKey" | "sequence"
->;
+type DeliveryState = Pick<DeliveryRecord, "status" | "statusReason" | "nextAttemptAt" | "completedAt">;
+type DeliveryCounts = Pick<DeliveryRecord, "attemptCount" | "lastStatusCode">;
 
-function identity({ deliveryId, event, subscription, createdAt, orderingKey, sequence }: AttemptTask): Identity {
+function deliveryRecord(task: AttemptTask, state: DeliveryState, counts: DeliveryCounts): DeliveryRecord {
+  const { event, subscription } = task;
   return {
-    id: deliveryId,
+    id: task.deliveryId,
     organizationId: subscription.organizationId,
     webhookId: subscription.webhookId,
     eventId: event.id,
     eventType: event.type,
-    createdAt,
-    orderingKey,
-    sequence,
+    status: state.status,
+    statusReason: state.statusReason,
+    attemptCount: counts.attemptCount,
+    nextAttemptAt: state.nextAttemptAt,
+    lastStatusCode: counts.lastStatusCode,
+    createdAt: task.createdAt,
+    completedAt: state.completedAt,
+    orderingKey: task.orderingKey,
+    sequence: task.sequence,
   };
 }
 
 /** Postgres has no place for NUL in a text, and no lone surrogates in UTF-8. */
 function storableText(text: string): string {
-  return text.replaceAll("\0", "�").toWellFormed();
+  return text === "" ? text : text.replaceAll("\0", "�").toWellFormed();
 }

@@ -73,9 +73,20 @@ export function startDeliveries(
       return false;
     }
     const orderingKey = subscription.ordering === "BY_KEY" ? record.orderingKey : null;
-    const identity = { deliveryId, event, subscription, createdAt: receivedAt, sequence, orderingKey };
     count.open += 1;
-    fastPath.deliver({ ...identity, attemptCount: 0, manualRetry: null }, count.recorded);
+    fastPath.deliver(
+      {
+        deliveryId,
+        event,
+        subscription,
+        attemptCount: 0,
+        manualRetry: null,
+        createdAt: receivedAt,
+        sequence,
+        orderingKey,
+      },
+      count.recorded,
+    );
     return true;
   };
 

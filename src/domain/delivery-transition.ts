@@ -28,31 +28,41 @@ export interface TransitionInput {
 export function transitionAfter(input: TransitionInput): DeliveryTransition {
   switch (input.verdict) {
     case "delivered":
-      return { ...finished("DELIVERED", "", input.now), disableWebhook: null };
+      return finished("DELIVERED", "", input.now);
     case "gone": {
       const reason = "the receiver answered 410 Gone: it wants no more events";
-      return { ...finished("EXHAUSTED", reason, input.now), disableWebhook: reason };
+      return finished("EXHAUSTED", reason, input.now, reason);
     }
     case "failed":
-      return { ...afterFailure(input), disableWebhook: null };
+      return afterFailure(input);
   }
 }
 
-type Outcome = Omit<DeliveryTransition, "disableWebhook">;
-
-function afterFailure({ manualRetry, policy, attemptNumber, retryAfterMs, now, random }: TransitionInput): Outcome {
+function afterFailure(input: TransitionInput): DeliveryTransition {
+  const { manualRetry, policy, attemptNumber, retryAfterMs, now, random } = input;
   if (manualRetry === "ONCE") {
     return finished("EXHAUSTED", "the retry that was asked for failed", now);
   }
   const next = nextAttempt({ policy, attemptCount: attemptNumber, retryAfterMs, random });
   switch (next.kind) {
     case "retry":
-      return { status: "SCHEDULED", statusReason: "", nextAttemptAt: now + next.delayMs, completedAt: null };
+      return {
+        status: "SCHEDULED",
+        statusReason: "",
+        nextAttemptAt: now + next.delayMs,
+        completedAt: null,
+        disableWebhook: null,
+      };
     case "exhausted":
       return finished("EXHAUSTED", `all ${attemptNumber} attempts failed`, now);
   }
 }
 
-function finished(status: DeliveryStatus, statusReason: string, now: number): Outcome {
-  return { status, statusReason, nextAttemptAt: null, completedAt: now };
+function finished(
+  status: DeliveryStatus,
+  statusReason: string,
+  now: number,
+  disableWebhook: string | null = null,
+): DeliveryTransition {
+  return { status, statusReason, nextAttemptAt: null, completedAt: now, disableWebhook };
 }

@@ -1,5 +1,6 @@
 import type { AttemptError } from "../domain/attempt.ts";
 import { formatOf, type WebhookFormat } from "../domain/formats/catalogue.ts";
+import type { Format } from "../domain/formats/format.ts";
 import type { EncodedPayload } from "../domain/formats/payload.ts";
 import { parseRetryAfter } from "../domain/retry-after.ts";
 import type { SigningKey } from "../domain/signing-key.ts";
@@ -30,7 +31,8 @@ export interface AttemptInput {
 
 /** What came of an attempt. */
 export interface AttemptOutcome {
-  startedAt: Date;
+  /** Milliseconds since the epoch. */
+  startedAt: number;
   /** Whole milliseconds. */
   latencyMs: number;
   /** 0 where there was no response. */
@@ -59,55 +61,69 @@ export interface AttemptContext {
  * closed.
  */
 export async function attempt(input: AttemptInput, { client, now, signal }: AttemptContext): Promise<AttemptOutcome> {
-  const startedMs = now();
-  const { url, payload, timeoutMs, requestOrigin } = input;
+  const startedAt = now();
+  const { url, payload, timeoutMs } = input;
   const format = formatOf(input.format);
-  const headers: Record<string, string> = {};
-  // In lower case, so that what follows replaces a customer's header of the same name in any spelling.
-  for (const name in input.headers) headers[name.toLowerCase()] = input.headers[name] ?? "";
-  Object.assign(headers, payload.headers, { "content-type": payload.contentType });
-  Object.assign(headers, format.sign({ ...input, now: startedMs, keys: input.signingKeys }));
-  if (requestOrigin !== undefined) headers["webhook-request-origin"] = requestOrigin;
   const request = {
     method: "POST",
     url,
-    headers,
+    headers: headersOf(input, format, startedAt),
     body: payload.body,
     timeoutMs,
     maxResponseBytes: MAX_RESPONSE_BYTES,
   } as const;
   const exchange = await client.send(request, signal);
-  return { startedAt: new Date(startedMs), ...judge(exchange, { now: now(), honoursGone: format.honoursGone }) };
+  if (exchange.kind === "failure") return unanswered(startedAt, exchange);
+  const { status, headers, latencyMs, body: responseBody } = exchange;
+  const isReceived = status >= 200 && status < 300;
+  return {
+    startedAt,
+    latencyMs,
+    statusCode: status,
+    error: isReceived ? null : "STATUS",
+    errorMessage: isReceived ? "" : statusWords(status),
+    responseBody,
+    verdict: isReceived ? "delivered" : status === 410 && format.honoursGone ? "gone" : "failed",
+    retryAfterMs: status === 429 || status === 503 ? retryAfter(headers, now()) : undefined,
+  };
 }
 
 const MAX_RESPONSE_BYTES = 16 * 1024;
 const NO_BODY = Buffer.alloc(0);
 
-function judge(exchange: Exchange, { now, honoursGone }: JudgeRules): Omit<AttemptOutcome, "startedAt"> {
-  const { latencyMs } = exchange;
-  if (exchange.kind === "failure") {
-    const { error, message } = exchange;
-    const nothing = { statusCode: 0, responseBody: NO_BODY, retryAfterMs: undefined };
-    return { ...nothing, latencyMs, error, errorMessage: message, verdict: "failed" };
-  }
-  const { status, body: responseBody } = exchange;
-  const answer = { latencyMs, statusCode: status, responseBody };
-  if (status >= 200 && status < 300) {
-    return { ...answer, error: null, errorMessage: "", verdict: "delivered", retryAfterMs: undefined };
-  }
+/** What comes later replaces what comes before it under the same name: the customer's own headers come first, in lower case. */
+function headersOf(input: AttemptInput, format: Format, now: number): Record<string, string> {
+  const { payload, eventId, eventType, deliveryId, webhookId, signingKeys: keys, requestOrigin } = input;
+  const headers: Record<string, string> = {
+    ...inLowerCase(input.headers),
+    ...payload.headers,
+    "content-type": payload.contentType,
+    ...format.sign({ payload, eventId, eventType, deliveryId, webhookId, now, keys }),
+  };
+  if (requestOrigin !== undefined) headers["webhook-request-origin"] = requestOrigin;
+  return headers;
+}
+
+function inLowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const lower: Record<string, string> = {};
+  for (const name in headers) lower[name.toLowerCase()] = headers[name] ?? "";
+  return lower;
+}
+
+function unanswered(startedAt: number, { error, message, latencyMs }: FailedExchange): AttemptOutcome {
   return {
-    ...answer,
-    error: "STATUS",
-    errorMessage: statusWords(status),
-    verdict: status === 410 && honoursGone ? "gone" : "failed",
-    retryAfterMs: retryAfter(status, exchange.headers, now),
+    startedAt,
+    latencyMs,
+    statusCode: 0,
+    error,
+    errorMessage: message,
+    responseBody: NO_BODY,
+    verdict: "failed",
+    retryAfterMs: undefined,
   };
 }
 
-interface JudgeRules {
-  now: number;
-  honoursGone: boolean;
-}
+type FailedExchange = Extract<Exchange, { kind: "failure" }>;
 
 function statusWords(status: number): string {
   if (status >= 300 && status < 400) return `the receiver answered ${status}: redirects are not followed`;
@@ -115,7 +131,6 @@ function statusWords(status: number): string {
   return `the receiver answered ${status}: only a 2xx counts as received`;
 }
 
-function retryAfter(status: number, headers: ResponseHeaders, nowMs: number): number | undefined {
-  if (status !== 429 && status !== 503) return undefined;
+function retryAfter(headers: ResponseHeaders, nowMs: number): number | undefined {
   return parseRetryAfter([headers["retry-after"]].flat()[0], nowMs);
 }

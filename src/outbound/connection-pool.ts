@@ -173,8 +173,9 @@ function openConnection(origin: string, events: ConnectionEvents): Connection {
   };
 
   function boundBytes(this: Socket): void {
-    if (this.bytesRead - bytesAtProgress > MAX_BYTES_WITHOUT_PROGRESS) this.destroy(headTooLarge());
-    else if (this.bytesRead - bytesBefore > MAX_EXCHANGE_BYTES) {
+    const { bytesRead } = this;
+    if (bytesRead - bytesAtProgress > MAX_BYTES_WITHOUT_PROGRESS) this.destroy(headTooLarge());
+    else if (bytesRead - bytesBefore > MAX_EXCHANGE_BYTES) {
       this.destroy(
         new ExchangeFailure("PROTOCOL", "the response takes more than 256 KiB for the first 16 KiB of its body"),
       );

@@ -41,33 +41,27 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
   const { maxConnectionAgeMs: maxAgeMs = 60_000 } = options;
   const connector = createConnector({ policy, ca: tls?.ca });
   const pool = createConnectionPool({ connector, maxIdlePerOrigin, maxIdle, idleTimeoutMs, maxAgeMs });
-  const parts = { pool, deadlines: createDeadlines() };
   const ownHeaders = { "user-agent": userAgent, "accept-encoding": "identity" };
   const addressOf = createTargetAddresses();
   let underWay = 0;
   let isClosed = false;
   const drained = Promise.withResolvers<void>();
+  const parts = {
+    pool,
+    deadlines: createDeadlines(),
+    onEnd() {
+      underWay -= 1;
+      if (isClosed && underWay === 0) drained.resolve();
+    },
+  };
 
   return {
-    async send(request, signal) {
-      if (isClosed) throw new TellwireError("SHUTTING_DOWN", "the server is shutting down");
+    send(request, signal) {
+      if (isClosed) return Promise.reject(new TellwireError("SHUTTING_DOWN", "the server is shutting down"));
       const address = addressOf(request.url);
-      if (address === undefined) {
-        return {
-          kind: "failure",
-          error: "ADDRESS_REFUSED",
-          message: "the URL is not an absolute URL of http or https",
-          latencyMs: 0,
-        };
-      }
-      const headers = { ...ownHeaders, ...request.headers };
+      if (address === undefined) return Promise.resolve(unreadableUrl);
       underWay += 1;
-      try {
-        return await exchange(parts, { ...request, ...address, headers }, signal);
-      } finally {
-        underWay -= 1;
-        if (isClosed && underWay === 0) drained.resolve();
-      }
+      return exchange(parts, { address, request, ownHeaders }, signal);
     },
     async close() {
       isClosed = true;
@@ -77,3 +71,10 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     },
   };
 }
+
+const unreadableUrl: Exchange = {
+  kind: "failure",
+  error: "ADDRESS_REFUSED",
+  message: "the URL is not an absolute URL of http or https",
+  latencyMs: 0,
+};

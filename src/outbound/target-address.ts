@@ -8,18 +8,26 @@ export interface TargetAddress {
 }
 
 /**
- * Reads URLs, and remembers those that were read last: a webhook's URL is read for each of its requests. Undefined where a text is no URL of
+ * Reads URLs, and remembers some of those that were read last: a webhook's URL is read for each of its requests. Undefined where a text is no URL of
  * http or https: others have no origin, or, as `blob:`, the origin of another URL.
  */
 export function createTargetAddresses(): (url: string) => TargetAddress | undefined {
   const known = new LRUCache<string, TargetAddress>({ max: 10_000 });
+  let unknown = 0;
   return (text) => {
     const remembered = known.get(text);
     if (remembered !== undefined) return remembered;
     const url = URL.parse(text);
-    if (url === null || !/^https?:$/.test(url.protocol)) return undefined;
+    if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) return undefined;
     const address = { origin: url.origin, path: url.pathname + url.search };
-    known.set(text, address);
+    unknown += 1;
+    if (unknown % forgottenForOneRemembered === 0) known.set(text, address);
     return address;
   };
 }
+
+/**
+ * Whoever is called often is soon remembered. With more webhooks than places nearly each one would be pushed out before it is called again, and
+ * to remember it costs as much as to read it.
+ */
+const forgottenForOneRemembered = 16;

@@ -1,4 +1,5 @@
 import { type Aggregator, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { createTalliedCounter } from "./tallied-counter.ts";
 
 /** Everything that Tellwire counts. The names are a promise to dashboards. */
 export type Metrics = Omit<ReturnType<typeof createMetrics>, "registry"> & { registry: Scrape };
@@ -36,13 +37,13 @@ export function createMetrics() {
       labelNames: ["limit"],
       registers,
     }),
-    deliveries: new Counter({
+    deliveries: createTalliedCounter({
       name: "tellwire_deliveries_total",
       help: "Deliveries that reached a final status, by that status.",
       labelNames: ["outcome"],
       registers,
     }),
-    attempts: new Counter({
+    attempts: createTalliedCounter({
       name: "tellwire_attempts_total",
       help: "Requests to receivers, by what follows from them and by the kind of failure (empty after a success).",
       labelNames: ["outcome", "error"],

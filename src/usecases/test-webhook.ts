@@ -145,6 +145,7 @@ function deliveryState({ verdict, errorMessage }: AttemptOutcome) {
 }
 
 function attemptRow(outcome: AttemptOutcome, row: { id: string; deliveryId: string; url: string }): Attempt {
-  const { startedAt, latencyMs, statusCode, error, errorMessage, responseBody } = outcome;
+  const { latencyMs, statusCode, error, errorMessage, responseBody } = outcome;
+  const startedAt = new Date(outcome.startedAt);
   return { ...row, number: 1, trigger: "TEST", startedAt, latencyMs, statusCode, error, errorMessage, responseBody };
 }

@@ -288,7 +288,7 @@ test("a process that cannot renew its lease begins no request once the lease may
     maxPerWebhook: 1,
     limits: { leaseMs },
     observer: {
-      attempted: ({ outcome }) => void begun.push(outcome.startedAt.getTime()),
+      attempted: ({ outcome }) => void begun.push(outcome.startedAt),
       lanesHeld: (lanes) => {
         isHeld = lanes > 0;
       },

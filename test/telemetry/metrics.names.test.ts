@@ -5,8 +5,8 @@ it("a scrape shows the product's metrics under the names that dashboards know, a
   const metrics = createMetrics();
   metrics.eventsReceived.inc(2);
   metrics.eventsRejected.inc({ reason: "BAD_JSON" });
-  metrics.deliveries.inc({ outcome: "delivered" });
-  metrics.attempts.inc({ outcome: "retry", error: "TIMEOUT" });
+  metrics.deliveries.tally({ outcome: "delivered" }).count += 1;
+  metrics.attempts.tally({ outcome: "retry", error: "TIMEOUT" }).count += 1;
   metrics.attemptDuration.observe(0.012);
   metrics.inFlightAttempts.set(3);
   metrics.lanesHeld.set(1);
