@@ -95,6 +95,17 @@ describe("what becomes of a delivery", () => {
     }
   });
 
+  test("of a batch of which a part was written before, the other part is written", async () => {
+    const deliveries = Array.from({ length: 3 }, () => delivered(newDelivery(), 1));
+    const attempts = deliveries.map(attemptOf);
+    await recordBatch(database, { deliveries: deliveries.slice(1, 2), attempts: attempts.slice(1, 2) });
+    await recordBatch(database, { deliveries, attempts });
+    for (const delivery of deliveries) {
+      expect(await standing(delivery)).toMatchObject({ status: "DELIVERED", attemptCount: 1 });
+      expect(await attemptsOf(database, delivery.id)).toHaveLength(1);
+    }
+  });
+
   test("one that fails is scheduled, and leaves that table when it is delivered", async () => {
     const delivery = newDelivery();
     const nextAttemptAt = Date.now() + 5_000;

@@ -52,14 +52,16 @@ describe("of many days, only a few are looked at", () => {
   });
 
   test("when deliveries are recorded: those of their events", async () => {
-    const [happy, unhappy] = [3, 3].map((daysAgo) => scheduledRecord(target, { createdAt: noon(daysAgo) }));
-    const deliveries = [delivered(happy!, 1), failed(unhappy!, 1, now)];
-    const attempts = deliveries.map((delivery) => ({
-      ...attemptOf(delivery),
-      id: newUuid({ ...testIds, now: () => noon(1) }),
-      startedAt: noon(1),
-    }));
-    const recording = (sql: Sql) => recordOutcomes(sql, { deliveries, attempts, disablings: [] });
+    const recording = (sql: Sql) => {
+      const [happy, unhappy] = [3, 3].map((daysAgo) => scheduledRecord(target, { createdAt: noon(daysAgo) }));
+      const deliveries = [delivered(happy!, 1), failed(unhappy!, 1, now)];
+      const attempts = deliveries.map((delivery) => ({
+        ...attemptOf(delivery),
+        id: newUuid({ ...testIds, now: () => noon(1) }),
+        startedAt: noon(1),
+      }));
+      return recordOutcomes(sql, { deliveries, attempts, disablings: [] });
+    };
     expect(await daysTouched("delivery", recording)).toEqual([3]);
     expect(await daysTouched("attempt", recording)).toEqual([1]);
   });
