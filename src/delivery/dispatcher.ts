@@ -228,19 +228,19 @@ async function writeAndStart(context: Context, events: readonly ReceivedEvent[],
   const oldest = oldestPublishedAt(events, receivedAt);
   // A webhook that was activated before its event was published is found, however late the word of it comes.
   const heard = context.changesHeard().catch(context.subscriptions.invalidateAll);
-  let isNew: ReadonlySet<string>;
+  let known: ReadonlySet<string>;
   try {
     const records = events.map(({ record }) => record);
-    isNew = await insertEvents(context.sql, records, new Date(receivedAt), oldest);
+    known = await insertEvents(context.sql, records, new Date(receivedAt), oldest);
   } catch (error) {
     await notWritten(context, events, error, onWritten);
     return;
   }
   onWritten();
-  context.onReceived(isNew.size);
+  context.onReceived(events.length - known.size);
   await heard;
-  const fresh = events.filter(({ key }) => isNew.has(key));
-  const again = events.filter(({ key }) => !isNew.has(key));
+  const fresh = events.filter(({ key }) => !known.has(key));
+  const again = events.filter(({ key }) => known.has(key));
   const starting = [start(context, fresh, () => ({ receivedAt, before: undefined }))];
   if (again.length > 0) {
     const since = rememberedSince(new Date(receivedAt), oldest);

@@ -33,8 +33,8 @@ afterAll(() => database.close());
 test("the embedded database takes an event through all of its states", async () => {
   const receivedAt = Date.now();
   const event = newEvent(target.organizationId);
-  expect((await insertEvents(database.sql, [event], new Date(receivedAt))).size).toBe(1);
   expect((await insertEvents(database.sql, [event], new Date(receivedAt))).size).toBe(0);
+  expect((await insertEvents(database.sql, [event], new Date(receivedAt))).size).toBe(1);
   const delivery = scheduledRecord(target, { eventId: event.id, createdAt: receivedAt, orderingKey: "k", sequence: 1 });
   await record(database, { ...delivery, nextAttemptAt: Number.POSITIVE_INFINITY });
   await recordBatch(database, { deliveries: [failed(delivery, 1, receivedAt)], attempts: [attemptOf(delivery)] });
@@ -65,4 +65,16 @@ test("the embedded database takes what is given up, disabled and cancelled", asy
   const cancelled = { webhookId: target.webhookId, reason: "the webhook was disabled", now: Date.now() };
   expect(await cancelWaiting(database.sql, cancelled)).toBe(1);
   expect(await cancelWaiting(database.sql, { ...cancelled, webhookId: randomUUID() })).toBe(0);
+});
+
+test("the embedded database takes a batch again of which a part was written", async () => {
+  const deliveries = [delivered(scheduledRecord(target), 1), delivered(scheduledRecord(target), 1)];
+  const attempts = deliveries.map(attemptOf);
+  await recordBatch(database, { deliveries: deliveries.slice(1), attempts: attempts.slice(1) });
+  await recordBatch(database, { deliveries, attempts });
+  const ids = deliveries.map(({ id }) => id);
+  const count = "select count(*)::int as attempts from attempt where delivery_id = any($1::uuid[])";
+  expect(await run(database, count, [ids])).toEqual([{ attempts: 2 }]);
+  const written = (await deliveriesOf(database, target.webhookId)).filter(({ id }) => ids.includes(id));
+  expect(written).toHaveLength(2);
 });
