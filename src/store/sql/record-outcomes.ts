@@ -13,6 +13,7 @@ import { wakeLanes, writeLanes } from "./write-lanes.ts";
 export interface OutcomeBatch {
   /** Each delivery at most once. */
   deliveries: readonly DeliveryRecord[];
+  /** Of these deliveries. */
   attempts: readonly AttemptRecord[];
   disablings: readonly Disabling[];
 }
@@ -23,12 +24,8 @@ export interface OutcomeBatch {
  * statement before it. A batch that is written a second time, because nobody knows of its commit, changes nothing.
  */
 export async function recordOutcomes(sql: Sql, batch: OutcomeBatch): Promise<void> {
-  const alone = new Set(batch.deliveries.filter(isSimple).map(({ id }) => id));
-  const waiting = await recordDelivered(
-    sql,
-    pick(batch, (id) => alone.has(id)),
-  );
-  const left = pick(batch, (id) => waiting.has(id) || !alone.has(id));
+  const waiting = await recordDelivered(sql, pick(batch, isSimple));
+  const left = pick(batch, (delivery) => waiting.has(delivery.id) || !isSimple(delivery));
   if (left.deliveries.length > 0) {
     await recordTogether(sql, left);
   }
@@ -39,12 +36,12 @@ function isSimple({ status, orderingKey }: DeliveryRecord): boolean {
   return status === "DELIVERED" && orderingKey === null;
 }
 
-function pick({ deliveries, attempts, disablings }: OutcomeBatch, isWanted: (deliveryId: string) => boolean) {
-  return {
-    deliveries: deliveries.filter(({ id }) => isWanted(id)),
-    attempts: attempts.filter(({ deliveryId }) => isWanted(deliveryId)),
-    disablings,
-  };
+function pick(batch: OutcomeBatch, isWanted: (delivery: DeliveryRecord) => boolean): OutcomeBatch {
+  const deliveries = batch.deliveries.filter(isWanted);
+  // As a rule all of them are, or none.
+  if (deliveries.length === batch.deliveries.length) return batch;
+  const ids = new Set(deliveries.map(({ id }) => id));
+  return { ...batch, deliveries, attempts: batch.attempts.filter(({ deliveryId }) => ids.has(deliveryId)) };
 }
 
 async function recordTogether(sql: Sql, batch: OutcomeBatch): Promise<void> {
