@@ -1,9 +1,10 @@
 /** Finds the slots of texts: a hash table that keeps nothing of what was removed. */
 export interface SlotIndex {
   find(key: string): number | undefined;
-  /** The key must not be there, and the slot not in use. */
-  add(key: string, slot: number): void;
-  remove(key: string): void;
+  /** The slot of the key where it is there; else takes the given slot, which must not be in use, for it, and returns undefined. */
+  findOrAdd(key: string, slot: number): number | undefined;
+  /** The slot that the key had. */
+  remove(key: string): number | undefined;
 }
 
 /**
@@ -56,24 +57,32 @@ export function createSlotIndex(): SlotIndex {
       const slot = slotAt(placeOf(key, hashOf(key)));
       return slot === noSlot ? undefined : slot;
     },
-    add(key, slot) {
-      if (size * 2 >= table.length) {
-        enlarge();
-      }
+    findOrAdd(key, slot) {
       const hash = hashOf(key);
-      table[placeOf(key, hash)] = slot;
+      const place = placeOf(key, hash);
+      const found = slotAt(place);
+      if (found !== noSlot) {
+        return found;
+      }
+      table[place] = slot;
       keys[slot] = key;
       hashes[slot] = hash;
       size += 1;
+      if (size * 2 > table.length) {
+        enlarge();
+      }
+      return undefined;
     },
     remove(key) {
       const place = placeOf(key, hashOf(key));
       const slot = slotAt(place);
-      if (slot !== noSlot) {
-        clear(place);
-        keys[slot] = undefined;
-        size -= 1;
+      if (slot === noSlot) {
+        return undefined;
       }
+      clear(place);
+      keys[slot] = undefined;
+      size -= 1;
+      return slot;
     },
   };
 }

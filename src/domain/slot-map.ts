@@ -37,21 +37,20 @@ export function createSlotMap<Value>(): SlotMap<Value> {
       return slot === undefined ? undefined : values[slot];
     },
     set(key, value) {
-      let slot = index.find(key);
-      if (slot === undefined) {
-        slot = free.pop() ?? values.length;
-        index.add(key, slot);
-        order.append(slot);
+      const next = free.at(-1) ?? values.length;
+      const known = index.findOrAdd(key, next);
+      if (known === undefined) {
+        free.pop();
+        order.append(next);
         size += 1;
       }
-      values[slot] = value;
+      values[known ?? next] = value;
     },
     delete(key) {
-      const slot = index.find(key);
+      const slot = index.remove(key);
       if (slot === undefined) {
         return false;
       }
-      index.remove(key);
       order.remove(slot);
       values[slot] = undefined;
       free.push(slot);
