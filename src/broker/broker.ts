@@ -72,6 +72,8 @@ export interface IncomingMessage extends OutgoingMessage {
 export interface ConsumeOptions {
   maxBatch: number;
   maxUnacknowledged: number;
+  /** How many of these may be unacknowledged at the moment; asked for whenever there may be room for more. Left out: all of them. */
+  presentLimit?: () => number;
   maxUnacknowledgedBytes: number;
 }
 

@@ -50,8 +50,9 @@ export function startJetStreamConsumer(
   const asked = (): number => [...pulls].reduce((sum, pull) => sum + pull.remaining, 0);
   const room = (): number => {
     const waiting = asked();
+    const limit = Math.min(maxUnacknowledged, options.presentLimit?.() ?? maxUnacknowledged);
     const ofBytes = Math.ceil(byteRoom.messages(waiting) / (maxOpenPulls - pulls.size));
-    return Math.min(freeRoom.take(maxUnacknowledged - unacknowledged.size - waiting), ofBytes);
+    return Math.min(freeRoom.take(limit - unacknowledged.size - waiting), ofBytes);
   };
   const refill = (): void => {
     while (!stopped && connected && retry === undefined && pulls.size < maxOpenPulls) {

@@ -55,7 +55,10 @@ export function startPostgresConsumer(
   /** Until then others may not have said that messages are still in work: those are left to them. */
   let settlingUntil = 0;
 
-  const room = (): number => Math.min(freeRoom.take(maxUnacknowledged - unacknowledged.size), byteRoom.messages(0));
+  const room = (): number => {
+    const limit = Math.min(maxUnacknowledged, options.presentLimit?.() ?? maxUnacknowledged);
+    return Math.min(freeRoom.take(limit - unacknowledged.size), byteRoom.messages(0));
+  };
   const run = async (): Promise<void> => {
     while (!stopped) {
       const limit = Math.min(maxBatch, room());

@@ -14,6 +14,7 @@ import type { EventAdmission } from "./event-admission.ts";
 import { createFastPath } from "./fast-path.ts";
 import { createHealthWriter } from "./health-writer.ts";
 import { createLaneWorker } from "./lane-worker.ts";
+import { createLoadLimit } from "./load-limit.ts";
 import { type AttemptReport, createMakeAttempt } from "./make-attempt.ts";
 import { createRecorder } from "./recorder.ts";
 import { createRequestSlots } from "./request-slots.ts";
@@ -57,6 +58,8 @@ export interface EngineOptions {
 /** What a deployment seldom changes; tests do. */
 export interface EngineLimits {
   maxUnacknowledged: number;
+  /** What is enough while the process is busy all the time (see load-limit.ts). */
+  maxUnacknowledgedBusy: number;
   /** Of the bodies of those messages. */
   maxUnacknowledgedBytes: number;
   maxBatch: number;
@@ -87,6 +90,7 @@ export interface EngineLimits {
 
 const defaultLimits: EngineLimits = {
   maxUnacknowledged: 2_000,
+  maxUnacknowledgedBusy: 1_000,
   maxUnacknowledgedBytes: 32 * 1024 * 1024,
   maxBatch: 500,
   maxInFlight: 1_024,
@@ -299,7 +303,9 @@ export function createEngine(options: EngineOptions): Engine {
       );
       lanes.start();
       const { maxBatch, maxUnacknowledged, maxUnacknowledgedBytes } = limits;
-      consumer = await broker.consume({ maxBatch, maxUnacknowledged, maxUnacknowledgedBytes }, dispatcher.handle);
+      const presentLimit = createLoadLimit({ most: maxUnacknowledged, whenBusy: limits.maxUnacknowledgedBusy });
+      const options = { maxBatch, maxUnacknowledged, maxUnacknowledgedBytes, presentLimit };
+      consumer = await broker.consume(options, dispatcher.handle);
     },
     async stop(graceMs) {
       await consumer?.stop();

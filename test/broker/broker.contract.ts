@@ -214,21 +214,21 @@ export function brokerContract(name: string, start: () => Promise<BrokerUnderTes
       expect(one.messages.length + two.messages.length).toBe(2_000);
     });
 
-    test("no more than maxUnacknowledged are out at a time, and each acknowledgement lets others come", async () => {
+    test.for([
+      ["maxUnacknowledged", { maxUnacknowledged: 50 }],
+      ["the present limit", { maxUnacknowledged: 60, presentLimit: () => 50 }],
+    ] as const)("no more than %s are out at a time, and each acknowledgement lets others come", async ([, limits]) => {
       await broker.publish(numbered(300));
       const open = new Set<IncomingMessage>();
       let most = 0;
       const seen = new Set<string>();
-      const consumer = await broker.consume(
-        { maxBatch: 20, maxUnacknowledged: 50, maxUnacknowledgedBytes: 1e8 },
-        (batch) => {
-          for (const received of batch) {
-            open.add(received);
-            seen.add(received.place);
-          }
-          most = Math.max(most, open.size);
-        },
-      );
+      const consumer = await broker.consume({ maxBatch: 20, maxUnacknowledgedBytes: 1e8, ...limits }, (batch) => {
+        for (const received of batch) {
+          open.add(received);
+          seen.add(received.place);
+        }
+        most = Math.max(most, open.size);
+      });
       await waitFor(() => open.size === 50, { what: "a full window" });
       while (seen.size < 300) {
         for (const received of [...open].slice(0, 7)) {

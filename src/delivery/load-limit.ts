@@ -1,0 +1,49 @@
+export interface LoadLimitOptions {
+  most: number;
+  /** What a process gets along with that is busy all the time. */
+  whenBusy: number;
+  /** In what share of the time since the last call the process was at work: 0 to 1. */
+  utilization?: () => number;
+  /** Milliseconds on any clock that does not go back. */
+  now?: () => number;
+}
+
+/**
+ * How many messages may be unacknowledged at the moment. A process that has time left waits for its receivers: the more it sends at once, the more
+ * it delivers. One that is busy all the time delivers nothing more for having more in work: they wait in memory instead of in the broker, and each
+ * collection of garbage copies them. So the limit goes down by a tenth while the process is busy, and up again by a twentieth of the whole.
+ */
+export function createLoadLimit(options: LoadLimitOptions): () => number {
+  const { most, whenBusy, utilization = eventLoopUtilization(), now = () => performance.now() } = options;
+  const least = Math.min(whenBusy, most);
+  let limit = most;
+  let lookedAt = now();
+  return () => {
+    if (now() - lookedAt < lookMs) {
+      return limit;
+    }
+    lookedAt = now();
+    const load = utilization();
+    if (load > busyLoad) {
+      limit = Math.max(least, Math.floor(limit * 0.9));
+    } else if (load < relaxedLoad) {
+      limit = Math.min(most, Math.ceil(limit + most / 20));
+    }
+    return limit;
+  };
+}
+
+/** Some turns of a busy event loop, and some collections of garbage. */
+const lookMs = 100;
+const busyLoad = 0.9;
+const relaxedLoad = 0.8;
+
+/** Of this thread's event loop: all the time in which it did not wait for something to happen. */
+function eventLoopUtilization(): () => number {
+  let last = performance.eventLoopUtilization();
+  return () => {
+    const before = last;
+    last = performance.eventLoopUtilization();
+    return performance.eventLoopUtilization(last, before).utilization;
+  };
+}
