@@ -39,7 +39,7 @@ export interface Endpoints {
   hear(webhookId: string, breaker: { openUntil: number | null; opened: number }): void;
   /** News may have been missed: every open breaker is to be tried again. */
   doubt(): void;
-  /** Forgets what has been idle. To be called every few seconds. */
+  /** Forgets what has been idle, of the next thousand: very many at a time would be a pause for everybody. To be called ten times a second. */
   sweep(): void;
   figures(): EndpointFigures;
 }
@@ -98,6 +98,8 @@ export function createEndpoints({
 }: EndpointsOptions): Endpoints {
   const endpoints = new Map<string, Endpoint>();
   const untried = initialLimit(maxPerWebhook);
+  /** Goes on where the last look ended; what was added meanwhile comes last. */
+  let sweeping = endpoints.values();
 
   const of = (webhookId: string): Endpoint => {
     let endpoint = endpoints.get(webhookId);
@@ -198,9 +200,15 @@ export function createEndpoints({
     },
     sweep() {
       const idleMs = endpoints.size > manyEndpoints ? 0 : rememberedMs;
-      for (const [webhookId, endpoint] of endpoints) {
-        if (isForgettable(endpoint, now(), idleMs)) {
-          endpoints.delete(webhookId);
+      const at = now();
+      for (let looks = 0; looks < sweptAtOnce; looks++) {
+        const { done, value: endpoint } = sweeping.next();
+        if (done) {
+          sweeping = endpoints.values();
+          return;
+        }
+        if (isForgettable(endpoint, at, idleMs)) {
+          endpoints.delete(endpoint.webhookId);
         }
       }
     },
@@ -243,13 +251,14 @@ function newEndpoint(webhookId: string, limit: ConcurrencyLimit): Endpoint {
 }
 
 /** What was learned about a receiver is kept for a while after its last request, and an open breaker for a while after its time. */
-function isForgettable({ inFlight, waiting, breaker, ...times }: Endpoint, now: number, idleMs: number): boolean {
-  if (inFlight > 0 || waiting.lane !== undefined || waiting["fast path"] !== undefined) {
+function isForgettable(endpoint: Endpoint, now: number, idleMs: number): boolean {
+  const { waiting, breaker, usedAt, parkedUntil, rateTime } = endpoint;
+  if (endpoint.inFlight > 0 || waiting.lane !== undefined || waiting["fast path"] !== undefined) {
     return false;
   }
   const isHealthy = breaker.state === "closed" && breaker.failures === 0;
-  const idleSince = Math.max(times.usedAt, breaker.state === "open" ? breaker.openUntil : 0);
-  const busyUntil = Math.max(times.parkedUntil, times.rateTime ?? 0);
+  const idleSince = Math.max(usedAt, breaker.state === "open" ? breaker.openUntil : 0);
+  const busyUntil = Math.max(parkedUntil, rateTime ?? 0);
   return busyUntil <= now && idleSince + (isHealthy ? idleMs : troubledMs) <= now;
 }
 
@@ -258,4 +267,5 @@ const smoothing = 8;
 /** Beyond it, healthy ones are forgotten as soon as they are idle. */
 const manyEndpoints = 50_000;
 const rememberedMs = 60_000;
+const sweptAtOnce = 1_000;
 const troubledMs = 600_000;

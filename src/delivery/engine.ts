@@ -119,7 +119,7 @@ const laneConnections = 4;
 /** What each lane may hold of payloads, whatever the others hold: one of the largest events, or a batch of usual ones. */
 const leastLaneBytes = 256 * 1024;
 const slotSweepMs = 100;
-const endpointSweepMs = 10_000;
+const endpointSweepMs = 100;
 const stateMs = 1_000;
 
 /** What the engine tells of itself, for the log and the figures. */

@@ -42,7 +42,8 @@ export function createOrganizationLimits(options: OrganizationLimitsOptions): Or
   );
 
   function known(organizationId: string): Limits | undefined {
-    const entry = entries.get(organizationId);
+    // By when they were read, which is every minute: to move the entry with each event costs more than what it is asked for.
+    const entry = entries.peek(organizationId);
     return entry !== undefined && elapsed() - entry.readAt < maxAgeMs ? entry.limits : undefined;
   }
 
@@ -77,7 +78,7 @@ export function createOrganizationLimits(options: OrganizationLimitsOptions): Or
         const overrides = await gather(organizationId).found;
         return limitsWith(defaults, overrides.get(organizationId) ?? null);
       } catch (error) {
-        const last = entries.get(organizationId);
+        const last = entries.peek(organizationId);
         if (last === undefined) throw error;
         entries.set(organizationId, { ...last, readAt: elapsed() - maxAgeMs + retryMs });
         return last.limits;

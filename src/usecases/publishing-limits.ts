@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import type { Limits } from "../domain/limits.ts";
 import type { RateLimit } from "../domain/rate-limit.ts";
 import { TellwireError } from "../errors.ts";
 import type { Sql } from "../store/sql.ts";
@@ -49,9 +50,9 @@ export function createPublishingLimits(options: PublishingLimitsOptions): Publis
     typeof limits.known(organizationId)?.eventsPerDay === "number";
   const days = createDailyCounts({ ...options, isLimited: isLimitedByDay });
 
-  function count(organizationId: string, events: number, publishedAt: number): void {
+  function count({ organizationId, events, publishedAt, held }: Publishing): void {
     days.add(organizationId, events, publishedAt);
-    const rate = limits.known(organizationId)?.events;
+    const rate = held?.events;
     if (rate) {
       const key = periodKey(organizationId, rate, publishedAt);
       addToPeriod(key, events);
@@ -59,8 +60,7 @@ export function createPublishingLimits(options: PublishingLimitsOptions): Publis
     }
   }
 
-  function refusal(organizationId: string, events: number, publishedAt: number): TellwireError | undefined {
-    const held = limits.known(organizationId);
+  function refusal({ organizationId, events, publishedAt, held }: Publishing): TellwireError | undefined {
     if (held?.events) {
       const published = periods.get(periodKey(organizationId, held.events, publishedAt)) ?? 0;
       if (published + events > held.events.count) return tooFast(held.events, { events, publishedAt });
@@ -85,17 +85,27 @@ export function createPublishingLimits(options: PublishingLimitsOptions): Publis
       if (limited.length > 0) await days.prepare(limited);
     },
     take(organizationId, events, publishedAt) {
-      const refused = refusal(organizationId, events, publishedAt);
-      if (refused === undefined) count(organizationId, events, publishedAt);
+      const publishing = { organizationId, events, publishedAt, held: limits.known(organizationId) };
+      const refused = refusal(publishing);
+      if (refused === undefined) count(publishing);
       return refused;
     },
-    giveBack: (organizationId, events, publishedAt) => count(organizationId, -events, publishedAt),
+    giveBack: (organizationId, events, publishedAt) =>
+      count({ organizationId, events: -events, publishedAt, held: limits.known(organizationId) }),
     start: days.start,
     async stop() {
       sharing.stop();
       await days.stop();
     },
   };
+}
+
+interface Publishing {
+  organizationId: string;
+  events: number;
+  publishedAt: number;
+  /** Undefined where they are not known: then the events are only counted. */
+  held: Limits | undefined;
 }
 
 const maxPeriods = 50_000;

@@ -92,6 +92,21 @@ describe("the state of a receiver", () => {
     expect(made.endpoints.figures()).toEqual({ known: 0, open: 0, slowed: 0 });
   });
 
+  it("is forgotten a thousand at a time, the next ones where the last look ended", () => {
+    const made = fixture();
+    for (let webhook = 0; webhook < 2_500; webhook += 1) request(made, `idle${webhook}`);
+    made.clock.at += 61_000;
+    const left = Array.from({ length: 3 }, () => {
+      made.endpoints.sweep();
+      return made.endpoints.figures().known;
+    });
+    expect(left).toEqual([1_500, 500, 0]);
+    request(made, "later");
+    made.clock.at += 61_000;
+    for (let look = 0; look < 2; look += 1) made.endpoints.sweep();
+    expect(made.endpoints.figures().known).toBe(0);
+  });
+
   it("gives the other user the next turn, so that neither the lane nor what has just come is kept out", () => {
     const { endpoints, clock } = fixture();
     const endpoint = endpoints.of("w");
