@@ -53,8 +53,14 @@ export interface DispatchedRequest {
 export function exchange(parts: ExchangeParts, dispatched: DispatchedRequest, signal?: AbortSignal): Promise<Exchange> {
   return new Promise((resolve, reject) => {
     const running = new RunningExchange(parts, dispatched, resolve);
-    if (signal === undefined) running.start();
-    else running.startUnlessAborted(signal, reject);
+    try {
+      if (signal === undefined) running.start();
+      else running.startUnlessAborted(signal, reject);
+    } catch (error) {
+      // Our own failure: it is over for whoever counts exchanges.
+      running.abandon();
+      reject(error);
+    }
   });
 }
 
@@ -89,8 +95,7 @@ class RunningExchange implements Dispatcher.DispatchHandler {
 
   startUnlessAborted(signal: AbortSignal, reject: (reason: unknown) => void): void {
     const onAbort = () => {
-      this.settle();
-      this.connection?.destroy();
+      this.abandon();
       reject(signal.reason);
     };
     signal.addEventListener("abort", onAbort, { once: true });
@@ -165,9 +170,14 @@ class RunningExchange implements Dispatcher.DispatchHandler {
     });
   }
 
-  private fail({ error, message }: ExchangeFailure): void {
+  /** Ends it without a word to whoever waits. */
+  abandon(): void {
     this.settle();
     this.connection?.destroy();
+  }
+
+  private fail({ error, message }: ExchangeFailure): void {
+    this.abandon();
     this.resolve({ kind: "failure", error, message, latencyMs: this.elapsedMs() });
   }
 

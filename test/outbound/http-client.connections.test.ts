@@ -129,6 +129,21 @@ test("closing the client waits for the requests under way, and then takes no mor
   await waitFor(() => receiver.sockets[0]!.destroyed, { what: "the connection's end" });
 });
 
+test("a request that our own code fails on is over, so that closing waits for no more", async () => {
+  const receiver = await startHttpReceiver((_request, response) => response.end("ok"));
+  const client = startClient();
+  const broken = {
+    ...post(receiver.url),
+    timeoutMs: 3_600_000,
+    get headers(): Record<string, string> {
+      throw new Error("our own failure");
+    },
+  };
+  await expect(client.send(broken)).rejects.toThrow("our own failure");
+  await client.close();
+  expect(receiver.requests).toEqual([]);
+});
+
 test("a signal ends a request, at once and with its reason", async () => {
   const receiver = await startTcpReceiver((socket) => void socket.resume());
   const client = startClient();
