@@ -265,7 +265,7 @@ function isForgettable(endpoint: Endpoint, now: number, idleMs: number): boolean
 /** The weight of the newest request in the smoothed latency is one in this many. */
 const smoothing = 8;
 /** Beyond it, healthy ones are forgotten as soon as they are idle. */
-const manyEndpoints = 50_000;
+const manyEndpoints = 20_000;
 const rememberedMs = 60_000;
 const sweptAtOnce = 1_000;
 const troubledMs = 600_000;
