@@ -107,6 +107,17 @@ describe("the state of a receiver", () => {
     expect(made.endpoints.figures().known).toBe(0);
   });
 
+  it("is forgotten as soon as it is idle where there are more than 20,000, and those in trouble are not", () => {
+    const made = fixture();
+    failTenTimes(made, "sick");
+    for (let webhook = 0; webhook < 20_500; webhook += 1) request(made, `healthy${webhook}`);
+    for (let look = 0; look < 30; look += 1) made.endpoints.sweep();
+    const { known, open } = made.endpoints.figures();
+    expect(known).toBeLessThanOrEqual(20_000);
+    expect(known).toBeGreaterThan(15_000);
+    expect(open).toBe(1);
+  });
+
   it("gives the other user the next turn, so that neither the lane nor what has just come is kept out", () => {
     const { endpoints, clock } = fixture();
     const endpoint = endpoints.of("w");
