@@ -8,14 +8,15 @@ export interface TargetAddress {
 }
 
 /**
- * Reads URLs, and remembers some of those that were read last: a webhook's URL is read for each of its requests. Undefined where a text is no URL of
+ * Reads URLs, and remembers some of those that were read lately: a webhook's URL is read for each of its requests. Undefined where a text is no URL of
  * http or https: others have no origin, or, as `blob:`, the origin of another URL.
  */
 export function createTargetAddresses(): (url: string) => TargetAddress | undefined {
   const known = new LRUCache<string, TargetAddress>({ max: 10_000 });
   let unknown = 0;
   return (text) => {
-    const remembered = known.get(text);
+    // The oldest goes, not the one used least recently: to move an entry with each request costs more than it saves.
+    const remembered = known.peek(text);
     if (remembered !== undefined) return remembered;
     const url = URL.parse(text);
     if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) return undefined;

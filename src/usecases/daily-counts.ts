@@ -32,7 +32,8 @@ export interface DailyCountsOptions {
 }
 
 export function createDailyCounts({ sql, now, isLimited, onFailure }: DailyCountsOptions): DailyCounts {
-  const counts = new Map<string, DailyCount>();
+  /** By the day, as days since the epoch, and the organization. */
+  const counts = new Map<number, Map<string, DailyCount>>();
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
   /** One statement at a time, so that no answer is older than what is known. */
@@ -41,27 +42,39 @@ export function createDailyCounts({ sql, now, isLimited, onFailure }: DailyCount
   let asked: Asked | undefined;
 
   function countOf(organizationId: string, time: number): DailyCount {
-    const key = keyOf(organizationId, time);
-    let count = counts.get(key);
+    const day = Math.floor(time / dayMs);
+    let ofDay = counts.get(day);
+    if (ofDay === undefined) {
+      ofDay = new Map();
+      counts.set(day, ofDay);
+    }
+    let count = ofDay.get(organizationId);
     if (count === undefined) {
-      count = { key, organizationId, day: dayOf(time), ...nothingKnown };
-      counts.set(key, count);
+      count = { organizationId, day: dayOf(time), ...nothingKnown };
+      ofDay.set(organizationId, count);
     }
     return count;
   }
 
   function takeDue(isLast: boolean): DailyCount[] {
     const due: DailyCount[] = [];
-    for (const count of counts.values()) {
-      const ageMs = now() - count.writtenAt;
-      if (count.unwritten === 0 && !count.isDoubted) {
-        // The table knows it.
-        if (ageMs > forgetAfterMs) counts.delete(count.key);
-      } else if (isLast || ageMs >= unlimitedIntervalMs || isLimited(count.organizationId)) {
-        due.push(count);
+    for (const [day, ofDay] of counts) {
+      for (const count of ofDay.values()) {
+        if (isDue(count, isLast)) due.push(count);
+        else if (isWritten(count) && ageMs(count) > forgetAfterMs) ofDay.delete(count.organizationId);
       }
+      if (ofDay.size === 0) counts.delete(day);
     }
     return due;
+  }
+
+  function isDue(count: DailyCount, isLast: boolean): boolean {
+    if (isWritten(count)) return false;
+    return isLast || ageMs(count) >= unlimitedIntervalMs || isLimited(count.organizationId);
+  }
+
+  function ageMs({ writtenAt }: DailyCount): number {
+    return now() - writtenAt;
   }
 
   async function write(isLast: boolean): Promise<void> {
@@ -97,7 +110,7 @@ export function createDailyCounts({ sql, now, isLimited, onFailure }: DailyCount
     }
     try {
       for (const { organizationId, day, events } of await addPublishedEvents(sql, rows)) {
-        const count = counts.get(keyOf(organizationId, Date.parse(day)));
+        const count = counts.get(Date.parse(day) / dayMs)?.get(organizationId);
         if (count !== undefined) count.written = events;
       }
     } catch (error) {
@@ -150,6 +163,11 @@ export function createDailyCounts({ sql, now, isLimited, onFailure }: DailyCount
   };
 }
 
+/** The table knows it. */
+function isWritten({ unwritten, isDoubted }: DailyCount): boolean {
+  return unwritten === 0 && !isDoubted;
+}
+
 /** The day of UTC, written as `2026-05-01`. */
 export function dayOf(time: number): string {
   return new Date(time).toISOString().slice(0, 10);
@@ -160,10 +178,6 @@ export function untilNextDayMs(time: number): number {
   return dayMs - (time % dayMs);
 }
 
-function keyOf(organizationId: string, time: number): string {
-  return `${organizationId} ${Math.floor(time / dayMs)}`;
-}
-
 const dayMs = 24 * 60 * 60_000;
 const intervalMs = 1_000;
 const unlimitedIntervalMs = 10_000;
@@ -171,7 +185,6 @@ const forgetAfterMs = 10 * 60_000;
 const maxRows = 5_000;
 
 interface DailyCount {
-  key: string;
   organizationId: string;
   day: string;
   /** In the table, by all processes. */

@@ -53,6 +53,20 @@ test("successes and failures of several writings add up, and a success sets the 
   expect(await healthOf(neighbour)).toMatchObject({ lastSuccessAt: new Date(at), totalAttempts: 1, lastError: "" });
 });
 
+test("a success from before a failure that another process has told of counts, and ends nothing", async () => {
+  const webhookId = await newWebhook();
+  await writeHealth(database.sql, [failure(webhookId, RECOVERED_AFTER_FAILURES, at)]);
+  const told = await recoveredEvents();
+  await writeHealth(database.sql, [success(webhookId, at - 1)]);
+  expect(await healthOf(webhookId)).toMatchObject({
+    lastSuccessAt: new Date(at - 1),
+    consecutiveFailures: RECOVERED_AFTER_FAILURES,
+    failingSince: new Date(at),
+    totalAttempts: RECOVERED_AFTER_FAILURES + 1,
+  });
+  expect(await recoveredEvents()).toEqual(told);
+});
+
 test("a webhook that was deleted takes nothing from the health of the others", async () => {
   const [deleted, left] = [await newWebhook(), await newWebhook()];
   await remove(deleted);

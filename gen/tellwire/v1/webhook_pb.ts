@@ -293,7 +293,8 @@ export const VerificationSchema: GenMessage<Verification> = /*@__PURE__*/
   messageDesc(file_tellwire_v1_webhook, 3);
 
 /**
- * How deliveries of a webhook have gone lately.
+ * How deliveries of a webhook have gone lately. A failure shows after about a second; so does a success, unless thousands of webhooks are called in
+ * that second: then it may take a minute.
  *
  * @generated from message tellwire.v1.WebhookHealth
  */
