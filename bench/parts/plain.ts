@@ -10,9 +10,17 @@ export interface Site {
   traffic: Traffic;
 }
 
-/** What the other measurements are compared with: 20 webhooks in 10 organizations, each event wanted by one of them, and nothing else. */
+/** 20 webhooks in 10 organizations, each event wanted by one of them. */
+export const plainWebhooks: Omit<WebhookPlan, "origin"> = {
+  group: "plain",
+  organizations: 10,
+  webhooks: 2,
+  wantedBy: "one",
+};
+
+/** What the other measurements are compared with: those webhooks, and nothing else. */
 export async function createPlainSite(stage: Stage): Promise<Site> {
-  return await createSite(stage, { group: "plain", organizations: 10, webhooks: 2, wantedBy: "one" });
+  return await createSite(stage, plainWebhooks);
 }
 
 /** The same number of webhooks in 5 organizations, each event wanted by the four of its organization. */
