@@ -174,7 +174,7 @@ const secondaryIndexes = `
 async function makePartitions(databaseUrl: string, days: number): Promise<void> {
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 1 });
   try {
-    const sql = createPoolSql(pool, () => new pg.Client({ connectionString: databaseUrl }));
+    const sql = createPoolSql({ pool, plannedOnce: pool }, () => new pg.Client({ connectionString: databaseUrl }));
     await ensurePartitions(sql, { now: Date.now(), daysBefore: days, daysAhead: 0 });
   } finally {
     await pool.end();

@@ -71,29 +71,29 @@ export async function openPostgres(
   url: string,
   { maxConnections, connectTimeoutMs: connectionTimeoutMillis = 5_000 }: PostgresOptions,
 ): Promise<Database> {
+  // A pool that never gives up on a connection attempt would hang readiness with it.
+  // Nor may one that fell silent: the statements of a running service are short.
+  const patience = { Client: boundedClient(30_000), connectionTimeoutMillis, keepAlive: true };
+  const maxPlannedOnce = Math.floor(maxConnections * shareOfPlannedOnce);
   const orm = await MikroORM.init({
     ...ormOptions,
     driver: PostgreSqlDriver,
     clientUrl: url,
     // A database that does not exist is not made: a misspelt name must not pass for an empty database.
     ensureDatabase: false,
-    pool: { min: 0, max: maxConnections },
-    // A pool that never gives up on a connection attempt would hang readiness with it.
-    // Nor may one that fell silent: the statements of a running service are short.
-    driverOptions: {
-      Client: boundedClient(30_000),
-      connectionTimeoutMillis,
-      keepAlive: true,
-      options: planEachTime,
-    },
+    pool: { min: 0, max: maxConnections - maxPlannedOnce },
+    driverOptions: { ...patience, options: planEachTime },
   });
   const pool = await (orm.em.getConnection() as unknown as PostgreSqlConnection).getNativeClient();
   await requireConnection(pool, url).catch(async (error) => {
     await orm.close();
     throw error;
   });
+  const plannedOnce = new pg.Pool({ ...patience, connectionString: url, max: maxPlannedOnce, options: planOnce });
+  // Whose statement it breaks under is told of a lost connection; nobody else has to be.
+  plannedOnce.on("error", () => {}).on("connect", (client) => client.on("error", () => {}));
   const connectListener = () => new pg.Client({ connectionString: url, keepAlive: true, connectionTimeoutMillis });
-  const sql = createPoolSql(pool, connectListener);
+  const sql = createPoolSql({ pool, plannedOnce: maxPlannedOnce === 0 ? pool : plannedOnce }, connectListener);
   const listen: Sql["listen"] = async (...channel) => {
     try {
       return await sql.listen(...channel);
@@ -101,7 +101,7 @@ export async function openPostgres(
       throw unreachable(url, cause);
     }
   };
-  return database(
+  const opened = database(
     orm,
     { ...sql, listen },
     {
@@ -126,6 +126,12 @@ export async function openPostgres(
       },
     },
   );
+  return {
+    ...opened,
+    async close() {
+      await Promise.all([plannedOnce.end(), opened.close()]);
+    },
+  };
 }
 
 /** A session whose work failed is closed, with the locks and the settings that it still has. */
@@ -203,6 +209,12 @@ const ormOptions = {
  * is planned for the table as it is; the parsing is still saved.
  */
 const planEachTime = "-c plan_cache_mode=force_custom_plan";
+
+/** For statements that say so (`Statement.plannedOnce`): by index always, so that it makes no difference how large the tables are when the plan is made. */
+const planOnce = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off";
+
+/** Of the connections: the path of events needs up to three at a time, and nobody else can take them. With fewer than four there is no share. */
+const shareOfPlannedOnce = 0.3;
 
 /** Before anything else is done, so that what is wrong with the server, the login or the database is told as such. */
 async function requireConnection(pool: pg.Pool, url: string): Promise<void> {

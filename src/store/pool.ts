@@ -1,10 +1,14 @@
 import type { Client, Pool, PoolClient } from "pg";
 import type { Sql, Statement, StopListening } from "./sql.ts";
 
-/** Sql on a pool of connections to a Postgres server. */
-export function createPoolSql(pool: Pool, connectListener: () => Client): Sql {
+/** Sql on pools of connections to a Postgres server: one for everything, one for the statements that are planned once. */
+export function createPoolSql(
+  { pool, plannedOnce }: { pool: Pool; plannedOnce: Pool },
+  connectListener: () => Client,
+): Sql {
+  const [planned, others] = [querying(plannedOnce), querying(pool)];
   return {
-    ...querying(pool),
+    query: (statement, parameters) => (statement.plannedOnce === true ? planned : others).query(statement, parameters),
     async transaction(work) {
       const client = await pool.connect();
       try {

@@ -18,6 +18,11 @@ export interface Sql {
 export interface Statement {
   name: string;
   text: string;
+  /**
+   * Planned once for each connection too, with indexes wherever there are some: for a statement that runs hundreds of times a second, whose plan costs a good
+   * part of what it does, and which has no better way than by its indexes, however its tables grow. Outside of transactions.
+   */
+  plannedOnce?: true;
 }
 
 /** Ends the listening. */

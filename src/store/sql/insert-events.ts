@@ -1,6 +1,6 @@
 import type { EventRecord } from "../../domain/event.ts";
 import { textArray, timestamptzArray, uuidArray } from "../binary-arrays.ts";
-import type { Sql } from "../sql.ts";
+import type { Sql, Statement } from "../sql.ts";
 
 /**
  * Writes events, payload included, and returns the keys (`eventKey`) of those that were there before. An id that the organization has used since
@@ -88,8 +88,9 @@ const lockMidnight = { name: "lock-midnight", text: "select pg_advisory_xact_loc
 // whose clock is ahead may be in tomorrow already. `offset 0` has the question asked by index for each event: as a join, it may read the whole
 // partition while the database has no statistics of it. The answer names the events that were there, which are none as a rule: then they are
 // only counted.
-const statement = {
+const statement: Statement = {
   name: "insert-events",
+  plannedOnce: true,
   text: `
     with inserted as (
       insert into event (id, organization_id, external_id, type, data_json, source, subject, project_id, ordering_key, traceparent,

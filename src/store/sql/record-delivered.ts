@@ -1,4 +1,4 @@
-import type { Sql } from "../sql.ts";
+import type { Sql, Statement } from "../sql.ts";
 import { type AttemptRecord, attemptColumns, attemptValues } from "./write-attempts.ts";
 import { type DeliveryRecord, deliveryColumns, deliveryValues, inOrderOfIds } from "./write-deliveries.ts";
 
@@ -52,7 +52,7 @@ function statement(name: string, onConflict: { delivery: string; attempt: string
 }
 
 // None of the rows is there as a rule, and an insert that expects none costs Postgres a quarter less.
-const record = statement("record-delivered", { delivery: "", attempt: "" });
+const record: Statement = { ...statement("record-delivered", { delivery: "", attempt: "" }), plannedOnce: true };
 
 // For a batch of which some were written before, by a statement whose answer was lost or by another process.
 const recordAgain = statement("record-delivered-again", {
