@@ -1,4 +1,5 @@
 import pg from "pg";
+import { storedAttempts } from "../src/store/sql/stored-attempts.ts";
 
 /**
  * What the tables say of a run. All statements that know the tables stand in this file: they read whole tables, which is well in a run
@@ -86,16 +87,16 @@ const eventOfNumber = `
 
 const attemptsOf = (delivery: string): string => `
   select a.number, a.started_at, a.latency_ms, a.status_code, a.error, a.error_message
-  from attempt a join (${delivery}) d on a.delivery_id = d.id
+  from (${storedAttempts}) a join (${delivery}) d on a.delivery_id = d.id
   order by a.number, a.started_at`;
 
-/** What is still to be sent stands in scheduled_delivery, what is finished in delivery. */
+/** What is still to be sent stands in scheduled_delivery, what is finished in delivery, which may hold its only attempt. */
 const statements = {
   progress: `
     select (select count(*)::int from event where external_id like 'chaos-%') as events,
            (select count(*)::int from delivery) as finished,
            (select count(*)::int from scheduled_delivery) as scheduled,
-           (select count(*)::int from attempt) as attempts,
+           (select count(*)::int from (${storedAttempts}) a) as attempts,
            (select count(*)::int from broker_message) as messages,
            (${forgotten}) as "forgottenLanes",
            (select count(*)::int from lane where open_until > now()) as "openLanes"`,
@@ -106,7 +107,7 @@ const statements = {
           union all
           select id, organization_id, webhook_id, event_id, 'SCHEDULED', attempt_count from scheduled_delivery) d
     join (${runEvents}) e on e.id = d.event_id and e.organization_id = d.organization_id
-    left join (select delivery_id, count(distinct number) from attempt group by delivery_id) a on a.delivery_id = d.id`,
+    left join (select delivery_id, count(distinct number) from (${storedAttempts}) s group by delivery_id) a on a.delivery_id = d.id`,
   delivery: `
     select d.id, d.status, d.attempt_count, null::timestamptz as next_attempt_at, d.created_at, d.completed_at,
            null::text as ordering_key, null::bigint as sequence

@@ -19,12 +19,7 @@ export async function addWaitingDeliveries(
       await makeBatch(client, { ...batch, group, count, fromMs: Date.now() - spanMs, spanMs });
       await client.query(insertEvents);
       await client.query(insertScheduled);
-      await client.query(insertAttempts, [
-        1,
-        "STATUS",
-        500,
-        "the receiver answered 500: only a 2xx counts as received",
-      ]);
+      await client.query(insertFailedAttempts);
       await client.query(insertRestingLanes);
       await client.query("commit");
     }
@@ -42,8 +37,8 @@ export async function wakeLanes(databaseUrl: string, group: string): Promise<voi
 }
 
 /**
- * Writes finished deliveries with their events and attempts straight into the tables, spread over the past days: each event was delivered to
- * every webhook of its organization that is in the group. Ends with a vacuum and a checkpoint, so that neither of them falls into what is
+ * Writes finished deliveries with their events straight into the tables, each with its attempt, spread over the past days: each event was delivered at
+ * once to every webhook of its organization that is in the group. Ends with a vacuum and a checkpoint, so that neither of them falls into what is
  * measured.
  */
 export async function addFinishedDeliveries(
@@ -62,7 +57,6 @@ export async function addFinishedDeliveries(
         await makeBatch(client, { ...batch, group, count: events, fromMs, spanMs });
         await client.query(insertEvents);
         await client.query(insertDelivered);
-        await client.query(insertAttempts, [1, null, 204, ""]);
         await client.query("commit");
       }
     });
@@ -134,8 +128,10 @@ const insertEvents = `
 
 const insertDelivered = `
   insert into delivery (id, organization_id, webhook_id, event_id, event_type, status, status_reason, attempt_count, last_status_code,
-                        created_at, completed_at)
-  select delivery_id, organization_id, webhook_id, event_id, 'order.paid_0', 'DELIVERED', '', 1, 204, created_at, created_at
+                        created_at, completed_at, attempt_id, attempt_started_at, attempt_latency_ms, attempt_status_code,
+                        attempt_response_body, attempt_url)
+  select delivery_id, organization_id, webhook_id, event_id, 'order.paid_0', 'DELIVERED', '', 1, 204, created_at, created_at,
+         attempt_id, created_at, 1, 204, '', url
   from batch`;
 
 const insertScheduled = `
@@ -144,9 +140,10 @@ const insertScheduled = `
   select delivery_id, organization_id, webhook_id, event_id, 'order.paid_0', 1, created_at + interval '5 seconds', 500, created_at
   from batch`;
 
-const insertAttempts = `
+const insertFailedAttempts = `
   insert into attempt (id, delivery_id, number, trigger, started_at, latency_ms, status_code, error, error_message, response_body, url)
-  select attempt_id, delivery_id, $1::int, 'SCHEDULE', created_at, 1, $3::int, $2::text, $4::text, '', url
+  select attempt_id, delivery_id, 1, 'SCHEDULE', created_at, 1, 500, 'STATUS', 'the receiver answered 500: only a 2xx counts as received',
+         '', url
   from batch`;
 
 const insertRestingLanes = `

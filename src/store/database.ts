@@ -22,6 +22,7 @@ import { WebhookEntity } from "./entities/webhook.ts";
 import { WebhookHealthEntity } from "./entities/webhook-health.ts";
 import { WebhookSecretEntity } from "./entities/webhook-secret.ts";
 import { writeArraysExactly } from "./exact-arrays.ts";
+import { AttemptsOfDelivered } from "./migrations/attempts-of-delivered.ts";
 import { AuditLog } from "./migrations/audit-log.ts";
 import { ClaimedOperationalEvents } from "./migrations/claimed-operational-events.ts";
 import { Initial } from "./migrations/initial.ts";
@@ -198,6 +199,7 @@ const ormOptions = {
       { name: "2026-11-22e-audit-log", class: AuditLog },
       { name: "2026-11-22h-claimed-operational-events", class: ClaimedOperationalEvents },
       { name: "2026-11-22i-webhook-health-rows", class: WebhookHealthRows },
+      { name: "2026-11-22j-attempts-of-delivered", class: AttemptsOfDelivered },
     ],
   },
   forceUtcTimezone: true,

@@ -9,6 +9,7 @@ import {
   partitionOf,
   partitionsAtHand,
 } from "./partitions.ts";
+import { removeHeldAttempts } from "./sql/remove-held-attempts.ts";
 import type { Sql } from "./sql.ts";
 
 export interface Retention {
@@ -23,29 +24,31 @@ export interface DropExpiredOptions extends Retention {
   now: number;
   /** How long to wait for those who began to read before a partition was detached. Undefined: 5 s. */
   patienceMs?: number;
+  /** Whether to leave the rest to the next run. Undefined: never. */
+  isStopping?: () => boolean;
 }
 
 /** The names of partitions (`event_20261122`). */
 export interface DroppedPartitions {
   dropped: string[];
-  /** Somebody was reading for too long: to be tried again. */
+  /** Somebody was reading for too long, or there was no time for it: to be tried again. */
   postponed: string[];
 }
 
 /**
  * Drops the partitions whose whole day is past its retention, payloads before records. A day with a delivery that is still to be sent keeps its
- * events and its deliveries, and today and yesterday always stay. Nobody who reads or writes has to wait: a partition is detached
+ * events and its deliveries, without the attempts that these hold, and today and yesterday always stay. Nobody who reads or writes has to wait: a partition is detached
  * concurrently, and is dropped when it stands alone. One process at a time, on a session (`Database.exclusively`); what an interrupted one
  * left behind is finished.
  */
 export async function dropExpired(
   session: Sql,
-  { now, patienceMs = 5_000, ...retention }: DropExpiredOptions,
+  { now, patienceMs = 5_000, isStopping = () => false, ...retention }: DropExpiredOptions,
 ): Promise<DroppedPartitions> {
   const outcome: DroppedPartitions = { dropped: [], postponed: [] };
   await session.query(waitBriefly, [`${patienceMs}ms`]);
   for (const partition of await expiredPartitions(session, { now, ...retention })) {
-    const result = await dropPartition(session, partition);
+    const result = await dropPartition(session, partition, isStopping);
     if (result !== "kept") outcome[result].push(partition.name);
     // Who makes one wait would make the others wait too.
     if (result === "postponed") break;
@@ -82,10 +85,16 @@ function order(table: PartitionedTable): number {
   return PARTITIONED_TABLES.indexOf(table);
 }
 
-async function dropPartition(session: Sql, partition: FoundPartition): Promise<"dropped" | "postponed" | "kept"> {
+async function dropPartition(
+  session: Sql,
+  partition: FoundPartition,
+  isStopping: () => boolean,
+): Promise<"dropped" | "postponed" | "kept"> {
   const { table, name, attachment } = partition;
   if (attachment === "attached" && (await isNeeded(session, partition))) return "kept";
   try {
+    // Before those that stand by themselves, so that this is done again until it was done once.
+    if (table === "attempt" && !(await removeAttemptsOf(session, partition, isStopping))) return "postponed";
     if (attachment === "attached") await run(session, `alter table ${table} detach partition ${name} concurrently`);
     if (attachment === "detaching") await run(session, `alter table ${table} detach partition ${name} finalize`);
     // Everybody who could still see its rows has ended. Where one of them scheduled a delivery of that day again, the day stays.
@@ -112,6 +121,18 @@ async function isNeeded(session: Sql, { table, day }: Partition): Promise<boolea
   ]);
   return found?.isNeeded === true;
 }
+
+/** Removes the attempts that the day's deliveries hold, where these stay for longer. False where it is stopped before the end. */
+async function removeAttemptsOf(session: Sql, { day }: Partition, isStopping: () => boolean): Promise<boolean> {
+  const { from: after, to: before } = boundsOf({ table: "delivery", day });
+  let last: string | undefined = after;
+  while (last !== undefined && !isStopping()) {
+    last = await removeHeldAttempts(session, { after: last, before, limit: removedAtOnce });
+  }
+  return last === undefined;
+}
+
+const removedAtOnce = 1_000;
 
 async function run(session: Sql, text: string): Promise<void> {
   await session.query({ name: "", text }, []);

@@ -46,7 +46,7 @@ export function createRetentionWorker(options: RetentionWorkerOptions): Retentio
       await removeOldRecoveries(session, now() - retention.recordRetentionMs);
       await removeAuditEntries(session);
       await removePublishedEvents(session, new Date(now() - publishedEventsKeptMs).toISOString().slice(0, 10));
-      return await dropExpired(session, { now: now(), ...retention });
+      return await dropExpired(session, { now: now(), isStopping: () => stopping, ...retention });
     });
     if (partitions && partitions.dropped.length + partitions.postponed.length > 0) onDropped(partitions);
   }

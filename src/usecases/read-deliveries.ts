@@ -1,8 +1,8 @@
 import type { DeliveryStatus } from "../domain/delivery.ts";
 import { firstIdAt } from "../domain/ids.ts";
-import { AttemptEntity } from "../store/entities/attempt.ts";
 import { type DeliveryPageFilters, readDeliveryPage } from "../store/sql/delivery-pages.ts";
 import { findEventDeliveries } from "../store/sql/event-places.ts";
+import { type AttemptsInQuestion, readAttempts } from "../store/sql/stored-attempts.ts";
 import type { Sql } from "../store/sql.ts";
 import { organizationOf, type Principal } from "./access.ts";
 import { type AttemptRecord, type DeliveryRecord, type DeliveryTarget, findDelivery } from "./delivery-record.ts";
@@ -41,10 +41,7 @@ export function createReadDeliveries({ database }: Dependencies, organizations: 
   return {
     async get(principal, target) {
       const delivery = await findDelivery(database.sql, principal, target);
-      const attempts = await database
-        .em()
-        .find(AttemptEntity, { deliveryId: delivery.id, id: attemptIds([delivery]) }, { orderBy: { number: "asc" } });
-      return { delivery, attempts };
+      return { delivery, attempts: await readAttempts(database.sql, attemptsInQuestion([delivery])) };
     },
 
     async list(principal, requested, request) {
@@ -72,13 +69,17 @@ export async function pageOfDeliveries(
 }
 
 /**
- * Between which ids the attempts of these deliveries stand: ids begin with the time of the start, which lies between the receipt of the event
+ * Where the attempts of these deliveries stand: their ids begin with the time of the start, which lies between the receipt of the event
  * and the end of the delivery. So the partitions of other days are not read. A minute on both sides is for clocks that differ.
  */
-export function attemptIds(deliveries: readonly DeliveryRecord[]): { $gte: string; $lt: string } {
+export function attemptsInQuestion(deliveries: readonly DeliveryRecord[]): AttemptsInQuestion {
   const first = Math.min(...deliveries.map(({ createdAt }) => createdAt.getTime()));
   const last = Math.max(...deliveries.map(({ completedAt }) => completedAt?.getTime() ?? endOfTime));
-  return { $gte: firstIdAt(Math.max(0, first - clockDifferenceMs)), $lt: firstIdAt(last + clockDifferenceMs) };
+  return {
+    deliveryIds: deliveries.map(({ id }) => id),
+    first: firstIdAt(Math.max(0, first - clockDifferenceMs)),
+    end: firstIdAt(last + clockDifferenceMs),
+  };
 }
 
 const clockDifferenceMs = 60_000;

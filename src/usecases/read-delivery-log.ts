@@ -5,7 +5,7 @@ import type { Principal } from "./access.ts";
 import type { DeliveryRecord } from "./delivery-record.ts";
 import type { Dependencies } from "./dependencies.ts";
 import type { Page, PageRequest } from "./page.ts";
-import { attemptIds, pageOfDeliveries } from "./read-deliveries.ts";
+import { attemptsInQuestion, pageOfDeliveries } from "./read-deliveries.ts";
 import { findWebhook, type WebhookTarget } from "./webhook-record.ts";
 
 export interface DeliveryLogFilters extends WebhookTarget {
@@ -55,6 +55,5 @@ const everything = {
 
 async function attemptsOf(sql: Sql, deliveries: readonly DeliveryRecord[]): Promise<Map<string, LastAttempt>> {
   if (deliveries.length === 0) return new Map();
-  const { $gte: first, $lt: end } = attemptIds(deliveries);
-  return await lastAttempts(sql, { deliveryIds: deliveries.map(({ id }) => id), first, end });
+  return await lastAttempts(sql, attemptsInQuestion(deliveries));
 }

@@ -9,7 +9,10 @@ import { DeliveryEntity } from "../../src/store/entities/delivery.ts";
 import { EventEntity } from "../../src/store/entities/event.ts";
 import { ScheduledDeliveryEntity } from "../../src/store/entities/scheduled-delivery.ts";
 import { WebhookEntity } from "../../src/store/entities/webhook.ts";
+import { recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
 import { readDelivery, type StoredDelivery } from "../../src/store/sql/stored-deliveries.ts";
+import type { AttemptRecord } from "../../src/store/sql/write-attempts.ts";
+import type { DeliveryRecord } from "../../src/store/sql/write-deliveries.ts";
 import { type Clients, errorOf, startApi, type TestApi, webhookFor } from "./start-api.ts";
 
 let api: TestApi;
@@ -47,6 +50,28 @@ it("a delivery is shown with its attempts, oldest first", async () => {
     { number: 1, error: AttemptError.TIMEOUT, trigger: AttemptTrigger.SCHEDULE, latency: { seconds: 1n } },
     { number: 2, error: AttemptError.UNSPECIFIED, responseBody: "hé\ufffd" },
   ]);
+});
+
+it("a delivery that arrived at once is shown with its attempt, also after it was retried", async () => {
+  const { attempt, deliveryId } = await recordArrived();
+  const shown = {
+    id: publicId("attempt", attempt.id),
+    number: 1,
+    trigger: AttemptTrigger.SCHEDULE,
+    startTime: timestampFromMs(attempt.startedAt),
+    latency: { seconds: 1n, nanos: 250_000_000 },
+    statusCode: 202,
+    error: AttemptError.UNSPECIFIED,
+    errorMessage: "",
+    responseBody: "hé\ufffd",
+    url: "https://example.com/hook",
+  };
+  const { delivery } = await clients.deliveries.getDelivery({ id: deliveryId });
+  expect(delivery).toMatchObject({ status: DeliveryStatus.DELIVERED, attemptCount: 1, attempts: [shown] });
+  const retried = await clients.deliveries.retryDelivery({ id: deliveryId });
+  expect(retried.delivery?.status).toBe(DeliveryStatus.SCHEDULED);
+  const again = await clients.deliveries.getDelivery({ id: deliveryId });
+  expect(again.delivery).toMatchObject({ status: DeliveryStatus.SCHEDULED, attempts: [shown] });
 });
 
 it("deliveries are listed newest first by webhook, event, status and time, page by page without loss within a millisecond", async () => {
@@ -220,6 +245,39 @@ async function record(values: Partial<StoredDelivery> & { sequence?: number }): 
     await api.database.em().insert(DeliveryEntity, { ...row, ...end });
   }
   return id;
+}
+
+/** A delivery that arrived at its first attempt, as the engine records it. */
+async function recordArrived(): Promise<{ deliveryId: string; attempt: AttemptRecord }> {
+  const deliveryId = await record({});
+  const { createdAt, ...waiting } = (await stored(deliveryId))!;
+  await api.database.em().nativeDelete(ScheduledDeliveryEntity, { id: deliveryId });
+  const now = Date.now();
+  const attempt: AttemptRecord = {
+    id: newUuid(api.dependencies.ids),
+    deliveryId,
+    number: 1,
+    trigger: "SCHEDULE",
+    startedAt: now,
+    latencyMs: 1250,
+    statusCode: 202,
+    error: null,
+    errorMessage: "",
+    responseBody: Buffer.from([0x68, 0xc3, 0xa9, 0xff]),
+    url: "https://example.com/hook",
+  };
+  const delivery: DeliveryRecord = {
+    ...waiting,
+    status: "DELIVERED",
+    attemptCount: 1,
+    nextAttemptAt: null,
+    lastStatusCode: 202,
+    createdAt: createdAt.getTime(),
+    completedAt: now,
+    sequence: null,
+  };
+  await recordOutcomes(api.database.sql, { deliveries: [delivery], attempts: [attempt], disablings: [] });
+  return { deliveryId, attempt };
 }
 
 async function insertAttempt(deliveryId: string, number: number, error: "TIMEOUT" | null = null): Promise<void> {

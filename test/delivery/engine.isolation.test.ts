@@ -6,6 +6,7 @@ import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import type { EventRecord } from "../../src/domain/event.ts";
 import type { Database } from "../../src/store/database.ts";
 import { claimLanes } from "../../src/store/sql/lanes.ts";
+import { storedAttempts } from "../../src/store/sql/stored-attempts.ts";
 import { copyWebhook } from "../support/copy-webhook.ts";
 import {
   addOrganization,
@@ -395,6 +396,6 @@ async function waitingMessages(): Promise<number> {
 
 /** When each attempt began, in milliseconds since the epoch, in that order. */
 async function attemptTimes(): Promise<number[]> {
-  const text = "select (extract(epoch from started_at) * 1000)::float8 as at from attempt order by started_at";
+  const text = `select (extract(epoch from started_at) * 1000)::float8 as at from (${storedAttempts}) a order by started_at`;
   return (await database.sql.query<{ at: number }>({ name: "", text }, [])).map(({ at }) => at);
 }

@@ -5,6 +5,7 @@ import { connect, headers as natsHeaders } from "@nats-io/transport-node";
 import { EventService } from "../../gen/tellwire/v1/event_service_pb.ts";
 import { WebhookService } from "../../gen/tellwire/v1/webhook_service_pb.ts";
 import { generatePrivateKey } from "../../src/domain/signing-key.ts";
+import { storedAttempts } from "../../src/store/sql/stored-attempts.ts";
 import { createGrpcJsClient } from "../support/grpc-js-client.ts";
 import { patienceMs } from "../support/nats.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -250,7 +251,7 @@ export async function deliver(world: CanaryWorld): Promise<void> {
   });
   const health = await query<{ text: string }>(`
     select concat_ws(' ', status_reason, last_error) as text from webhook left join webhook_health on webhook_id = id
-    union all select concat_ws(' ', error, error_message) from attempt
+    union all select concat_ws(' ', error, error_message) from (${storedAttempts}) a
     union all select status_reason from delivery`);
   for (const { text } of health) world.keep("what a webhook's owner is told of a failure", text);
   for (const path of ["/v1/webhooks", "/v1/deliveries", "/v1/events"]) {

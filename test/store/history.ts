@@ -44,12 +44,8 @@ export async function insertHistory(sql: Sql, history: History): Promise<string[
   ];
   await sql.query({ name: "", text: insertScheduled }, columns(deliveries.slice(0, scheduled)));
   const finished = deliveries.slice(scheduled);
-  await sql.query({ name: "", text: insertFinished }, [...columns(finished), exhaustedEvery]);
-  await sql.query({ name: "", text: insertAttempts }, [
-    finished.map(({ at }) => uuidAt(at)),
-    finished.map(({ id }) => id),
-    finished.map(({ at }) => new Date(at).toISOString()),
-  ]);
+  const attemptIds = finished.map(({ at }) => uuidAt(at));
+  await sql.query({ name: "", text: insertFinished }, [...columns(finished), exhaustedEvery, attemptIds]);
   return deliveries.map(({ id }) => id);
 }
 
@@ -74,14 +70,23 @@ const insertScheduled = `
   select id, $5::uuid, webhook_id, event_id, 'a', 1, now(), 500, at
   from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[]) as d (id, webhook_id, event_id, at)`;
 
+// A delivery that arrived holds its attempt; that of one that was exhausted stands by itself.
 const insertFinished = `
+  with finished as (
+    select *, case when $6::integer > 0 and place % nullif($6::integer, 0) = 0 then 'EXHAUSTED' else 'DELIVERED' end as status
+    from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $7::uuid[]) with ordinality
+         as d (id, webhook_id, event_id, at, attempt_id, place)
+  ), exhausted as (
+    insert into attempt (id, delivery_id, number, trigger, started_at, latency_ms, status_code, error, error_message, response_body, url)
+    select attempt_id, id, 1, 'SCHEDULE', at, 5, 500, 'STATUS', 'the receiver answered 500', '', 'https://example.com/'
+    from finished where status = 'EXHAUSTED'
+  ), written as (
+    insert into delivery (id, organization_id, webhook_id, event_id, event_type, status, status_reason, attempt_count,
+                          last_status_code, created_at, completed_at)
+    select id, $5::uuid, webhook_id, event_id, 'a', 'EXHAUSTED', '', 1, 500, at, at from finished where status = 'EXHAUSTED'
+  )
   insert into delivery (id, organization_id, webhook_id, event_id, event_type, status, status_reason, attempt_count,
-                        last_status_code, created_at, completed_at)
-  select id, $5::uuid, webhook_id, event_id, 'a',
-         case when $6::integer > 0 and place % nullif($6::integer, 0) = 0 then 'EXHAUSTED' else 'DELIVERED' end, '', 1, 200, at, at
-  from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[]) with ordinality as d (id, webhook_id, event_id, at, place)`;
-
-const insertAttempts = `
-  insert into attempt (id, delivery_id, number, trigger, started_at, latency_ms, status_code, error_message, response_body, url)
-  select id, delivery_id, 1, 'SCHEDULE', at, 5, 200, '', '', 'https://example.com/'
-  from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as a (id, delivery_id, at)`;
+                        last_status_code, created_at, completed_at, attempt_id, attempt_started_at, attempt_latency_ms,
+                        attempt_status_code, attempt_response_body, attempt_url)
+  select id, $5::uuid, webhook_id, event_id, 'a', 'DELIVERED', '', 1, 200, at, at, attempt_id, at, 5, 200, 'ok', 'https://example.com/'
+  from finished where status = 'DELIVERED'`;

@@ -5,6 +5,7 @@ import type { Database } from "../../src/store/database.ts";
 import { type DroppedPartitions, dropExpired } from "../../src/store/drop-expired.ts";
 import { ensurePartitions } from "../../src/store/partitions.ts";
 import { createRetentionWorker } from "../../src/store/retention-worker.ts";
+import { storedAttempts } from "../../src/store/sql/stored-attempts.ts";
 import { insertHistory, partitionsOf } from "./history.ts";
 
 export const dayMs = 24 * 60 * 60_000;
@@ -48,7 +49,8 @@ export function itKeepsWhatIsWanted(open: () => Promise<{ database: Database; cl
     const day = Date.UTC(2021, 0, 10);
     await drop(day);
     await ensurePartitions(database.sql, { now: day, daysBefore: 1, daysAhead: 1 });
-    const [scheduled] = await insertHistory(database.sql, { day, webhooks: 1, events: 5, scheduled: 1 });
+    const [scheduled, ...finished] = await insertHistory(database.sql, { day, webhooks: 1, events: 5, scheduled: 1 });
+    expect(await countAttempts(database, finished)).toBe(4);
 
     const late = day + 100 * dayMs;
     const { dropped } = await drop(late);
@@ -57,9 +59,38 @@ export function itKeepsWhatIsWanted(open: () => Promise<{ database: Database; cl
       ...["event_20210111", "delivery_20210111", "attempt_20210111"],
     ]);
     expect(await partitionsOf(database.sql, "20210110")).toEqual(["delivery_20210110", "event_20210110"]);
+    expect(await countAttempts(database, finished)).toBe(0);
 
     await database.sql.query({ name: "", text: "delete from scheduled_delivery where id = $1" }, [scheduled]);
     expect((await drop(late)).dropped).toEqual(["event_20210110", "delivery_20210110"]);
+  });
+
+  it("the attempts of a day that stays longer go after the retention, and a stop leaves the rest of them to the next run", async () => {
+    const day = Date.UTC(2021, 5, 10);
+    await drop(day);
+    await ensurePartitions(database.sql, { now: day, daysBefore: 0, daysAhead: 1 });
+    const [scheduled, ...finished] = await insertHistory(database.sql, {
+      day,
+      webhooks: 1,
+      events: 1_501,
+      scheduled: 1,
+    });
+    const next = await insertHistory(database.sql, { day: day + dayMs, webhooks: 1, events: 1 });
+    const now = day + dayMs + retention.recordRetentionMs;
+
+    await drop(now - 1);
+    expect(await countAttempts(database, finished)).toBe(1_500);
+    let asked = 0;
+    const stopped = { now, ...retention, isStopping: () => ++asked > 1 };
+    const { postponed } = (await database.exclusively(1, (session) => dropExpired(session, stopped)))!;
+    expect(postponed).toEqual(["attempt_20210610"]);
+    expect(await countAttempts(database, finished)).toBe(500);
+    expect((await drop(now)).dropped).toEqual(["attempt_20210610"]);
+    expect(await countAttempts(database, finished)).toBe(0);
+    expect(await countAttempts(database, next)).toBe(1);
+    const kept = { name: "", text: "select from delivery where id = any($1::uuid[])" };
+    expect(await database.sql.query(kept, [finished])).toHaveLength(1_500);
+    await database.sql.query({ name: "", text: "delete from scheduled_delivery where id = $1" }, [scheduled]);
   });
 
   it("today and yesterday stay, however short the retention is", async () => {
@@ -137,4 +168,9 @@ export function itKeepsWhatIsWanted(open: () => Promise<{ database: Database; cl
     const left = await database.sql.query({ name: "", text: "select id from audit_entry order by id" }, []);
     expect(left).toEqual(kept.map((id) => ({ id })));
   });
+}
+
+async function countAttempts(database: Database, deliveryIds: readonly string[]): Promise<number> {
+  const text = `select from (${storedAttempts}) a where delivery_id = any($1::uuid[])`;
+  return (await database.sql.query({ name: "", text }, [deliveryIds])).length;
 }

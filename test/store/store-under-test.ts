@@ -56,20 +56,21 @@ function finished(record: DeliveryRecord, values: Partial<DeliveryRecord>): Deli
   return { ...record, nextAttemptAt: null, completedAt: Date.now(), ...values };
 }
 
-export function attemptOf({ id, attemptCount }: DeliveryRecord): AttemptRecord {
-  return {
+/** The attempt that a delivery stands after: one that fails, unless it was delivered. */
+export function attemptOf({ id, attemptCount, status, lastStatusCode }: DeliveryRecord): AttemptRecord {
+  const attempt = {
     id: newUuid(testIds),
     deliveryId: id,
     number: attemptCount,
-    trigger: "SCHEDULE",
+    trigger: "SCHEDULE" as const,
     startedAt: Date.now(),
     latencyMs: 1.5,
-    statusCode: 500,
-    error: "STATUS",
-    errorMessage: "the receiver answered 500",
     responseBody: Buffer.from("no"),
     url: "http://127.0.0.1:9/",
   };
+  return status === "DELIVERED"
+    ? { ...attempt, statusCode: lastStatusCode, error: null, errorMessage: "" }
+    : { ...attempt, statusCode: 500, error: "STATUS", errorMessage: "the receiver answered 500" };
 }
 
 /** Records deliveries as they stand, without attempts. */

@@ -2,18 +2,18 @@ import { randomBytes } from "node:crypto";
 import type { Broker } from "../../src/broker/broker.ts";
 import { createEngine, type Engine, type EngineLimits, type EngineObserver } from "../../src/delivery/engine.ts";
 import type { EventRecord } from "../../src/domain/event.ts";
-import { type IdSource, newUuid } from "../../src/domain/ids.ts";
+import { firstIdAt, type IdSource, newUuid } from "../../src/domain/ids.ts";
 import { DEFAULT_RETRY_POLICY } from "../../src/domain/retry.ts";
 import { createSecretBox } from "../../src/domain/secret-box.ts";
 import { generateSecret } from "../../src/domain/signing-key.ts";
 import { createAddressGuard } from "../../src/outbound/address-guard.ts";
 import { createHttpClient } from "../../src/outbound/http-client.ts";
 import type { Database } from "../../src/store/database.ts";
-import { AttemptEntity } from "../../src/store/entities/attempt.ts";
 import { OrganizationEntity } from "../../src/store/entities/organization.ts";
 import { type Webhook, WebhookEntity } from "../../src/store/entities/webhook.ts";
 import { newWebhookHealth, WebhookHealthEntity } from "../../src/store/entities/webhook-health.ts";
 import { WebhookSecretEntity } from "../../src/store/entities/webhook-secret.ts";
+import { readAttempts } from "../../src/store/sql/stored-attempts.ts";
 import {
   type DeliveryRow,
   finishedColumns,
@@ -176,6 +176,9 @@ export async function deliveriesOf(database: Database, webhookId: string): Promi
   return rows.map(storedDelivery);
 }
 
+/** All attempts of a delivery, wherever they stand, by their number. */
 export async function attemptsOf(database: Database, deliveryId: string) {
-  return await database.em().find(AttemptEntity, { deliveryId }, { orderBy: { number: "asc" } });
+  return await readAttempts(database.sql, { deliveryIds: [deliveryId], first: firstIdAt(0), end: maxId });
 }
+
+const maxId = "ffffffff-ffff-ffff-ffff-ffffffffffff";

@@ -1,4 +1,5 @@
 import type { Sql } from "../sql.ts";
+import { attemptColumns, heldAttemptColumns } from "./stored-attempts.ts";
 
 /** Moves a scheduled delivery to the finished ones as CANCELLED. Call it with the delivery's row locked. */
 export async function cancelScheduled(
@@ -9,8 +10,8 @@ export async function cancelScheduled(
 }
 
 /**
- * Moves a finished delivery back to the scheduled ones, for one attempt more, now. It has no turn any more: it goes as it comes. Call it with the
- * delivery's row locked.
+ * Moves a finished delivery back to the scheduled ones, for one attempt more, now. It has no turn any more: it goes as it comes. The attempt
+ * that its row holds stands by itself from then on. Call it with the delivery's row locked.
  */
 export async function rescheduleFinished(transaction: Sql, { id, now }: { id: string; now: number }): Promise<void> {
   await transaction.query(reschedule, [id, new Date(now).toISOString()]);
@@ -39,7 +40,13 @@ const cancel = {
 const reschedule = {
   name: "reschedule-finished",
   text: `
-    with moved as (delete from delivery where id = $1::uuid returning *)
+    with moved as (
+      delete from delivery where id = $1::uuid returning *
+    ), kept as (
+      insert into attempt (${attemptColumns})
+      select ${heldAttemptColumns} from moved where attempt_id is not null
+      on conflict (id) do nothing
+    )
     insert into scheduled_delivery (id, organization_id, webhook_id, event_id, event_type, attempt_count, next_attempt_at,
                                     manual_retry, last_status_code, created_at, ordering_key, sequence)
     select id, organization_id, webhook_id, event_id, event_type, attempt_count, $2::timestamptz,

@@ -1,24 +1,46 @@
+import { byteaArray, float8Array, int4Array, textArray, timestamptzArray, uuidArray } from "../binary-arrays.ts";
 import type { Sql, Statement } from "../sql.ts";
-import { type AttemptRecord, attemptColumns, attemptValues } from "./write-attempts.ts";
-import { type DeliveryRecord, deliveryColumns, deliveryValues, inOrderOfIds } from "./write-deliveries.ts";
+import type { AttemptRecord } from "./write-attempts.ts";
+import { type DeliveryRecord, deliveryColumns } from "./write-deliveries.ts";
+
+/** A delivery that its first attempt brought to the receiver, with that attempt. */
+export interface DeliveredAtOnce {
+  delivery: DeliveryRecord;
+  attempt: AttemptRecord;
+}
+
+/** Whether this is all that there is to say of the delivery: what `recordDelivered` does not write follows from it. */
+export function isDeliveredAtOnce({ delivery, attempt }: DeliveredAtOnce): boolean {
+  return (
+    delivery.status === "DELIVERED" &&
+    delivery.statusReason === "" &&
+    delivery.attemptCount === 1 &&
+    delivery.lastStatusCode === attempt.statusCode &&
+    delivery.orderingKey === null &&
+    attempt.number === 1 &&
+    attempt.trigger === "SCHEDULE" &&
+    attempt.error === null &&
+    attempt.errorMessage === ""
+  );
+}
 
 /**
- * Writes deliveries and their attempts in one statement, as `writeDeliveries` and `writeAttempts` do, where nothing else has to be written with
- * them. Leaves out those that stand in scheduled_delivery, and returns their ids. Not for a transaction, which a statement that fails would end.
+ * Writes deliveries that arrived at once: one row for each, which holds the attempt. Returns the ids of those that are written. The others are left to a
+ * transaction: what stands in scheduled_delivery, and all of them where one was written before, by a statement whose answer was lost or by another
+ * process. Not for a transaction itself, which a statement that fails would end.
  */
-export async function recordDelivered(
-  sql: Sql,
-  { deliveries, attempts }: { deliveries: readonly DeliveryRecord[]; attempts: readonly AttemptRecord[] },
-): Promise<ReadonlySet<string>> {
-  if (deliveries.length === 0) {
+export async function recordDelivered(sql: Sql, records: readonly DeliveredAtOnce[]): Promise<ReadonlySet<string>> {
+  if (records.length === 0) {
     return new Set();
   }
-  const values = [...deliveryValues(inOrderOfIds(deliveries)), ...attemptValues(attempts)];
-  const waiting = await sql.query<{ id: string }>(record, values).catch((error) => {
+  try {
+    const written = new Set(records.map(({ delivery }) => delivery.id));
+    for (const { id } of await sql.query<{ id: string }>(record, valuesOf(records))) written.delete(id);
+    return written;
+  } catch (error) {
     if (!isUniqueViolation(error)) throw error;
-    return sql.query<{ id: string }>(recordAgain, values);
-  });
-  return new Set(waiting.map(({ id }) => id));
+    return new Set();
+  }
 }
 
 /** SQLSTATE unique_violation. */
@@ -26,39 +48,45 @@ function isUniqueViolation(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "23505";
 }
 
-/**
- * Cost: one round trip for each batch, where a transaction has five. Index: the primary key of scheduled_delivery, a table that holds only what
- * is still to be sent. It finds nothing as a rule.
- */
-function statement(name: string, onConflict: { delivery: string; attempt: string }) {
-  const text = `
+/** In the order of the ids, as everybody writes deliveries (`inOrderOfIds`). */
+function valuesOf(records: readonly DeliveredAtOnce[]): unknown[] {
+  const inOrder = records.toSorted(({ delivery: one }, { delivery: other }) => (one.id < other.id ? -1 : 1));
+  return [
+    uuidArray(inOrder, ({ delivery }) => delivery.id),
+    uuidArray(inOrder, ({ delivery }) => delivery.organizationId),
+    uuidArray(inOrder, ({ delivery }) => delivery.webhookId),
+    uuidArray(inOrder, ({ delivery }) => delivery.eventId),
+    textArray(inOrder, ({ delivery }) => delivery.eventType),
+    timestamptzArray(inOrder, ({ delivery }) => delivery.createdAt),
+    timestamptzArray(inOrder, ({ delivery }) => delivery.completedAt),
+    uuidArray(inOrder, ({ attempt }) => attempt.id),
+    timestamptzArray(inOrder, ({ attempt }) => attempt.startedAt),
+    float8Array(inOrder, ({ attempt }) => attempt.latencyMs),
+    int4Array(inOrder, ({ attempt }) => attempt.statusCode),
+    byteaArray(inOrder, ({ attempt }) => attempt.responseBody),
+    textArray(inOrder, ({ attempt }) => attempt.url),
+  ];
+}
+
+// Cost: one round trip for each batch, where a transaction has five, and of each delivery a row and three index entries. No row is there as a rule,
+// and an insert that expects none costs Postgres a quarter less. Index: the primary key of scheduled_delivery, a table that holds only what is
+// still to be sent; it finds nothing as a rule.
+const record: Statement = {
+  name: "record-delivered",
+  plannedOnce: true,
+  text: `
     with waiting as (
       select id from scheduled_delivery where id = any($1::uuid[])
     ), written as (
-      insert into delivery as d (${deliveryColumns})
-      select f.* from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::integer[],
-                             $9::integer[], $10::timestamptz[], $11::timestamptz[]) as f (id)
-      where f.id <> all (array(select id from waiting))
-      ${onConflict.delivery}
-    ), attempted as (
-      insert into attempt (${attemptColumns})
-      select a.* from unnest($12::uuid[], $13::uuid[], $14::integer[], $15::text[], $16::timestamptz[], $17::float8[], $18::integer[],
-                             $19::text[], $20::text[], $21::bytea[], $22::text[]) as a (id, delivery_id)
-      where a.delivery_id <> all (array(select id from waiting))
-      ${onConflict.attempt}
+      insert into delivery (${deliveryColumns}, attempt_id, attempt_started_at, attempt_latency_ms, attempt_status_code,
+                            attempt_response_body, attempt_url)
+      select id, organization_id, webhook_id, event_id, event_type, 'DELIVERED', '', 1, status_code, created_at, completed_at,
+             attempt_id, started_at, latency_ms, status_code, response_body, url
+      from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::uuid[],
+                  $9::timestamptz[], $10::float8[], $11::integer[], $12::bytea[], $13::text[])
+           as d (id, organization_id, webhook_id, event_id, event_type, created_at, completed_at, attempt_id,
+                 started_at, latency_ms, status_code, response_body, url)
+      where id <> all (array(select id from waiting))
     )
-    select id from waiting`;
-  return { name, text };
-}
-
-// None of the rows is there as a rule, and an insert that expects none costs Postgres a quarter less.
-const record: Statement = { ...statement("record-delivered", { delivery: "", attempt: "" }), plannedOnce: true };
-
-// For a batch of which some were written before, by a statement whose answer was lost or by another process.
-const recordAgain = statement("record-delivered-again", {
-  delivery: `
-      on conflict (id) do update
-      set attempt_count = excluded.attempt_count, last_status_code = excluded.last_status_code
-      where d.attempt_count < excluded.attempt_count`,
-  attempt: "on conflict (id) do nothing",
-});
+    select id from waiting`,
+};

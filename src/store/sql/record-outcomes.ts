@@ -4,7 +4,7 @@ import type { Sql } from "../sql.ts";
 import { type Disabling, disableWebhook } from "./disable-webhook.ts";
 import { insertAuditEntries } from "./insert-audit-entries.ts";
 import { insertOperationalEvents } from "./insert-operational-events.ts";
-import { recordDelivered } from "./record-delivered.ts";
+import { type DeliveredAtOnce, isDeliveredAtOnce, recordDelivered } from "./record-delivered.ts";
 import { giveTurns, type OrderedKey } from "./turns.ts";
 import { type AttemptRecord, writeAttempts } from "./write-attempts.ts";
 import { type DeliveryRecord, type WrittenDeliveries, writeDeliveries } from "./write-deliveries.ts";
@@ -20,28 +20,32 @@ export interface OutcomeBatch {
 
 /**
  * Writes a batch of outcomes: deliveries, attempts, the lanes of what is still due, what an attempt disables, and the operational events and audit
- * entries that tell of it. What belongs to one delivery is written in one transaction; what was delivered and never waited, as nearly all is, in one
+ * entries that tell of it. What belongs to one delivery is written in one transaction; what arrived at once and never waited, as nearly all does, in one
  * statement before it. A batch that is written a second time, because nobody knows of its commit, changes nothing.
  */
 export async function recordOutcomes(sql: Sql, batch: OutcomeBatch): Promise<void> {
-  const waiting = await recordDelivered(sql, pick(batch, isSimple));
-  const left = pick(batch, (delivery) => waiting.has(delivery.id) || !isSimple(delivery));
-  if (left.deliveries.length > 0) {
-    await recordTogether(sql, left);
+  const written = await recordDelivered(sql, deliveredAtOnce(batch));
+  if (written.size < batch.deliveries.length) {
+    await recordTogether(sql, without(batch, written));
   }
 }
 
-/** What was delivered and keeps no order asks for nothing but its two rows. */
-function isSimple({ status, orderingKey }: DeliveryRecord): boolean {
-  return status === "DELIVERED" && orderingKey === null;
+function deliveredAtOnce({ deliveries, attempts }: OutcomeBatch): DeliveredAtOnce[] {
+  const attemptOf = new Map(attempts.map((attempt) => [attempt.deliveryId, attempt]));
+  // One delivery has several, which the transaction takes.
+  if (attemptOf.size < attempts.length) return [];
+  return deliveries.flatMap((delivery) => {
+    const attempt = attemptOf.get(delivery.id);
+    return attempt !== undefined && isDeliveredAtOnce({ delivery, attempt }) ? { delivery, attempt } : [];
+  });
 }
 
-function pick(batch: OutcomeBatch, isWanted: (delivery: DeliveryRecord) => boolean): OutcomeBatch {
-  const deliveries = batch.deliveries.filter(isWanted);
-  // As a rule all of them are, or none.
-  if (deliveries.length === batch.deliveries.length) return batch;
-  const ids = new Set(deliveries.map(({ id }) => id));
-  return { ...batch, deliveries, attempts: batch.attempts.filter(({ deliveryId }) => ids.has(deliveryId)) };
+function without(batch: OutcomeBatch, written: ReadonlySet<string>): OutcomeBatch {
+  return {
+    ...batch,
+    deliveries: batch.deliveries.filter(({ id }) => !written.has(id)),
+    attempts: batch.attempts.filter(({ deliveryId }) => !written.has(deliveryId)),
+  };
 }
 
 async function recordTogether(sql: Sql, batch: OutcomeBatch): Promise<void> {

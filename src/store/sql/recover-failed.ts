@@ -90,7 +90,7 @@ const find = {
     limit $4`,
 };
 
-// Index: the primary keys. They go as they come, outside of any order.
+// Index: the primary keys. They go as they come, outside of any order. Rows of these statuses hold no attempt.
 const move = {
   name: "reschedule-many",
   text: `

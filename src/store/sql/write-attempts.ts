@@ -1,6 +1,7 @@
 import type { AttemptError, AttemptTrigger } from "../../domain/attempt.ts";
 import { byteaArray, float8Array, int4Array, textArray, timestamptzArray, uuidArray } from "../binary-arrays.ts";
 import type { Sql } from "../sql.ts";
+import { attemptColumns } from "./stored-attempts.ts";
 import type { DeliveryRecord } from "./write-deliveries.ts";
 
 /** One request to a receiver. Times in milliseconds since the epoch. */
@@ -18,7 +19,7 @@ export interface AttemptRecord {
   url: string;
 }
 
-/** Writes attempts, each once, in a transaction. Returns those of the deliveries that have an attempt which nobody wrote before. */
+/** Writes attempts, each once, in a transaction; one that a row of delivery holds is written. Returns those of the deliveries that have an attempt which nobody wrote before. */
 export async function writeAttempts(
   transaction: Sql,
   attempts: readonly AttemptRecord[],
@@ -34,7 +35,7 @@ export async function writeAttempts(
 }
 
 /** Attempts as eleven arrays, one for each of `attemptColumns`. */
-export function attemptValues(attempts: readonly AttemptRecord[]): unknown[] {
+function attemptValues(attempts: readonly AttemptRecord[]): unknown[] {
   return [
     uuidArray(attempts, (attempt) => attempt.id),
     uuidArray(attempts, (attempt) => attempt.deliveryId),
@@ -50,18 +51,16 @@ export function attemptValues(attempts: readonly AttemptRecord[]): unknown[] {
   ];
 }
 
-/** What an insert of attempts names. */
-export const attemptColumns =
-  "id, delivery_id, number, trigger, started_at, latency_ms, status_code, error, error_message, response_body, url";
-
-// Cost: a row and two index entries for each attempt. Returns the deliveries of those that are new, of the few that are asked for.
+// Cost: a row and two index entries for each attempt, and a look at its delivery by the primary key, in the partitions that the ids name. Returns
+// the deliveries of those that are new, of the few that are asked for.
 const insert = {
   name: "insert-attempts",
   text: `
     with inserted as (
       insert into attempt (${attemptColumns})
       select * from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::timestamptz[], $6::float8[], $7::integer[], $8::text[],
-                           $9::text[], $10::bytea[], $11::text[])
+                           $9::text[], $10::bytea[], $11::text[]) as a (id, delivery_id)
+      where not exists (select from delivery d where d.id = any($2::uuid[]) and d.id = a.delivery_id and d.attempt_id = a.id)
       on conflict (id) do nothing
       returning delivery_id
     )

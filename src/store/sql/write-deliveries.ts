@@ -66,7 +66,7 @@ export async function writeDeliveries(
  * Rows are locked and written in one order by everybody, so that two recorders with the same deliveries, which two processes may have, never wait for
  * each other in a ring. The ids begin with the time: a batch is nearly in this order before.
  */
-export function inOrderOfIds(records: readonly DeliveryRecord[]): DeliveryRecord[] {
+function inOrderOfIds(records: readonly DeliveryRecord[]): DeliveryRecord[] {
   return records.toSorted(({ id: one }, { id: other }) => (one < other ? -1 : 1));
 }
 
@@ -108,7 +108,7 @@ async function insertFinished(sql: Sql, records: readonly DeliveryRecord[]): Pro
 }
 
 /** Finished deliveries as eleven arrays, one for each of `deliveryColumns`. */
-export function deliveryValues(records: readonly DeliveryRecord[]): unknown[] {
+function deliveryValues(records: readonly DeliveryRecord[]): unknown[] {
   return [
     uuidArray(records, (record) => record.id),
     uuidArray(records, (record) => record.organizationId),
