@@ -1,12 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { newUuid } from "../../src/domain/ids.ts";
+import { firstIdAt, newUuid } from "../../src/domain/ids.ts";
 import type { Database } from "../../src/store/database.ts";
-import { ensurePartitions, type PartitionedTable, partitionName } from "../../src/store/partitions.ts";
+import { boundsOf, ensurePartitions, type PartitionedTable, partitionName } from "../../src/store/partitions.ts";
 import { insertEvents } from "../../src/store/sql/insert-events.ts";
 import { knownEvents } from "../../src/store/sql/known-events.ts";
 import { dueDeliveries } from "../../src/store/sql/lanes.ts";
+import { lastAttempts } from "../../src/store/sql/last-attempts.ts";
 import { recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
+import { removeHeldAttempts } from "../../src/store/sql/remove-held-attempts.ts";
+import { readAttempts } from "../../src/store/sql/stored-attempts.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { newEvent, testIds } from "../support/engine.ts";
 import { openTestPostgres } from "../support/open-test-postgres.ts";
@@ -64,6 +67,21 @@ describe("of many days, only a few are looked at", () => {
     };
     expect(await daysTouched("delivery", recording)).toEqual([3]);
     expect(await daysTouched("attempt", recording)).toEqual([1]);
+  });
+
+  test("when attempts are read: the days of their deliveries, and those in question", async () => {
+    const deliveryIds = [3, 4].map((daysAgo) => scheduledRecord(target, { createdAt: noon(daysAgo) }).id);
+    const question = { deliveryIds, first: firstIdAt(noon(4)), end: firstIdAt(noon(1)) };
+    for (const read of [readAttempts, lastAttempts]) {
+      expect(await daysTouched("delivery", (sql) => read(sql, question))).toEqual([3, 4]);
+      expect(await daysTouched("attempt", (sql) => read(sql, question))).toEqual([1, 2, 3, 4]);
+    }
+  });
+
+  test("when attempts of an expired day are removed from their deliveries: that day", async () => {
+    const { from: after, to: before } = boundsOf({ table: "delivery", day: today - 5 * dayMs });
+    const remove = (sql: Sql) => removeHeldAttempts(sql, { after, before, limit: 10 });
+    expect(await daysTouched("delivery", remove)).toEqual([5]);
   });
 
   test("when a lane's deliveries are read: those of their events", async () => {
