@@ -6,11 +6,11 @@ import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import type { EventRecord } from "../../src/domain/event.ts";
 import type { Database } from "../../src/store/database.ts";
 import { claimLanes } from "../../src/store/sql/lanes.ts";
-import { storedAttempts } from "../../src/store/sql/stored-attempts.ts";
 import { copyWebhook } from "../support/copy-webhook.ts";
 import {
   addOrganization,
   addWebhook,
+  attemptTimes,
   createTestEngine,
   deliveriesOf,
   newEvent,
@@ -250,7 +250,7 @@ describe("a receiver that keeps failing", () => {
       { what: "everything to be delivered" },
     );
     expect(begun.filter(({ at }) => at > leftAloneFrom && at < until)).toEqual([]);
-    expect(await attemptTimes()).toHaveLength(begun.length);
+    expect(await attemptTimes(database)).toHaveLength(begun.length);
     const counts = (await deliveriesOf(database, webhook.id)).map(({ attemptCount }) => attemptCount);
     expect(counts.reduce((sum, count) => sum + count)).toBe(begun.length);
     // One request shows how things are, and from there it doubles at most.
@@ -279,7 +279,7 @@ describe("a rate limit", () => {
     }
     await everyDelivery(webhook.id, 40);
     // By when they began: on their way to the receiver some may be held up, and come closer together.
-    const times = await attemptTimes();
+    const times = await attemptTimes(database);
     expect(times).toHaveLength(40);
     times.slice(10).forEach((time, index) => {
       expect(time - (times[index] as number)).toBeGreaterThanOrEqual(1_000 - betweenReadingsMs);
@@ -320,7 +320,7 @@ describe("a rate limit", () => {
     await publish(newEvent(organizationId), newEvent(organizationId));
     await everyDelivery(webhook.id, 2);
     expect(seen.slice(seen.indexOf("a request"), seen.lastIndexOf("a request"))).toContain("0 lanes held");
-    const [first = 0, second = 0] = await attemptTimes();
+    const [first = 0, second = 0] = await attemptTimes(database);
     expect(second - first).toBeGreaterThanOrEqual(4_000 - betweenReadingsMs);
   });
 
@@ -392,10 +392,4 @@ async function waitingMessages(): Promise<number> {
   const text = "select count(*)::int as waiting from broker_message";
   const [row] = await database.sql.query<{ waiting: number }>({ name: "", text }, []);
   return row?.waiting ?? 0;
-}
-
-/** When each attempt began, in milliseconds since the epoch, in that order. */
-async function attemptTimes(): Promise<number[]> {
-  const text = `select (extract(epoch from started_at) * 1000)::float8 as at from (${storedAttempts}) a order by started_at`;
-  return (await database.sql.query<{ at: number }>({ name: "", text }, [])).map(({ at }) => at);
 }

@@ -13,7 +13,7 @@ import { OrganizationEntity } from "../../src/store/entities/organization.ts";
 import { type Webhook, WebhookEntity } from "../../src/store/entities/webhook.ts";
 import { newWebhookHealth, WebhookHealthEntity } from "../../src/store/entities/webhook-health.ts";
 import { WebhookSecretEntity } from "../../src/store/entities/webhook-secret.ts";
-import { readAttempts } from "../../src/store/sql/stored-attempts.ts";
+import { readAttempts, storedAttempts } from "../../src/store/sql/stored-attempts.ts";
 import {
   type DeliveryRow,
   finishedColumns,
@@ -182,3 +182,9 @@ export async function attemptsOf(database: Database, deliveryId: string) {
 }
 
 const maxId = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+/** When each attempt began, in milliseconds since the epoch, in that order. */
+export async function attemptTimes(database: Database): Promise<number[]> {
+  const text = `select (extract(epoch from started_at) * 1000)::float8 as at from (${storedAttempts}) a order by started_at`;
+  return (await database.sql.query<{ at: number }>({ name: "", text }, [])).map(({ at }) => at);
+}
