@@ -1,7 +1,10 @@
 import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
 import type { AttemptError, AttemptTrigger } from "../../domain/attempt.ts";
 
-/** One request to a receiver, and what came of it. */
+/**
+ * One request to a receiver, and what came of it. Not all attempts are rows of this table: whoever reads them takes `storedAttempts`, which knows
+ * those that rows of delivery hold.
+ */
 export const AttemptEntity = defineEntity({
   name: "Attempt",
   tableName: "attempt",

@@ -1,7 +1,10 @@
 import { defineEntity, p } from "@mikro-orm/core";
 import type { DeliveryStatus } from "../../domain/delivery.ts";
 
-/** A delivery that is finished. In partitions by its id, which begins with `createdAt`: the time at which its event was received. */
+/**
+ * A delivery that is finished. In partitions by its id, which begins with `createdAt`: the time at which its event was received. The columns that hold
+ * the attempt of one that arrived at once are known to `recordDelivered` and `storedAttempts`.
+ */
 export const DeliveryEntity = defineEntity({
   name: "Delivery",
   tableName: "delivery",
