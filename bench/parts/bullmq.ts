@@ -127,15 +127,12 @@ function webhooksAt(origin: string, fanOut: number): BullmqWebhook[][] {
   });
 }
 
+// One row for each attempt, with the same indexes as Tellwire's row of a delivery that arrives at once.
 const tables = `
-  create table bench_delivery (
-    id uuid primary key, organization_id uuid not null, webhook_id uuid not null, event_id text not null, event_type text not null,
-    status text not null, attempt_count integer not null, created_at timestamptz not null
-  );
-  create index on bench_delivery (organization_id, created_at);
-  create index on bench_delivery (webhook_id, created_at);
   create table bench_attempt (
-    id uuid primary key, delivery_id uuid not null, number integer not null, started_at timestamptz not null,
-    latency_ms double precision not null, status_code integer not null, url text not null
+    id uuid primary key, organization_id uuid not null, webhook_id uuid not null, event_id text not null, event_type text not null,
+    status text not null, number integer not null, started_at timestamptz not null, latency_ms double precision not null,
+    status_code integer not null, url text not null
   );
-  create index on bench_attempt (delivery_id)`;
+  create index on bench_attempt (organization_id, id desc);
+  create index on bench_attempt (webhook_id, id desc)`;

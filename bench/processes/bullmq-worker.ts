@@ -75,7 +75,6 @@ answerCalls<WorkerCalls>({
           isDelivered ? "DELIVERED" : "SCHEDULED",
           number,
           statusCode,
-          randomUUID(),
           startedAt,
           Date.now() - startedAt.getTime(),
           job.url,
@@ -100,9 +99,5 @@ function createKeys(): (path: string) => SigningKey {
 }
 
 const recordAttempt = `
-  with delivery as (
-    insert into bench_delivery (id, organization_id, webhook_id, event_id, event_type, status, attempt_count, created_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $10) returning id
-  )
-  insert into bench_attempt (id, delivery_id, number, started_at, latency_ms, status_code, url)
-  select $9, id, $7, $10, $11, $8, $12 from delivery`;
+  insert into bench_attempt (id, organization_id, webhook_id, event_id, event_type, status, number, status_code, started_at, latency_ms, url)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`;
