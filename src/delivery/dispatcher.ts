@@ -2,7 +2,7 @@ import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promi
 import { ackWaitMs, type Broker, type IncomingMessage, type RejectReason } from "../broker/broker.ts";
 import { messageWithoutValues } from "../domain/message-without-values.ts";
 import { isAboutContent } from "../store/is-about-content.ts";
-import { eventKey, insertEvents, rememberedSince } from "../store/sql/insert-events.ts";
+import { createEventInserter, eventKey, type InsertEvents, rememberedSince } from "../store/sql/insert-events.ts";
 import { knownEvents } from "../store/sql/known-events.ts";
 import type { Sql } from "../store/sql.ts";
 import { admittedOf, type EventAdmission } from "./event-admission.ts";
@@ -72,7 +72,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     work: (events, onWritten) =>
       writeAndStart(context, events, onWritten).catch((error) => giveBack(context, messagesOf(events), error)),
   });
-  const context: Context = { ...options, held, write };
+  const context: Context = { ...options, held, insertEvents: createEventInserter(options.sql), write };
   return {
     handle(batch) {
       context.held.hold(batch);
@@ -84,6 +84,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
 interface Context extends DispatcherOptions {
   held: HeldMessages;
+  insertEvents: InsertEvents;
   write: (events: readonly ReceivedEvent[]) => void;
 }
 
@@ -231,7 +232,7 @@ async function writeAndStart(context: Context, events: readonly ReceivedEvent[],
   let known: ReadonlySet<string>;
   try {
     const records = events.map(({ record }) => record);
-    known = await insertEvents(context.sql, records, new Date(receivedAt), oldest);
+    known = await context.insertEvents(records, new Date(receivedAt), oldest);
   } catch (error) {
     await notWritten(context, events, error, onWritten);
     return;

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import { createSharedBytes } from "../../src/delivery/shared-bytes.ts";
 import type { Database } from "../../src/store/database.ts";
-import { insertEvents } from "../../src/store/sql/insert-events.ts";
+import { createEventInserter } from "../../src/store/sql/insert-events.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { record, scheduledRecord } from "../store/store-under-test.ts";
 import { addOrganization, addWebhook, createTestEngine, deliveriesOf, newEvent } from "../support/engine.ts";
@@ -96,7 +96,7 @@ test("a share has its least whatever the others took, and its most however much 
 async function scheduled(webhookId: string, sizes: readonly number[]): Promise<void> {
   const createdAt = Date.now();
   const events = sizes.map((size) => newEvent(organizationId, { dataJson: `"${"x".repeat(size - 2)}"` }));
-  await insertEvents(database.sql, events, new Date(createdAt));
+  await createEventInserter(database.sql)(events, new Date(createdAt));
   const target = { organizationId, webhookId };
   await record(database, ...events.map(({ id }) => scheduledRecord(target, { eventId: id, createdAt })));
 }

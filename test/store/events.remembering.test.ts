@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { newUuid } from "../../src/domain/ids.ts";
 import type { Database } from "../../src/store/database.ts";
 import { ensurePartitions } from "../../src/store/partitions.ts";
-import { eventKey, insertEvents, rememberedSince } from "../../src/store/sql/insert-events.ts";
+import { createEventInserter, eventKey, rememberedSince } from "../../src/store/sql/insert-events.ts";
 import { knownEvents } from "../../src/store/sql/known-events.ts";
 import { newEvent, testIds } from "../support/engine.ts";
 import { openTestPostgres } from "../support/open-test-postgres.ts";
@@ -31,7 +31,7 @@ afterAll(async () => {
 
 /** Whether the event is new. */
 const insert = async (event: ReturnType<typeof newEvent>, receivedAt: Date, publishedAt?: Date) =>
-  (await insertEvents(database.sql, [event], receivedAt, publishedAt)).size === 0;
+  (await createEventInserter(database.sql)([event], receivedAt, publishedAt)).size === 0;
 
 describe("an event's id is remembered", () => {
   test.each([
@@ -63,15 +63,15 @@ describe("an event's id is remembered", () => {
     const event = newEvent(organizationId);
     expect(await insert(event, at(-1))).toBe(true);
     const [same, other] = [event, { ...event, organizationId: randomUUID() }];
-    const known = await insertEvents(database.sql, [same, other], at(1));
+    const known = await createEventInserter(database.sql)([same, other], at(1));
     expect([...known]).toEqual([eventKey(same.organizationId, same.id)]);
   });
 
   test("by two processes that get it at the same time", async () => {
     const events = Array.from({ length: 50 }, () => newEvent(organizationId));
     const [one, other] = await Promise.all([
-      insertEvents(database.sql, events, at(2)),
-      insertEvents(database.sql, events, at(2.001)),
+      createEventInserter(database.sql)(events, at(2)),
+      createEventInserter(database.sql)(events, at(2.001)),
     ]);
     expect(one.size + other.size).toBe(50);
   });
@@ -84,7 +84,7 @@ describe("an event's id is remembered", () => {
         { ...event, organizationId: other },
       ]);
       const known = await Promise.all(
-        [events, events.toReversed()].map((each) => insertEvents(database.sql, each, at(2))),
+        [events, events.toReversed()].map((each) => createEventInserter(database.sql)(each, at(2))),
       );
       expect(known.reduce((sum, { size }) => sum + size, 0)).toBe(events.length);
     }
@@ -95,8 +95,8 @@ describe("an event's id is remembered", () => {
     for (let round = 0; round < 20; round += 1) {
       const events = Array.from({ length: 200 }, () => newEvent(organizationId));
       const [one, other] = await Promise.all([
-        insertEvents(database.sql, events, at(-second)),
-        insertEvents(database.sql, events, at(second)),
+        createEventInserter(database.sql)(events, at(-second)),
+        createEventInserter(database.sql)(events, at(second)),
       ]);
       expect(one.size + other.size).toBe(200);
     }
@@ -141,7 +141,7 @@ describe("an event that comes again", () => {
   test("under an id that two organizations use is known to each with its own deliveries", async () => {
     const other = randomUUID();
     const event = newEvent(organizationId);
-    await insertEvents(database.sql, [event, { ...event, organizationId: other }], at(6));
+    await createEventInserter(database.sql)([event, { ...event, organizationId: other }], at(6));
     const values = { eventId: event.id, createdAt: at(6).getTime() };
     const own = scheduledRecord({ organizationId, webhookId: randomUUID() }, values);
     await record(database, own, scheduledRecord({ organizationId: other, webhookId: randomUUID() }, values));

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { EventRecord } from "../../src/domain/event.ts";
 import type { Database } from "../../src/store/database.ts";
 import { ensurePartitions } from "../../src/store/partitions.ts";
-import { insertEvents } from "../../src/store/sql/insert-events.ts";
+import { createEventInserter } from "../../src/store/sql/insert-events.ts";
 import { dueDeliveries } from "../../src/store/sql/lanes.ts";
 import { newEvent } from "../support/engine.ts";
 import { openTestPostgres } from "../support/open-test-postgres.ts";
@@ -60,7 +60,7 @@ test.each([1, 1_000])(
 
 /** A delivery that is due, of an event with this text as its data. Returns its id. */
 async function schedule(webhookId: string, event: EventRecord, text: string, createdAt = now): Promise<string> {
-  await insertEvents(database.sql, [{ ...event, dataJson: JSON.stringify(text) }], new Date(createdAt));
+  await createEventInserter(database.sql)([{ ...event, dataJson: JSON.stringify(text) }], new Date(createdAt));
   dueAt += 1;
   const values = { eventId: event.id, createdAt, nextAttemptAt: dueAt };
   const delivery = scheduledRecord({ organizationId, webhookId }, values);

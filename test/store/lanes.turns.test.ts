@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Database } from "../../src/store/database.ts";
-import { insertEvents } from "../../src/store/sql/insert-events.ts";
+import { createEventInserter } from "../../src/store/sql/insert-events.ts";
 import { cancelWaiting, claimLanes, dueDeliveries, type LaneClaim } from "../../src/store/sql/lanes.ts";
 import { addOrganization, addWebhook, deliveriesOf, newEvent } from "../support/engine.ts";
 import { openTestPostgres } from "../support/open-test-postgres.ts";
@@ -90,7 +90,7 @@ describe("what is due in a lane", () => {
     const webhookId = randomUUID();
     const now = Date.now();
     const event = newEvent(organizationId, { externalId: "order-1", source: "/shop", subject: "42" });
-    await insertEvents(database.sql, [event], new Date(now));
+    await createEventInserter(database.sql)([event], new Date(now));
     const later = scheduledRecord({ organizationId, webhookId }, { createdAt: now, nextAttemptAt: 3_000 });
     const known = scheduledRecord(
       { organizationId, webhookId },

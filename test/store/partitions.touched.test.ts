@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { firstIdAt, newUuid } from "../../src/domain/ids.ts";
 import type { Database } from "../../src/store/database.ts";
 import { boundsOf, ensurePartitions, type PartitionedTable, partitionName } from "../../src/store/partitions.ts";
-import { insertEvents } from "../../src/store/sql/insert-events.ts";
+import { createEventInserter } from "../../src/store/sql/insert-events.ts";
 import { knownEvents } from "../../src/store/sql/known-events.ts";
 import { dueDeliveries } from "../../src/store/sql/lanes.ts";
 import { lastAttempts } from "../../src/store/sql/last-attempts.ts";
@@ -50,7 +50,7 @@ async function daysTouched(table: PartitionedTable, work: (transaction: Sql) => 
 
 describe("of many days, only a few are looked at", () => {
   test("when events are received: today's and yesterday's", async () => {
-    const insert = (sql: Sql) => insertEvents(sql, [newEvent(target.organizationId)], new Date(noon(1)));
+    const insert = (sql: Sql) => createEventInserter(sql)([newEvent(target.organizationId)], new Date(noon(1)));
     expect(await daysTouched("event", insert)).toEqual([1, 2]);
   });
 
@@ -97,7 +97,7 @@ describe("of many days, only a few are looked at", () => {
 
   test("when events come again: for their deliveries, the day of their receipt", async () => {
     const event = newEvent(target.organizationId);
-    await insertEvents(database.sql, [event], new Date(noon(5)));
+    await createEventInserter(database.sql)([event], new Date(noon(5)));
     const read = (sql: Sql) => knownEvents(sql, [event.id], [event.organizationId], new Date(noon(5)));
     expect(await daysTouched("delivery", read)).toEqual([5]);
   });

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Database, openEmbedded } from "../../src/store/database.ts";
-import { insertEvents } from "../../src/store/sql/insert-events.ts";
+import { createEventInserter } from "../../src/store/sql/insert-events.ts";
 import { knownEvents } from "../../src/store/sql/known-events.ts";
 import { cancelWaiting, dueDeliveries } from "../../src/store/sql/lanes.ts";
 import { addOrganization, addWebhook, attemptsOf, deliveriesOf, newEvent } from "../support/engine.ts";
@@ -33,8 +33,8 @@ afterAll(() => database.close());
 test("the embedded database takes an event through all of its states", async () => {
   const receivedAt = Date.now();
   const event = newEvent(target.organizationId);
-  expect((await insertEvents(database.sql, [event], new Date(receivedAt))).size).toBe(0);
-  expect((await insertEvents(database.sql, [event], new Date(receivedAt))).size).toBe(1);
+  expect((await createEventInserter(database.sql)([event], new Date(receivedAt))).size).toBe(0);
+  expect((await createEventInserter(database.sql)([event], new Date(receivedAt))).size).toBe(1);
   const delivery = scheduledRecord(target, { eventId: event.id, createdAt: receivedAt, orderingKey: "k", sequence: 1 });
   await record(database, { ...delivery, nextAttemptAt: Number.POSITIVE_INFINITY });
   await recordBatch(database, { deliveries: [failed(delivery, 1, receivedAt)], attempts: [attemptOf(delivery)] });

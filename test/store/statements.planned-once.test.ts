@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Database } from "../../src/store/database.ts";
-import { insertEvents } from "../../src/store/sql/insert-events.ts";
+import { createEventInserter } from "../../src/store/sql/insert-events.ts";
 import type { Statement } from "../../src/store/sql.ts";
 import { addOrganization, deliveriesOf, newEvent } from "../support/engine.ts";
 import { openTestPostgres } from "../support/open-test-postgres.ts";
@@ -49,8 +49,8 @@ test("tables that have grown after the plan was made are looked into by their in
 test("with too few connections for a share, the same statements go by the others", async () => {
   const few = await openTestPostgres(testDatabase.url, { maxConnections: 2 });
   const event = newEvent(organizationId);
-  expect((await insertEvents(few.sql, [event], new Date())).size).toBe(0);
-  expect((await insertEvents(few.sql, [event], new Date())).size).toBe(1);
+  expect((await createEventInserter(few.sql)([event], new Date())).size).toBe(0);
+  expect((await createEventInserter(few.sql)([event], new Date())).size).toBe(1);
   await few.close();
 });
 
@@ -66,7 +66,7 @@ test("a connection that breaks between two statements is replaced", async () => 
 async function receiveAndDeliver(): Promise<string> {
   const webhookId = randomUUID();
   const event = newEvent(organizationId);
-  await insertEvents(database.sql, [event], new Date());
+  await createEventInserter(database.sql)([event], new Date());
   const delivery = delivered(scheduledRecord({ organizationId, webhookId }, { eventId: event.id }), 1);
   await recordBatch(database, { deliveries: [delivery], attempts: [attemptOf(delivery)] });
   return webhookId;
