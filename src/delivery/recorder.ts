@@ -189,8 +189,11 @@ function isOrdered({ outcome }: Pending): boolean {
   return outcome.delivery.orderingKey !== null;
 }
 
-/** As long as fewer wait, one larger batch later costs less than one now, and less than another one beside one that is being written. */
-const enough = 100;
+/**
+ * As long as fewer wait, one larger batch later costs less than one now, and less than another one beside one that is being written: of a batch of 200
+ * each costs 2 µs of CPU less than of one of 100, Postgres and this process together.
+ */
+const enough = 200;
 
 /** Longer than a disk stalls now and then, and far shorter than the time after which the database counts as lost. */
 const silenceMs = 2_000;

@@ -128,7 +128,7 @@ test("a batch begins some time after the one before it, unless many outcomes wai
   const waiting = new Promise<void>((resolve) => slow.record(outcome(null), () => resolve()));
   slow.record(outcome("a key"), () => {});
   await waiting;
-  const many = Array.from({ length: 100 }, () => outcome(null));
+  const many = Array.from({ length: 200 }, () => outcome(null));
   await Promise.all(many.map((one) => new Promise<void>((resolve) => slow.record(one, () => resolve()))));
 });
 
