@@ -1,5 +1,6 @@
 import type { EventRecord } from "../../domain/event.ts";
 import { textArray, timestamptzArray, uuidArray } from "../binary-arrays.ts";
+import { isUniqueViolation } from "../is-unique-violation.ts";
 import type { Sql, Statement } from "../sql.ts";
 
 /**
@@ -71,11 +72,6 @@ async function insertAllNew(sql: Sql, parameters: readonly unknown[]): Promise<b
     if (isUniqueViolation(error)) return false;
     throw error;
   }
-}
-
-/** SQLSTATE unique_violation. */
-function isUniqueViolation(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "23505";
 }
 
 /** Writes the events that were not there, and returns the keys of the others. */

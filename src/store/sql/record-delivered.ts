@@ -1,4 +1,5 @@
 import { byteaArray, float8Array, int4Array, textArray, timestamptzArray, uuidArray } from "../binary-arrays.ts";
+import { isUniqueViolation } from "../is-unique-violation.ts";
 import type { Sql, Statement } from "../sql.ts";
 import { type AttemptRecord, canBeHeld } from "./write-attempts.ts";
 import { type DeliveryRecord, deliveryColumns } from "./write-deliveries.ts";
@@ -38,11 +39,6 @@ export async function recordDelivered(sql: Sql, records: readonly DeliveredAtOnc
     if (!isUniqueViolation(error)) throw error;
     return new Set();
   }
-}
-
-/** SQLSTATE unique_violation. */
-function isUniqueViolation(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "23505";
 }
 
 /** In the order of the ids, as everybody writes deliveries (`inOrderOfIds`). */
