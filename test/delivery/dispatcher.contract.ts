@@ -301,18 +301,22 @@ export function dispatcherContract(
     test("what fails on our side is told of once for a batch, and comes again", async () => {
       await addWebhook(database, organizationId, { url });
       let fails = true;
+      const isAway = new Error("the database is away");
       const query: typeof database.sql.query = async (statement, parameters) => {
-        if (fails && statement.name === "insert-events") {
-          throw new Error("the database is away");
-        }
+        if (fails && statement.name === "insert-events") throw isAway;
         return await database.sql.query(statement, parameters);
+      };
+      // Around midnight events are inserted in one.
+      const transaction: typeof database.sql.transaction = async (work) => {
+        if (fails) throw isAway;
+        return await database.sql.transaction(work);
       };
       await publish(...Array.from({ length: 10 }, () => newEvent(organizationId)));
       const batches: number[] = [];
       const onFailure = (_error: unknown, messages: number) => void batches.push(messages);
       const { tasks } = await dispatching({
         from: handingOutTogether(broker, 10),
-        sql: { ...database.sql, query },
+        sql: { ...database.sql, query, transaction },
         onFailure,
       });
       await waitFor(() => batches.length > 0);

@@ -12,6 +12,9 @@ let testDatabase: TestDatabase;
 let database: Database;
 let organizationId: string;
 
+/** Of today: at midnight events go through a transaction, whose statements are planned each time. */
+const noon = new Date(new Date().setUTCHours(12, 0, 0, 0));
+
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
   // One of them is for statements that are planned once.
@@ -46,11 +49,23 @@ test("tables that have grown after the plan was made are looked into by their in
   expect(after.byIndex).toBeGreaterThan(before.byIndex);
 });
 
+test("whether an event came yesterday is asked of the index of ids, however much its organization published", async () => {
+  await sessionOfPlannedOnce(`
+    insert into event (id, organization_id, type, data_json, occurred_at, received_at)
+    select gen_random_uuid(), case when n % 20 = 0 then '${organizationId}' else md5((n % 20)::text) end::uuid, 'order.paid', '{}', now(),
+           date_trunc('day', now(), 'UTC') - n * interval '1 second'
+    from generate_series(1, 40000) n`);
+  await sessionOfPlannedOnce("vacuum analyze event");
+  const before = await scansByOrganization();
+  await receiveAndDeliver();
+  expect(await scansByOrganization()).toBe(before);
+});
+
 test("with too few connections for a share, the same statements go by the others", async () => {
   const few = await openTestPostgres(testDatabase.url, { maxConnections: 2 });
   const event = newEvent(organizationId);
-  expect((await createEventInserter(few.sql)([event], new Date())).size).toBe(0);
-  expect((await createEventInserter(few.sql)([event], new Date())).size).toBe(1);
+  expect((await createEventInserter(few.sql)([event], noon)).size).toBe(0);
+  expect((await createEventInserter(few.sql)([event], noon)).size).toBe(1);
   await few.close();
 });
 
@@ -66,7 +81,7 @@ test("a connection that breaks between two statements is replaced", async () => 
 async function receiveAndDeliver(): Promise<string> {
   const webhookId = randomUUID();
   const event = newEvent(organizationId);
-  await createEventInserter(database.sql)([event], new Date());
+  await createEventInserter(database.sql)([event], noon);
   const delivery = delivered(scheduledRecord({ organizationId, webhookId }, { eventId: event.id }), 1);
   await recordBatch(database, { deliveries: [delivery], attempts: [attemptOf(delivery)] });
   return webhookId;
@@ -80,7 +95,7 @@ async function fillTables(rows: number): Promise<void> {
     from generate_series(1, ${rows})`);
   await sessionOfPlannedOnce(`
     insert into event (id, organization_id, type, data_json, occurred_at, received_at)
-    select gen_random_uuid(), gen_random_uuid(), 'order.paid', '{}', now(), now() - interval '1 day' + interval '5 minutes'
+    select gen_random_uuid(), gen_random_uuid(), 'order.paid', '{}', now(), date_trunc('day', now(), 'UTC') - interval '12 hours'
     from generate_series(1, ${rows})`);
 }
 
@@ -88,6 +103,16 @@ async function fillTables(rows: number): Promise<void> {
 async function sessionOfPlannedOnce<Row>(text: string): Promise<Row[]> {
   const statement: Statement = { name: "", text, plannedOnce: true };
   return await database.sql.query<Row>(statement, []);
+}
+
+/** Of the indexes of event that begin with the organization, by all sessions. */
+async function scansByOrganization(): Promise<number> {
+  await sessionOfPlannedOnce("select pg_stat_force_next_flush()");
+  const text = `
+    select sum(idx_scan)::integer as scans from pg_stat_user_indexes
+    where relname like 'event_%' and pg_get_indexdef(indexrelid) like '%(organization_id, received_at %'`;
+  const [row] = await sessionOfPlannedOnce<{ scans: number }>(text);
+  return row?.scans ?? Number.NaN;
 }
 
 /** Of scheduled_delivery and the days of event, by all sessions. */
