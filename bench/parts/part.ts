@@ -48,7 +48,7 @@ export const fullScale: Scale = {
   warmUpEvents: 25_000,
   ceilingSeconds: 4,
   latencySeconds: 30,
-  neighbourSeconds: 10,
+  neighbourSeconds: 20,
   fanOutRounds: 10,
   waitingDeliveries: 200_000,
   organizations: 10_000,
