@@ -62,7 +62,9 @@ export function startDeliveries(
       return true;
     }
     const deliveryId = deliveryIdOf(subscription.webhookId);
-    if (before?.recorded.has(deliveryId)) {
+    const orderingKey = subscription.ordering === "BY_KEY" ? record.orderingKey : null;
+    // One that keeps an order is written again: this message may stand before the one that it was recorded from.
+    if (orderingKey === null && before?.recorded.has(deliveryId)) {
       return true;
     }
     if (before?.isSettling || fastPath.isUnderWay(deliveryId)) {
@@ -72,7 +74,6 @@ export function startDeliveries(
     if (!fastPath.hasRoom(subscription.organizationId)) {
       return false;
     }
-    const orderingKey = subscription.ordering === "BY_KEY" ? record.orderingKey : null;
     count.open += 1;
     fastPath.deliver(
       {

@@ -9,6 +9,7 @@ import type { Outcome, Recorder } from "../../src/delivery/recorder.ts";
 import { createRequestSlots } from "../../src/delivery/request-slots.ts";
 import { startCrowded, startDeliveries } from "../../src/delivery/start-deliveries.ts";
 import type { Subscription } from "../../src/delivery/subscription.ts";
+import { deliveryIdOf } from "../../src/domain/ids.ts";
 import { outgoingEvent } from "../../src/domain/outgoing-event.ts";
 import { createSecretBox } from "../../src/domain/secret-box.ts";
 import { newEvent } from "../support/engine.ts";
@@ -204,3 +205,26 @@ function task(): AttemptTask {
     orderingKey: null,
   };
 }
+
+test("a copy of an event whose delivery is on record is left out, unless the webhook keeps an order: it may have the earlier place", async () => {
+  const { fastPath, recorded } = start();
+  const { subscription } = task();
+  const ordered = { ...subscription, webhookId: randomUUID(), ordering: "BY_KEY" as const };
+  const record = { ...newEvent(subscription.organizationId), orderingKey: "key" };
+  const receivedAt = Date.now();
+  const ids = [subscription, ordered].map(({ webhookId }) => deliveryIdOf(record.id, receivedAt, webhookId));
+  const startMore = startDeliveries(
+    fastPath,
+    { key: "", record, messages: [], sequence: 5 },
+    {
+      organization: organizationSubscriptions([subscription, ordered]),
+      standing: { receivedAt, before: { recorded: new Set(ids), isSettling: false } },
+      pacer: createPacer(10),
+    },
+    () => {},
+  );
+  expect(await startMore()).toBe(true);
+  expect(recorded.map(({ outcome }) => outcome.delivery)).toMatchObject([
+    { webhookId: ordered.webhookId, status: "SCHEDULED", orderingKey: "key", sequence: 5 },
+  ]);
+});

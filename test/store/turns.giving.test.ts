@@ -110,6 +110,23 @@ test("who has lost the lane gives no turns", async () => {
   expect(await due(target.webhookId)).toEqual([]);
 });
 
+test("an event that was published several times has the first of its places, whichever is recorded first", async () => {
+  const target = newTarget();
+  const published = ordered(target, "a", 9);
+  await record(database, published, ordered(target, "a", 7));
+  await record(database, { ...published, sequence: 5 });
+  await record(database, { ...published, sequence: 8 });
+  const lane = await hold(target.webhookId);
+  await advance(lane, 10);
+  expect(await due(target.webhookId)).toEqual([5]);
+  await record(database, delivered({ ...published, sequence: 5 }, 1));
+  expect(await due(target.webhookId)).toEqual([7]);
+  // Nor does a later copy bring back what is finished.
+  await record(database, { ...published, sequence: 11 });
+  await advance(lane, 12);
+  expect(await due(target.webhookId)).toEqual([7]);
+});
+
 test("a broker that began anew holds nothing up", async () => {
   const target = newTarget();
   await record(database, ordered(target, "a", 100), ordered(target, "b", 500));

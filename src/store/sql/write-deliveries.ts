@@ -51,6 +51,7 @@ export async function writeDeliveries(
   }
   const inOrder = inOrderOfIds(records);
   const waiting = await lockWaiting(transaction, inOrder);
+  await moveForward(transaction, inOrder, waiting);
   const effective = inOrder.flatMap((record) => effectOf(record, waiting.get(record.id)) ?? []);
   const scheduled = effective.filter(({ status }) => status === "SCHEDULED");
   const finished = effective.filter(({ status }) => status !== "SCHEDULED");
@@ -75,11 +76,32 @@ interface Waiting {
   id: string;
   attempt_count: number;
   manual_retry: ManualRetry | null;
+  sequence: number | null;
 }
 
 async function lockWaiting(sql: Sql, records: readonly DeliveryRecord[]): Promise<Map<string, Waiting>> {
   const rows = await sql.query<Waiting>(lock, [uuidArray(records, ({ id }) => id)]);
   return new Map(rows.map((row) => [row.id, row]));
+}
+
+/**
+ * An event that was published several times has several places in the broker's order, of which the first counts: whoever has a later one may have
+ * recorded the delivery before.
+ */
+async function moveForward(
+  sql: Sql,
+  records: readonly DeliveryRecord[],
+  waiting: ReadonlyMap<string, Waiting>,
+): Promise<void> {
+  const earlier = records.filter(
+    ({ id, sequence }) => sequence !== null && sequence < (waiting.get(id)?.sequence ?? 0),
+  );
+  if (earlier.length > 0) {
+    await sql.query(lowerSequence, [
+      uuidArray(earlier, ({ id }) => id),
+      int8Array(earlier, ({ sequence }) => sequence),
+    ]);
+  }
 }
 
 /** The record as it is to be written; undefined where what waits is newer. */
@@ -158,7 +180,17 @@ async function upsertScheduled(sql: Sql, records: readonly DeliveryRecord[]): Pr
 const lock = {
   name: "lock-scheduled-deliveries",
   text: `
-    select id, attempt_count, manual_retry from scheduled_delivery where id = any($1::uuid[]) order by id for update`,
+    select id, attempt_count, manual_retry, sequence::float8 as sequence
+    from scheduled_delivery where id = any($1::uuid[]) order by id for update`,
+};
+
+// Index: the primary key, of rows that are locked.
+const lowerSequence = {
+  name: "lower-sequence",
+  text: `
+    update scheduled_delivery s set sequence = e.sequence
+    from unnest($1::uuid[], $2::bigint[]) as e (id, sequence)
+    where s.id = e.id and s.ordering_key is not null`,
 };
 
 const remove = {
