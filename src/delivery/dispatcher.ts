@@ -1,17 +1,26 @@
 import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import { ackWaitMs, type Broker, type IncomingMessage, type RejectReason } from "../broker/broker.ts";
+import { createSharedRead } from "../broker/shared-read.ts";
 import { messageWithoutValues } from "../domain/message-without-values.ts";
 import { isAboutContent } from "../store/is-about-content.ts";
-import { createEventInserter, eventKey, type InsertEvents, rememberedSince } from "../store/sql/insert-events.ts";
+import { flushIncarnation, type Incarnation, nameIncarnation } from "../store/sql/incarnation.ts";
+import {
+  createEventInserter,
+  eventKey,
+  type InsertEvents,
+  type InsertedEvents,
+  rememberedSince,
+} from "../store/sql/insert-events.ts";
 import { knownEvents } from "../store/sql/known-events.ts";
 import type { Sql } from "../store/sql.ts";
 import { admittedOf, type EventAdmission } from "./event-admission.ts";
 import type { FastPath } from "./fast-path.ts";
 import { createGathering } from "./gathering.ts";
-import { createHeldMessages, type HeldMessages } from "./held-messages.ts";
+import { createHeldMessages } from "./held-messages.ts";
 import type { OrganizationSubscriptions } from "./organization-subscriptions.ts";
 import { createPacer } from "./pacer.ts";
 import { maxBlockingMs, type ReceivedEvent, receiveEvents } from "./receive-events.ts";
+import { giveBack, reject, type Settling, settle } from "./settle-messages.ts";
 import {
   type CrowdedDeliveries,
   type Standing,
@@ -72,7 +81,15 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     work: (events, onWritten) =>
       writeAndStart(context, events, onWritten).catch((error) => giveBack(context, messagesOf(events), error)),
   });
-  const context: Context = { ...options, held, insertEvents: createEventInserter(options.sql), write };
+  const { sql } = options;
+  const context: Context = {
+    ...options,
+    held,
+    insertEvents: createEventInserter(sql),
+    write,
+    flush: createSharedRead(flushPaceMs, () => flushIncarnation(sql)),
+    nameIncarnation: createSharedRead(0, () => nameIncarnation(sql)),
+  };
   return {
     handle(batch) {
       context.held.hold(batch);
@@ -82,10 +99,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   };
 }
 
-interface Context extends DispatcherOptions {
-  held: HeldMessages;
+interface Context extends DispatcherOptions, Pick<Settling, "held" | "flush"> {
   insertEvents: InsertEvents;
   write: (events: readonly ReceivedEvent[]) => void;
+  nameIncarnation: () => Promise<void>;
 }
 
 /**
@@ -98,9 +115,8 @@ const maxWritten = 500;
 /** Short beside what an event takes, and long enough for statements of ten events where one comes each third of a millisecond. */
 const writingPaceMs = 3;
 const enoughToWrite = 100;
-
-/** Messages that our failure sends back are not asked for again at once: what failed wants a moment. */
-const giveBackDelayMs = 1_000;
+/** How far apart the events that nobody wants are made safe: those of a few hundredths of a second at a time. */
+const flushPaceMs = 20;
 
 async function dispatch(context: Context, batch: readonly IncomingMessage[]): Promise<void> {
   const events = await receiveEvents(batch, context, (message, { reason, detail }) =>
@@ -229,23 +245,31 @@ async function writeAndStart(context: Context, events: readonly ReceivedEvent[],
   const oldest = oldestPublishedAt(events, receivedAt);
   // A webhook that was activated before its event was published is found, however late the word of it comes.
   const heard = context.changesHeard().catch(context.subscriptions.invalidateAll);
-  let known: ReadonlySet<string>;
+  let inserted: InsertedEvents;
   try {
     const records = events.map(({ record }) => record);
-    known = await context.insertEvents(records, new Date(receivedAt), oldest);
+    inserted = await context.insertEvents(records, new Date(receivedAt), oldest);
   } catch (error) {
     await notWritten(context, events, error, onWritten);
     return;
+  }
+  const { known, storedIn } = inserted;
+  if (storedIn === undefined) {
+    context.nameIncarnation().catch((error) => context.onFailure(error, 0));
   }
   onWritten();
   context.onReceived(events.length - known.size);
   await heard;
   const fresh = events.filter(({ key }) => !known.has(key));
   const again = events.filter(({ key }) => known.has(key));
-  const starting = [start(context, fresh, () => ({ receivedAt, before: undefined }))];
+  const starting = [start(context, fresh, () => ({ receivedAt, eventIn: storedIn, before: undefined }))];
   if (again.length > 0) {
     const since = rememberedSince(new Date(receivedAt), oldest);
-    starting.push(startKnown(context, again, since).catch((error) => giveBack(context, messagesOf(again), error)));
+    starting.push(
+      startKnown(context, again, { since, eventIn: storedIn }).catch((error) =>
+        giveBack(context, messagesOf(again), error),
+      ),
+    );
   }
   await Promise.all(starting);
 }
@@ -276,7 +300,11 @@ async function notWritten(
 }
 
 /** The event that was received first stands, whatever this one says; only the deliveries that are missing are started. */
-async function startKnown(context: Context, again: readonly ReceivedEvent[], since: Date): Promise<void> {
+async function startKnown(
+  context: Context,
+  again: readonly ReceivedEvent[],
+  { since, eventIn }: { since: Date; eventIn: Incarnation | undefined },
+): Promise<void> {
   const eventIds = again.map(({ record }) => record.id);
   const organizationIds = again.map(({ record }) => record.organizationId);
   const known = await knownEvents(context.sql, eventIds, organizationIds, since);
@@ -293,7 +321,7 @@ async function startKnown(context: Context, again: readonly ReceivedEvent[], sin
       const settlingMs = isRepeat ? context.repeatSettlingMs : context.settlingMs;
       // Of another process's clock, which may be ahead.
       const isSettling = Math.abs(now - receivedAt) < settlingMs;
-      standings.set(event.key, { receivedAt, before: { recorded: deliveryIds, isSettling } });
+      standings.set(event.key, { receivedAt, eventIn, before: { recorded: deliveryIds, isSettling } });
       events.push({ ...event, record });
     }
   }
@@ -318,12 +346,12 @@ async function start(
       const { organizationId } = record;
       const organization = organizations.get(organizationId);
       const standing = standingOf(event);
-      const onEnd = (started: Started) => settle(context, messages, started);
+      const onEnd = (started: Started) => settle(context, messages, { started, eventIn: standing?.eventIn });
       if (unread.has(organizationId)) {
         waiting.push(...messages);
       } else if (organization === undefined || standing === undefined) {
         // The organization is gone, and with it whoever wanted the event.
-        onEnd({ kind: "recorded" });
+        onEnd({ kind: "none" });
       } else {
         const startMore = startDeliveries(context.fastPath, event, { organization, standing, pacer }, onEnd);
         // What has room goes first.
@@ -338,33 +366,6 @@ async function start(
     }
     await startCrowded(context.fastPath, crowded);
   });
-}
-
-function settle(context: Context, messages: readonly IncomingMessage[], started: Started): void {
-  if (started.kind === "failed") {
-    giveBack(context, messages, started.error);
-    return;
-  }
-  for (const message of messages) {
-    // What another message of this event has under way is recorded with that one; this one comes again, and finds it.
-    if (started.kind === "elsewhere") {
-      context.held.giveBack(message, giveBackDelayMs);
-    } else {
-      context.held.ack(message);
-    }
-  }
-}
-
-function reject(context: Context, message: IncomingMessage, reason: RejectReason, detail: string): void {
-  context.onRejected(message, reason, detail);
-  void context.broker.reject(message, reason, detail).then(() => context.held.forget(message));
-}
-
-function giveBack({ held, onFailure }: Context, messages: readonly IncomingMessage[], error: unknown): void {
-  for (const message of messages) {
-    held.giveBack(message, giveBackDelayMs);
-  }
-  onFailure(error, messages.length);
 }
 
 function messagesOf(events: readonly ReceivedEvent[]): IncomingMessage[] {

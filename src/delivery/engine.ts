@@ -5,6 +5,7 @@ import { type IdSource, newUuid } from "../domain/ids.ts";
 import type { RetryPolicy } from "../domain/retry.ts";
 import type { SecretBox } from "../domain/secret-box.ts";
 import type { HttpClient } from "../outbound/http-client.ts";
+import { nameIncarnation } from "../store/sql/incarnation.ts";
 import { breakerChannel, parseBreakerNotice, writeBreaker } from "../store/sql/write-breaker.ts";
 import type { Sql, StopListening } from "../store/sql.ts";
 import { boundedSql } from "./bounded-sql.ts";
@@ -186,8 +187,14 @@ export function createEngine(options: EngineOptions): Engine {
     paceMs: 20,
     maxBatch: 500,
     maxWriting: 2,
-    onCommit({ outcomes, firstDueAt, ordered, disabledIn }) {
-      observer.recorded(outcomes);
+    onCommit({ outcomes, inDoubt, firstDueAt, ordered, disabledIn }) {
+      observer.recorded(outcomes - inDoubt);
+      if (inDoubt > 0) {
+        observer.failed(
+          "record",
+          new Error(`the database crashed: events of ${inDoubt} deliveries are taken once more`),
+        );
+      }
       // Other processes hear of it by NOTIFY. Here the next event sees it, however late the notification comes.
       for (const organizationId of disabledIn) webhooksChanged(organizationId);
       if (firstDueAt !== undefined) {
@@ -302,6 +309,7 @@ export function createEngine(options: EngineOptions): Engine {
         setInterval(() => observer.state({ waiting: fastPath.waiting(), endpoints: endpoints.figures() }), stateMs),
       );
       lanes.start();
+      await nameIncarnation(sql);
       const { maxBatch, maxUnacknowledged, maxUnacknowledgedBytes } = limits;
       const presentLimit = createLoadLimit({ most: maxUnacknowledged, whenBusy: limits.maxUnacknowledgedBusy });
       const options = { maxBatch, maxUnacknowledged, maxUnacknowledgedBytes, presentLimit };

@@ -64,7 +64,9 @@ export function createFastPath(options: FastPathOptions): FastPath {
 
   /** Until a delivery is recorded it counts as under way: a second message of its event must not send it again. */
   const record = (run: Run, outcome: Outcome): void => {
+    if (run.isSafe) outcome.delivery.eventIn = undefined;
     recorder.record(outcome, (refusal) => {
+      run.isSafe ||= refusal === undefined;
       tellOnce(run, refusal);
       if (run.state !== "in flight") {
         forgetRun(run);
@@ -208,7 +210,16 @@ export function createFastPath(options: FastPathOptions): FastPath {
     hasRoom: memory.hasPlace,
     deliver(task, onRecorded) {
       const begunAt = now();
-      const run: Run = { task, begunAt, sentAt: 0, state: "waiting", handedOver: false, isLate: false, onRecorded };
+      const run: Run = {
+        task,
+        begunAt,
+        sentAt: 0,
+        state: "waiting",
+        handedOver: false,
+        isLate: false,
+        isSafe: false,
+        onRecorded,
+      };
       const { webhookId, organizationId } = task.subscription;
       underWay.set(task.deliveryId, run);
       memory.enter(organizationId);
@@ -261,6 +272,8 @@ interface Run {
   handedOver: boolean;
   /** It was handed over while its request was under way. */
   isLate: boolean;
+  /** Something of it is recorded, and its event with it. */
+  isSafe: boolean;
   /** Undefined when it was called. */
   onRecorded: ((failure?: unknown) => void) | undefined;
 }

@@ -6,6 +6,7 @@ import { TellwireError } from "../errors.ts";
 import { type AttemptInput, type AttemptOutcome, attempt } from "../outbound/attempt.ts";
 import type { HttpClient } from "../outbound/http-client.ts";
 import type { Disabling } from "../store/sql/disable-webhook.ts";
+import type { Incarnation } from "../store/sql/incarnation.ts";
 import type { AttemptRecord } from "../store/sql/write-attempts.ts";
 import type { DeliveryRecord } from "../store/sql/write-deliveries.ts";
 import type { Outcome } from "./recorder.ts";
@@ -25,6 +26,8 @@ export interface AttemptTask {
   sequence: number | null;
   /** Null unless the webhook is ordered and the event has a key. */
   orderingKey: string | null;
+  /** The incarnation of the database with which the event may be lost; undefined where it outlives a crash. */
+  eventIn?: Incarnation | undefined;
 }
 
 /**
@@ -202,6 +205,7 @@ function deliveryRecord(task: AttemptTask, state: DeliveryState, counts: Deliver
     completedAt: state.completedAt,
     orderingKey: task.orderingKey,
     sequence: task.sequence,
+    eventIn: task.eventIn,
   };
 }
 

@@ -4,6 +4,7 @@ import { type OutcomeBatch, recordOutcomes } from "../store/sql/record-outcomes.
 import type { AttemptRecord } from "../store/sql/write-attempts.ts";
 import type { DeliveryRecord } from "../store/sql/write-deliveries.ts";
 import type { Sql } from "../store/sql.ts";
+import { EventInDoubt } from "./event-in-doubt.ts";
 
 /** What became of a delivery: after an attempt, or because it is handed to its lane. */
 export interface Outcome {
@@ -20,8 +21,8 @@ export interface Outcome {
  */
 export interface Recorder {
   /**
-   * Calls back when the outcome is committed, or with the reason where the database cannot take it for its content. While the database is
-   * away, it waits: nothing is given up.
+   * Calls back when the outcome is committed, or with the reason where the database cannot take it for its content, or where its event is in doubt
+   * (EventInDoubt). While the database is away, it waits: nothing is given up.
    */
   record(outcome: Outcome, onRecorded: (refusal?: unknown) => void): void;
   /**
@@ -49,6 +50,8 @@ export interface RecorderOptions {
 
 export interface CommittedBatch {
   outcomes: number;
+  /** Of these, those whose event is in doubt. */
+  inDoubt: number;
   /** The time of the first attempt that is due because of it, in milliseconds since the epoch. */
   firstDueAt: number | undefined;
   /** The webhooks that got ordered deliveries. */
@@ -209,9 +212,10 @@ const maxRetryMs = 1_000;
 /** Never throws. What the database cannot take for its content is found by halving the batch, and refused alone. */
 async function commit(options: RecorderOptions, batch: readonly Pending[]): Promise<void> {
   const outcomes = batchOf(batch);
+  let inDoubt: ReadonlySet<string>;
   for (let delayMs = firstRetryMs; ; delayMs = Math.min(delayMs * 2, maxRetryMs)) {
     try {
-      await recordOutcomes(options.sql, outcomes);
+      inDoubt = await recordOutcomes(options.sql, outcomes);
       break;
     } catch (error) {
       if (isAboutContent(error)) {
@@ -223,12 +227,13 @@ async function commit(options: RecorderOptions, batch: readonly Pending[]): Prom
   }
   options.onCommit({
     outcomes: batch.length,
+    inDoubt: inDoubt.size,
     firstDueAt: firstDueAt(outcomes.deliveries),
     ordered: orderedWebhooks(outcomes.deliveries),
     disabledIn: outcomes.disablings.map(({ organizationId }) => organizationId),
   });
-  for (const { onRecorded } of batch) {
-    onRecorded();
+  for (const { outcome, onRecorded } of batch) {
+    onRecorded(inDoubt.has(outcome.delivery.id) ? new EventInDoubt() : undefined);
   }
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { deliveryIds } from "../domain/ids.ts";
 import { outgoingEvent } from "../domain/outgoing-event.ts";
+import type { Incarnation } from "../store/sql/incarnation.ts";
 import type { FastPath } from "./fast-path.ts";
 import type { OrganizationSubscriptions } from "./organization-subscriptions.ts";
 import type { Pacer } from "./pacer.ts";
@@ -11,6 +12,8 @@ import { isActiveAt, type Subscription, wantsProject } from "./subscription.ts";
 export interface Standing {
   /** Whole milliseconds since the epoch. */
   receivedAt: number;
+  /** The incarnation of the database with which the event may be lost; undefined where it outlives a crash. */
+  eventIn: Incarnation | undefined;
   /** Of an event that came before; undefined for a new one, of which nothing is recorded. */
   before: EarlierDeliveries | undefined;
 }
@@ -24,8 +27,10 @@ export interface EarlierDeliveries {
 
 /** What became of an event's deliveries. */
 export type Started =
-  /** All are recorded. */
+  /** All are recorded, and with them the event. */
   | { kind: "recorded" }
+  /** There was none to start. */
+  | { kind: "none" }
   /** Some are under way by another message of the event. */
   | { kind: "elsewhere" }
   | { kind: "failed"; error: unknown };
@@ -48,10 +53,10 @@ export function startDeliveries(
 ): StartMore {
   const wanting = organization.match(record.type);
   if (wanting.length === 0) {
-    onEnd({ kind: "recorded" });
+    onEnd({ kind: "none" });
     return async () => true;
   }
-  const { receivedAt, before } = standing;
+  const { receivedAt, eventIn, before } = standing;
   const event = outgoingEvent(record);
   const deliveryIdOf = deliveryIds(record.id, receivedAt);
   const count = createCount(onEnd);
@@ -75,6 +80,7 @@ export function startDeliveries(
       return false;
     }
     count.open += 1;
+    count.isAny = true;
     fastPath.deliver(
       {
         deliveryId,
@@ -85,6 +91,7 @@ export function startDeliveries(
         createdAt: receivedAt,
         sequence,
         orderingKey,
+        eventIn,
       },
       count.recorded,
     );
@@ -138,6 +145,8 @@ interface Count {
   /** Deliveries that are not recorded, and one for as long as others may be added. */
   open: number;
   isElsewhere: boolean;
+  /** Whether one was started. */
+  isAny: boolean;
   recorded: (failure?: unknown) => void;
 }
 
@@ -146,6 +155,7 @@ function createCount(onEnd: (started: Started) => void): Count {
   const count: Count = {
     open: 1,
     isElsewhere: false,
+    isAny: false,
     recorded(refusal) {
       if (refusal !== undefined) {
         failure ??= { error: refusal };
@@ -156,8 +166,10 @@ function createCount(onEnd: (started: Started) => void): Count {
       }
       if (failure !== undefined) {
         onEnd({ kind: "failed", error: failure.error });
+      } else if (count.isElsewhere) {
+        onEnd({ kind: "elsewhere" });
       } else {
-        onEnd({ kind: count.isElsewhere ? "elsewhere" : "recorded" });
+        onEnd({ kind: count.isAny ? "recorded" : "none" });
       }
     },
   };

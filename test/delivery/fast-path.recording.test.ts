@@ -59,7 +59,7 @@ test("an event for very many webhooks takes no more memory than there is: the re
     { key: "", record, messages: [], sequence: 1 },
     {
       organization: organizationSubscriptions(paused),
-      standing: { receivedAt: Date.now(), before: undefined },
+      standing: { receivedAt: Date.now(), eventIn: undefined, before: undefined },
       pacer: createPacer(10),
     },
     (started) => void ended.push(started),
@@ -89,7 +89,7 @@ test("two messages of one event that wait for room in memory send it once, and g
       { key: "", record, messages: [], sequence },
       {
         organization: organizationSubscriptions([subscription]),
-        standing: { receivedAt: 0, before: { recorded: new Set(), isSettling: false } },
+        standing: { receivedAt: 0, eventIn: undefined, before: { recorded: new Set(), isSettling: false } },
         pacer: createPacer(10),
       },
       ({ kind }) => void ended.push(kind),
@@ -218,7 +218,7 @@ test("a copy of an event whose delivery is on record is left out, unless the web
     { key: "", record, messages: [], sequence: 5 },
     {
       organization: organizationSubscriptions([subscription, ordered]),
-      standing: { receivedAt, before: { recorded: new Set(ids), isSettling: false } },
+      standing: { receivedAt, eventIn: undefined, before: { recorded: new Set(ids), isSettling: false } },
       pacer: createPacer(10),
     },
     () => {},

@@ -94,7 +94,8 @@ test("a database that does not answer counts as failing after two seconds, until
 
 test("responses fill the memory no further than a bound, whatever their number: then nothing more is sent until they are recorded", async () => {
   const release = Promise.withResolvers<void>();
-  const sql: Sql = { ...database.sql, transaction: () => release.promise as Promise<never> };
+  const taken = release.promise.then(() => new Set());
+  const sql: Sql = { ...database.sql, transaction: () => taken as Promise<never> };
   const recorder = recorderOn(sql);
   const delivery = scheduledRecord({ organizationId: "", webhookId: "" });
   const attempt = attemptOf(delivery);

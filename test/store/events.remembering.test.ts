@@ -31,7 +31,7 @@ afterAll(async () => {
 
 /** Whether the event is new. */
 const insert = async (event: ReturnType<typeof newEvent>, receivedAt: Date, publishedAt?: Date) =>
-  (await createEventInserter(database.sql)([event], receivedAt, publishedAt)).size === 0;
+  (await createEventInserter(database.sql)([event], receivedAt, publishedAt)).known.size === 0;
 
 describe("an event's id is remembered", () => {
   test.each([
@@ -63,7 +63,7 @@ describe("an event's id is remembered", () => {
     const event = newEvent(organizationId);
     expect(await insert(event, at(-1))).toBe(true);
     const [same, other] = [event, { ...event, organizationId: randomUUID() }];
-    const known = await createEventInserter(database.sql)([same, other], at(1));
+    const { known } = await createEventInserter(database.sql)([same, other], at(1));
     expect([...known]).toEqual([eventKey(same.organizationId, same.id)]);
   });
 
@@ -73,7 +73,7 @@ describe("an event's id is remembered", () => {
       createEventInserter(database.sql)(events, at(2)),
       createEventInserter(database.sql)(events, at(2.001)),
     ]);
-    expect(one.size + other.size).toBe(50);
+    expect(one.known.size + other.known.size).toBe(50);
   });
 
   test("by two that write the same events in opposite orders, and do not wait for each other in a ring", async () => {
@@ -83,10 +83,10 @@ describe("an event's id is remembered", () => {
         event,
         { ...event, organizationId: other },
       ]);
-      const known = await Promise.all(
+      const inserted = await Promise.all(
         [events, events.toReversed()].map((each) => createEventInserter(database.sql)(each, at(2))),
       );
-      expect(known.reduce((sum, { size }) => sum + size, 0)).toBe(events.length);
+      expect(inserted.reduce((sum, { known }) => sum + known.size, 0)).toBe(events.length);
     }
   });
 
@@ -98,7 +98,7 @@ describe("an event's id is remembered", () => {
         createEventInserter(database.sql)(events, at(-second)),
         createEventInserter(database.sql)(events, at(second)),
       ]);
-      expect(one.size + other.size).toBe(200);
+      expect(one.known.size + other.known.size).toBe(200);
     }
   });
 });

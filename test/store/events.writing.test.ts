@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Database, openEmbedded } from "../../src/store/database.ts";
 import { ensurePartitions } from "../../src/store/partitions.ts";
-import { createEventInserter, eventKey } from "../../src/store/sql/insert-events.ts";
+import { createEventInserter, eventKey, type InsertedEvents } from "../../src/store/sql/insert-events.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { newEvent } from "../support/engine.ts";
 import { openTestPostgres } from "../support/open-test-postgres.ts";
@@ -65,13 +65,13 @@ describe.each(["a Postgres server", "the embedded database"])("on %s", (kind) =>
     const events = newEvents(20);
     const first = events.slice(7, 9);
     await createEventInserter(database.sql)(first, before);
-    expect(await createEventInserter(database.sql)(events, noon())).toEqual(keysOf(first));
+    expect((await createEventInserter(database.sql)(events, noon())).known).toEqual(keysOf(first));
     expect(await storedIds(events)).toEqual(idsOf(events));
   });
 
   test("an event that stands in a batch twice is written once, and is new", async () => {
     const [event] = newEvents(1);
-    expect(await createEventInserter(database.sql)([event!, event!], noon())).toEqual(new Set());
+    expect((await createEventInserter(database.sql)([event!, event!], noon())).known).toEqual(new Set());
     expect(await storedIds([event!])).toEqual([event!.id]);
   });
 
@@ -79,10 +79,10 @@ describe.each(["a Postgres server", "the embedded database"])("on %s", (kind) =>
     const { sql, statements } = listed(database.sql);
     const insertEvents = createEventInserter(sql);
     const [one, other, last] = [newEvents(5), newEvents(5), newEvents(5)];
-    expect(await insertEvents(one, noon())).toEqual(new Set());
-    expect(await insertEvents(one, noon(1))).toEqual(keysOf(one));
-    expect(await insertEvents(other, noon(50))).toEqual(new Set());
-    expect(await insertEvents([...other, ...last], noon(60))).toEqual(keysOf(other));
+    expect((await insertEvents(one, noon())).known).toEqual(new Set());
+    expect((await insertEvents(one, noon(1))).known).toEqual(keysOf(one));
+    expect((await insertEvents(other, noon(50))).known).toEqual(new Set());
+    expect((await insertEvents([...other, ...last], noon(60))).known).toEqual(keysOf(other));
     await insertEvents(newEvents(1), noon(119));
     await insertEvents(newEvents(1), noon(120));
     expect(statements).toEqual([plain, plain, again, again, again, again, plain]);
@@ -101,9 +101,9 @@ describe.each(["a Postgres server", "the embedded database"])("on %s", (kind) =>
     const { sql, statements } = listed(database.sql);
     const insertEvents = createEventInserter(sql);
     const events = newEvents(10);
-    expect(await insertEvents(events.slice(0, 5), midnight(-1))).toEqual(new Set());
-    expect(await insertEvents(events.slice(0, 7), midnight(-1))).toEqual(keysOf(events.slice(0, 5)));
-    expect(await insertEvents(events, midnight(1))).toEqual(keysOf(events.slice(0, 7)));
+    expect((await insertEvents(events.slice(0, 5), midnight(-1))).known).toEqual(new Set());
+    expect((await insertEvents(events.slice(0, 7), midnight(-1))).known).toEqual(keysOf(events.slice(0, 5)));
+    expect((await insertEvents(events, midnight(1))).known).toEqual(keysOf(events.slice(0, 7)));
     expect(await storedIds(events)).toEqual(idsOf(events));
     expect(new Set(statements)).toEqual(new Set(["lock-midnight", again]));
   });
@@ -135,7 +135,7 @@ describe("while another process writes some of the same events", () => {
   const insertBeside = async (end: () => void) => {
     const events = newEvents(9);
     const { sql, statements } = listed(database.sql);
-    let inserting: Promise<ReadonlySet<string>> | undefined;
+    let inserting: Promise<InsertedEvents> | undefined;
     const others = database.sql.transaction(async (transaction) => {
       await createEventInserter(transaction)(events.slice(3, 6), noon());
       inserting = createEventInserter(sql)(events, noon());
@@ -143,7 +143,7 @@ describe("while another process writes some of the same events", () => {
       end();
     });
     await others.catch(() => {});
-    return { events, known: await inserting, statements };
+    return { events, known: (await inserting)?.known, statements };
   };
   const waitingForOthers = `
     select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%insert into event%'`;

@@ -33,8 +33,8 @@ afterAll(() => database.close());
 test("the embedded database takes an event through all of its states", async () => {
   const receivedAt = Date.now();
   const event = newEvent(target.organizationId);
-  expect((await createEventInserter(database.sql)([event], new Date(receivedAt))).size).toBe(0);
-  expect((await createEventInserter(database.sql)([event], new Date(receivedAt))).size).toBe(1);
+  expect((await createEventInserter(database.sql)([event], new Date(receivedAt))).known.size).toBe(0);
+  expect((await createEventInserter(database.sql)([event], new Date(receivedAt))).known.size).toBe(1);
   const delivery = scheduledRecord(target, { eventId: event.id, createdAt: receivedAt, orderingKey: "k", sequence: 1 });
   await record(database, { ...delivery, nextAttemptAt: Number.POSITIVE_INFINITY });
   await recordBatch(database, { deliveries: [failed(delivery, 1, receivedAt)], attempts: [attemptOf(delivery)] });

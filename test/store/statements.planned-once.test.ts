@@ -64,8 +64,8 @@ test("whether an event came yesterday is asked of the index of ids, however much
 test("with too few connections for a share, the same statements go by the others", async () => {
   const few = await openTestPostgres(testDatabase.url, { maxConnections: 2 });
   const event = newEvent(organizationId);
-  expect((await createEventInserter(few.sql)([event], noon)).size).toBe(0);
-  expect((await createEventInserter(few.sql)([event], noon)).size).toBe(1);
+  expect((await createEventInserter(few.sql)([event], noon)).known.size).toBe(0);
+  expect((await createEventInserter(few.sql)([event], noon)).known.size).toBe(1);
   await few.close();
 });
 

@@ -2,17 +2,24 @@ import type { EventRecord } from "../../domain/event.ts";
 import { textArray, timestamptzArray, uuidArray } from "../binary-arrays.ts";
 import { isUniqueViolation } from "../is-unique-violation.ts";
 import type { Sql, Statement } from "../sql.ts";
+import { type Incarnation, unflushed } from "./incarnation.ts";
 
 /**
- * Writes events, payload included, and returns the keys (`eventKey`) of those that were there before. An id that the organization has used since
- * `rememberedSince` changes nothing: the first event stands. `oldestPublishedAt`: of these events, when the broker took the first; one that comes
- * again is known for as long as the broker held it.
+ * Writes events, payload included. An id that the organization has used since `rememberedSince` changes nothing: the first event stands.
+ * `oldestPublishedAt`: of these events, when the broker took the first; one that comes again is known for as long as the broker held it.
  */
 export type InsertEvents = (
   records: readonly EventRecord[],
   receivedAt: Date,
   oldestPublishedAt?: Date,
-) => Promise<ReadonlySet<string>>;
+) => Promise<InsertedEvents>;
+
+export interface InsertedEvents {
+  /** The keys (`eventKey`) of those that were there before. */
+  known: ReadonlySet<string>;
+  /** The incarnation that all of them are there in, and may be lost with; undefined where the others certainly outlive a crash. */
+  storedIn: Incarnation | undefined;
+}
 
 /**
  * As a rule all events are new, and writing those costs Postgres a fifth less where it may fail on one that is not. Events that come again come
@@ -25,12 +32,13 @@ export function createEventInserter(sql: Sql): InsertEvents {
     if (isMidnight(receivedAt)) {
       return await insertAtMidnight(sql, parameters);
     }
-    if (receivedAt.getTime() >= someKnownUntil && (await insertAllNew(sql, parameters))) {
-      return noneKnown;
+    const allNew = receivedAt.getTime() < someKnownUntil ? undefined : await insertAllNew(sql, parameters);
+    if (allNew !== undefined) {
+      return allNew;
     }
-    const known = await insertUnknown(sql, parameters);
-    if (known.size > 0) someKnownUntil = receivedAt.getTime() + someKnownMs;
-    return known;
+    const inserted = await insertUnknown(sql, parameters);
+    if (inserted.known.size > 0) someKnownUntil = receivedAt.getTime() + someKnownMs;
+    return inserted;
   };
 }
 
@@ -64,20 +72,25 @@ function parametersOf(events: readonly EventRecord[], receivedAt: Date, oldestPu
   ];
 }
 
-/** Writes all of the events, or none where one of them was there before: then false. Not for a transaction, which a statement that fails would end. */
-async function insertAllNew(sql: Sql, parameters: readonly unknown[]): Promise<boolean> {
+/** Writes all of the events, or none where one of them was there before: then undefined. Not for a transaction, which a statement that fails would end. */
+async function insertAllNew(sql: Sql, parameters: readonly unknown[]): Promise<InsertedEvents | undefined> {
   try {
-    return (await sql.query(allNew, parameters)).length === 0;
+    const [row] = await sql.query<{ stored_in: Incarnation | null; is_known: boolean }>(allNew, parameters);
+    return row?.is_known === false ? { known: noneKnown, storedIn: row.stored_in ?? undefined } : undefined;
   } catch (error) {
-    if (isUniqueViolation(error)) return false;
+    if (isUniqueViolation(error)) return undefined;
     throw error;
   }
 }
 
-/** Writes the events that were not there, and returns the keys of the others. */
-async function insertUnknown(sql: Sql, parameters: readonly unknown[]): Promise<ReadonlySet<string>> {
-  const rows = await sql.query<{ id: string; organization_id: string }>(someKnown, parameters);
-  return new Set(rows.map((row) => eventKey(row.organization_id, row.id)));
+/** Writes the events that were not there. */
+async function insertUnknown(sql: Sql, parameters: readonly unknown[]): Promise<InsertedEvents> {
+  const [row] = await sql.query<{ stored_in: Incarnation | null; known: { id: string; organization_id: string }[] }>(
+    someKnown,
+    parameters,
+  );
+  const known = new Set((row?.known ?? []).map(({ id, organization_id }) => eventKey(organization_id, id)));
+  return { known, storedIn: row?.stored_in ?? undefined };
 }
 
 /** UTC, by clocks that disagree. */
@@ -90,7 +103,7 @@ function isMidnight(time: Date): boolean {
  * Two processes may write to different days, whose indexes do not know of each other: they insert one after the other, so that each sees what the
  * other one wrote.
  */
-async function insertAtMidnight(sql: Sql, parameters: readonly unknown[]): Promise<ReadonlySet<string>> {
+async function insertAtMidnight(sql: Sql, parameters: readonly unknown[]): Promise<InsertedEvents> {
   return await sql.transaction(async (transaction) => {
     await transaction.query(lockMidnight, []);
     return await insertUnknown(transaction, parameters);
@@ -140,13 +153,13 @@ const isOfAnotherDay = `exists (
         offset 0
       )`;
 
-// Cost: one row and three index entries for each event, one statement for each batch. Fails where the unique index of today's partition finds an
-// event that came today, and answers with a row where one came on another day.
+// Cost: one row and three index entries for each event, one statement for each batch, and no wait for the disk. Fails where the unique index of today's
+// partition finds an event that came today, and writes nothing where one came on another day.
 const allNew: Statement = {
   name: "insert-events",
   plannedOnce: true,
   text: `
-    with known as (
+    with ${unflushed}, known as (
       select from unnest($1::uuid[], $2::uuid[]) as n (id, organization_id)
       where ${isOfAnotherDay}
       limit 1
@@ -155,21 +168,24 @@ const allNew: Statement = {
       ${eventRows}
       where not exists (select from known)
     )
-    select from known`,
+    select (select id from unflushed) as stored_in, exists (select from known) as is_known`,
 };
 
 // The answer names the events that were there. Where none was, those that were inserted are only counted.
 const someKnown = {
   name: "insert-events-again",
   text: `
-    with inserted as (
+    with ${unflushed}, inserted as (
       insert into event (${columns})
       select * from (${eventRows}) n
       where not ${isOfAnotherDay}
       on conflict do nothing
       returning id, organization_id
     )
-    select id, organization_id from unnest($1::uuid[], $2::uuid[]) as n (id, organization_id)
-    where (select count(*) from inserted) < cardinality($1::uuid[])
-      and (id, organization_id) not in (select id, organization_id from inserted)`,
+    select (select id from unflushed) as stored_in, (
+      select json_agg(json_build_object('id', id, 'organization_id', organization_id))
+      from unnest($1::uuid[], $2::uuid[]) as n (id, organization_id)
+      where (select count(*) from inserted) < cardinality($1::uuid[])
+        and (id, organization_id) not in (select id, organization_id from inserted)
+    ) as known`,
 };

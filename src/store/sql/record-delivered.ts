@@ -1,6 +1,7 @@
 import { byteaArray, float8Array, int4Array, textArray, timestamptzArray, uuidArray } from "../binary-arrays.ts";
 import { isUniqueViolation } from "../is-unique-violation.ts";
 import type { Sql, Statement } from "../sql.ts";
+import type { Incarnation } from "./incarnation.ts";
 import { type AttemptRecord, canBeHeld } from "./write-attempts.ts";
 import { type DeliveryRecord, deliveryColumns } from "./write-deliveries.ts";
 
@@ -22,24 +23,35 @@ export function isDeliveredAtOnce({ delivery, attempt }: DeliveredAtOnce): boole
   );
 }
 
+/** What came of the writing. */
+export interface RecordedDelivered {
+  /** The ids of those that are written. */
+  written: ReadonlySet<string>;
+  /** In which incarnation; undefined where nothing is written, or it has no name. */
+  incarnation: Incarnation | undefined;
+}
+
 /**
- * Writes deliveries that arrived at once: one row for each, which holds the attempt. Returns the ids of those that are written. The others are left to a
- * transaction: what stands in scheduled_delivery, and all of them where one was written before, by a statement whose answer was lost or by another
- * process. Not for a transaction itself, which a statement that fails would end.
+ * Writes deliveries that arrived at once: one row for each, which holds the attempt. Some are left to a transaction: what stands in
+ * scheduled_delivery, and all of them where one was written before, by a statement whose answer was lost or by another process. Not for a transaction
+ * itself, which a statement that fails would end.
  */
-export async function recordDelivered(sql: Sql, records: readonly DeliveredAtOnce[]): Promise<ReadonlySet<string>> {
+export async function recordDelivered(sql: Sql, records: readonly DeliveredAtOnce[]): Promise<RecordedDelivered> {
   if (records.length === 0) {
-    return new Set();
+    return nothing;
   }
   try {
+    const [row] = await sql.query<{ incarnation: Incarnation | null; waiting: string[] }>(record, valuesOf(records));
     const written = new Set(records.map(({ delivery }) => delivery.id));
-    for (const { id } of await sql.query<{ id: string }>(record, valuesOf(records))) written.delete(id);
-    return written;
+    for (const id of row?.waiting ?? []) written.delete(id);
+    return { written, incarnation: row?.incarnation ?? undefined };
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
-    return new Set();
+    return nothing;
   }
 }
+
+const nothing: RecordedDelivered = { written: new Set(), incarnation: undefined };
 
 /** In the order of the ids, as everybody writes deliveries (`inOrderOfIds`). */
 function valuesOf(records: readonly DeliveredAtOnce[]): unknown[] {
@@ -85,5 +97,5 @@ const record: Statement = {
       ) d
       where id <> all (array(select id from waiting))
     )
-    select id from waiting`,
+    select (select id from incarnation) as incarnation, array(select id from waiting) as waiting`,
 };

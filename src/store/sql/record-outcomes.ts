@@ -2,6 +2,7 @@ import { webhookDisabledEntry } from "../../domain/audit-entry.ts";
 import { deliveryExhausted, isOperationalEventType, webhookDisabled } from "../../domain/operational-event.ts";
 import type { Sql } from "../sql.ts";
 import { type Disabling, disableWebhook } from "./disable-webhook.ts";
+import { flushIncarnation, type Incarnation } from "./incarnation.ts";
 import { insertAuditEntries } from "./insert-audit-entries.ts";
 import { insertOperationalEvents } from "./insert-operational-events.ts";
 import { type DeliveredAtOnce, isDeliveredAtOnce, recordDelivered } from "./record-delivered.ts";
@@ -21,13 +22,27 @@ export interface OutcomeBatch {
 /**
  * Writes a batch of outcomes: deliveries, attempts, the lanes of what is still due, what an attempt disables, and the operational events and audit
  * entries that tell of it. What belongs to one delivery is written in one transaction; what arrived at once and never waited, as nearly all does, in one
- * statement before it. A batch that is written a second time, because nobody knows of its commit, changes nothing.
+ * statement before it. A batch that is written a second time, because nobody knows of its commit, changes nothing. Returns the ids of
+ * the deliveries whose event may be lost, because the database crashed since it was written (`eventIn`): of those nothing is written that is still to be
+ * sent, and their events have to be written again.
  */
-export async function recordOutcomes(sql: Sql, batch: OutcomeBatch): Promise<void> {
-  const written = await recordDelivered(sql, deliveredAtOnce(batch));
-  if (written.size < batch.deliveries.length) {
-    await recordTogether(sql, without(batch, written));
+export async function recordOutcomes(sql: Sql, batch: OutcomeBatch): Promise<ReadonlySet<string>> {
+  const { written, incarnation } = await recordDelivered(sql, deliveredAtOnce(batch));
+  const inDoubt = idsInDoubt(batch, incarnation);
+  if (written.size === batch.deliveries.length) {
+    return inDoubt;
   }
+  const othersInDoubt = await recordTogether(sql, without(batch, written));
+  return new Set([...inDoubt].filter((id) => written.has(id)).concat(...othersInDoubt));
+}
+
+/** Of those whose events were written in another incarnation, and not flushed there. */
+function idsInDoubt({ deliveries }: OutcomeBatch, incarnation: Incarnation | undefined): Set<string> {
+  const inDoubt = new Set<string>();
+  for (const { id, eventIn } of deliveries) {
+    if (eventIn !== undefined && eventIn !== incarnation) inDoubt.add(id);
+  }
+  return inDoubt;
 }
 
 function deliveredAtOnce({ deliveries, attempts }: OutcomeBatch): DeliveredAtOnce[] {
@@ -40,16 +55,20 @@ function deliveredAtOnce({ deliveries, attempts }: OutcomeBatch): DeliveredAtOnc
   });
 }
 
-function without(batch: OutcomeBatch, written: ReadonlySet<string>): OutcomeBatch {
+function without(batch: OutcomeBatch, ids: ReadonlySet<string>): OutcomeBatch {
+  if (ids.size === 0) return batch;
   return {
     ...batch,
-    deliveries: batch.deliveries.filter(({ id }) => !written.has(id)),
-    attempts: batch.attempts.filter(({ deliveryId }) => !written.has(deliveryId)),
+    deliveries: batch.deliveries.filter(({ id }) => !ids.has(id)),
+    attempts: batch.attempts.filter(({ deliveryId }) => !ids.has(deliveryId)),
   };
 }
 
-async function recordTogether(sql: Sql, batch: OutcomeBatch): Promise<void> {
-  await sql.transaction(async (transaction) => {
+/** Returns the ids of those whose events are in doubt: they are left out. */
+async function recordTogether(sql: Sql, whole: OutcomeBatch): Promise<Set<string>> {
+  return await sql.transaction(async (transaction) => {
+    const inDoubt = idsInDoubt(whole, await flushIncarnation(transaction));
+    const batch = without(whole, inDoubt);
     const written = await writeDeliveries(transaction, batch.deliveries);
     const newAttempts = await writeAttempts(transaction, batch.attempts, exhaustedOf(batch));
     await tellOfExhausted(transaction, written);
@@ -59,6 +78,7 @@ async function recordTogether(sql: Sql, batch: OutcomeBatch): Promise<void> {
     await writeLanes(transaction, [...written.scheduled, ...ordered]);
     await wakeLanes(transaction, disabled);
     await giveTurns(transaction, keysOf(ordered));
+    return inDoubt;
   });
 }
 

@@ -1,6 +1,7 @@
 import type { DeliveryStatus, ManualRetry } from "../../domain/delivery.ts";
 import { int4Array, int8Array, textArray, timestamptzArray, uuidArray } from "../binary-arrays.ts";
 import type { Sql } from "../sql.ts";
+import type { Incarnation } from "./incarnation.ts";
 
 /**
  * A delivery as it stands after an attempt, or without one where it is handed to its lane. Times in milliseconds since the epoch. Where it is
@@ -24,6 +25,8 @@ export interface DeliveryRecord {
   orderingKey: string | null;
   /** The event's place in the broker's order. */
   sequence: number | null;
+  /** The incarnation of the database with which the event may be lost; undefined where it outlives a crash. */
+  eventIn?: Incarnation | undefined;
 }
 
 /** What the writing of deliveries came to. */

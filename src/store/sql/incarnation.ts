@@ -1,0 +1,41 @@
+import type { Sql } from "../sql.ts";
+
+/**
+ * The time between two crashes of the database, by its id. What is committed in one without waiting for the disk (`unflushed`) is safe as soon as anything
+ * that does wait is committed in the same one after it: Postgres writes its log in order. After a crash the table `incarnation` is empty, and
+ * the next id is another one.
+ */
+export type Incarnation = string;
+
+/** Names the present incarnation, unless it has a name. */
+export async function nameIncarnation(sql: Sql): Promise<void> {
+  await sql.query(name, []);
+}
+
+/**
+ * Returns the incarnation in which everything is safe that was committed before the call; undefined where it has no name, and everything was that waited for
+ * the disk.
+ */
+export async function flushIncarnation(sql: Sql): Promise<Incarnation | undefined> {
+  const [row] = await sql.query<{ id: Incarnation | null }>(flush, []);
+  return row?.id ?? undefined;
+}
+
+/**
+ * For a `with` of a statement that is a transaction of its own: has it commit without waiting for the disk where the incarnation has a name, which
+ * `select id from unflushed` tells; else that is empty, and the statement waits as ever.
+ */
+export const unflushed = `unflushed as materialized (
+      select id from (select id, set_config('synchronous_commit', 'off', true) as setting from incarnation offset 0) i where setting = 'off'
+    )`;
+
+const name = {
+  name: "name-incarnation",
+  text: "insert into incarnation (id) values (gen_random_uuid()) on conflict do nothing",
+};
+
+// A message of no meaning in the log has the commit wait for the disk, as any other row would, and leaves nothing behind.
+const flush = {
+  name: "flush-incarnation",
+  text: "select (select id from incarnation), pg_logical_emit_message(true, 'tellwire', '') is not null as is_written",
+};
