@@ -35,7 +35,7 @@ export function startJetStreamConsumer(
 ): Consumer {
   const { stream, consumer, maxBatch, maxUnacknowledged, log } = options;
   const pulls = new Set<Pull>();
-  /** The bytes of each, by sequence: a message that is delivered again while it is still in work counts once. */
+  /** The bytes of each, by place: a message that is delivered again while it is still in work counts once. */
   const unacknowledged = createSlotMap<number>();
   let ready: IncomingMessage[] = [];
   let stopped = false;
@@ -105,18 +105,18 @@ export function startJetStreamConsumer(
   const receive = (message: Msg): void => {
     retryMs = 0;
     const incoming: IncomingMessage = jetStreamMessage(nats, message, () => {
-      byteRoom.leave(unacknowledged.get(key) ?? 0);
-      unacknowledged.delete(key);
+      byteRoom.leave(unacknowledged.get(place) ?? 0);
+      unacknowledged.delete(place);
       refill();
     });
-    const key = String(incoming.sequence);
+    const { place } = incoming;
     if (stopped) {
       incoming.nak(0);
       return;
     }
-    if (!unacknowledged.has(key)) {
+    if (!unacknowledged.has(place)) {
       const bytes = incoming.body.byteLength;
-      unacknowledged.set(key, bytes);
+      unacknowledged.set(place, bytes);
       byteRoom.enter(bytes);
     }
     // What comes in one turn of the event loop is handed out together.

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "./broker.ts";
 
 /** A message as a pull consumer of JetStream got it. `onSettled` is called once, when it is acknowledged or given back. */
 export function jetStreamMessage(nats: NatsConnection, message: Msg, onSettled: () => void): IncomingMessage {
-  const { stream, sequence, deliveryCount, publishedAt } = parseAckSubject(message.reply ?? "");
+  const { place, sequence, deliveryCount, publishedAt } = parseAckSubject(message.reply ?? "");
   const { headers, headersProblem } = readHeaders(message);
   let settled = false;
   const settle = (answer: string | Uint8Array): void => {
@@ -15,7 +15,7 @@ export function jetStreamMessage(nats: NatsConnection, message: Msg, onSettled: 
     onSettled();
   };
   return {
-    place: `${stream}:${sequence}`,
+    place,
     sequence,
     subject: message.subject,
     headers,
@@ -40,7 +40,8 @@ const acknowledgement = Buffer.from("+ACK");
  * `$JS.ACK.<domain>.<account>.<stream>.…` (https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-15.md).
  */
 export function parseAckSubject(subject: string): {
-  stream: string;
+  /** `<stream>:<sequence>` */
+  place: string;
   sequence: number;
   deliveryCount: number;
   publishedAt: Date;
@@ -53,9 +54,10 @@ export function parseAckSubject(subject: string): {
     throw new Error(`not the reply subject of a JetStream message: ${subject}`);
   }
   const first = dots.length > 8 ? 4 : 2;
-  const token = (place: number): string => subject.slice((dots[first + place - 1] ?? 0) + 1, dots[first + place]);
+  const token = (index: number): string => subject.slice((dots[first + index - 1] ?? 0) + 1, dots[first + index]);
   return {
-    stream: token(0),
+    // From text to text: V8 keeps the text of every large number that becomes one for a while, long enough to be old.
+    place: `${token(0)}:${token(3)}`,
     sequence: Number(token(3)),
     deliveryCount: Number(token(2)),
     // Nanoseconds are beyond 2^53: the last six digits go before the text becomes a number.

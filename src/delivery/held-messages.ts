@@ -76,7 +76,7 @@ interface Held {
   since: number;
 }
 
-/** Of one consumer's messages. One that comes again while it is held is another one: each is settled by itself. */
-function keyOf({ sequence, deliveryCount }: IncomingMessage): string {
-  return `${sequence} ${deliveryCount}`;
+/** One that comes again while it is held is another one: each is settled by itself. */
+function keyOf({ place, deliveryCount }: IncomingMessage): string {
+  return `${place} ${deliveryCount}`;
 }

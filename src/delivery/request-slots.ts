@@ -1,3 +1,4 @@
+import { createSlotList } from "../domain/slot-list.ts";
 import { createFairQueue } from "./fair-queue.ts";
 
 /**
@@ -29,6 +30,8 @@ export interface RequestSource {
 export interface Slot {
   begunAt: number;
   isSlow: boolean;
+  /** Among those that are not slow. */
+  place: number;
 }
 
 export interface RequestSlotsOptions {
@@ -45,7 +48,7 @@ export interface RequestSlotsOptions {
 export function createRequestSlots({ max, maxSlow, slowMs, now, isHeld }: RequestSlotsOptions): RequestSlots {
   const waiting = createFairQueue<RequestSource>();
   /** In the order of their beginning, without the slow ones. */
-  const underWay = new Set<Slot>();
+  const underWay = createSlotList<Slot>();
   let slow = 0;
 
   const giveTurns = (): void => {
@@ -63,7 +66,7 @@ export function createRequestSlots({ max, maxSlow, slowMs, now, isHeld }: Reques
   return {
     isFree: () => underWay.size < max && waiting.isEmpty && !isHeld(),
     begin() {
-      const slot: Slot = { begunAt: now(), isSlow: false };
+      const slot: Slot = { begunAt: now(), isSlow: false, place: underWay.nextPlace };
       underWay.add(slot);
       return slot;
     },
@@ -71,7 +74,7 @@ export function createRequestSlots({ max, maxSlow, slowMs, now, isHeld }: Reques
       if (slot.isSlow) {
         slow -= 1;
       } else {
-        underWay.delete(slot);
+        underWay.remove(slot.place);
         giveTurns();
       }
     },
@@ -79,13 +82,13 @@ export function createRequestSlots({ max, maxSlow, slowMs, now, isHeld }: Reques
     hasManySlow: () => slow >= maxSlow,
     sweep() {
       const before = now() - slowMs;
-      for (const slot of underWay) {
+      for (const slot of underWay.values()) {
         if (slot.begunAt > before || slow >= maxSlow) {
           break;
         }
         slot.isSlow = true;
         slow += 1;
-        underWay.delete(slot);
+        underWay.remove(slot.place);
       }
       giveTurns();
     },

@@ -1,5 +1,5 @@
 import { createSlotIndex } from "./slot-index.ts";
-import { createSlotOrder } from "./slot-order.ts";
+import { createSlotList } from "./slot-list.ts";
 
 /** A map from texts to values, in the order in which they were added. */
 export interface SlotMap<Value> {
@@ -16,52 +16,36 @@ export interface SlotMap<Value> {
 
 /**
  * Makes an empty map for values that come and go thousands of times a second, under keys that nobody can choose. It does what Map does, but lets V8 collect keys and values
- * while they are young: a Map that has taken in and given up enough entries moves to a new table, and the outgrown one keeps its entries and a
- * link to the new one, for iterators. Once an outgrown table has lived long enough to be old, the collector of young objects takes every later table,
- * and whatever it holds, for reachable. Here an entry is a slot in arrays that stay, and the slot is emptied when the entry goes.
+ * while they are young (see slot-list.ts).
  */
 export function createSlotMap<Value>(): SlotMap<Value> {
   const index = createSlotIndex();
-  const order = createSlotOrder();
-  /** By slot. */
-  const values: (Value | undefined)[] = [];
-  const free: number[] = [];
-  let size = 0;
+  const list = createSlotList<Value>();
   return {
     get size() {
-      return size;
+      return list.size;
     },
     has: (key) => index.find(key) !== undefined,
     get(key) {
-      const slot = index.find(key);
-      return slot === undefined ? undefined : values[slot];
+      const place = index.find(key);
+      return place === undefined ? undefined : list.get(place);
     },
     set(key, value) {
-      const next = free.at(-1) ?? values.length;
-      const known = index.findOrAdd(key, next);
+      const known = index.findOrAdd(key, list.nextPlace);
       if (known === undefined) {
-        free.pop();
-        order.append(next);
-        size += 1;
+        list.add(value);
+      } else {
+        list.replace(known, value);
       }
-      values[known ?? next] = value;
     },
     delete(key) {
-      const slot = index.remove(key);
-      if (slot === undefined) {
+      const place = index.remove(key);
+      if (place === undefined) {
         return false;
       }
-      order.remove(slot);
-      values[slot] = undefined;
-      free.push(slot);
-      size -= 1;
+      list.remove(place);
       return true;
     },
-    *values() {
-      for (const slot of order.slots()) {
-        // What stands in the order has a value, which may be undefined by its type.
-        yield values[slot] as Value;
-      }
-    },
+    values: list.values,
   };
 }

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { Client, type Dispatcher } from "undici";
+import { createSlotList } from "../domain/slot-list.ts";
 import type { Connector } from "./connector.ts";
 import { ExchangeFailure, headTooLarge } from "./exchange-failure.ts";
 
@@ -47,14 +48,17 @@ export interface ConnectionPoolOptions {
  */
 export function createConnectionPool(options: ConnectionPoolOptions): ConnectionPool {
   const { connector, maxIdlePerOrigin, maxIdle, idleTimeoutMs, maxAgeMs } = options;
-  /** Waiting connections by origin, the one used last at the end: it is taken first, so that surplus ones go idle and close. */
-  const idleByOrigin = new Map<string, Connection[]>();
+  /** Of each origin that has connections, waiting or in use: an entry that came and went with each request would cost what slot-list.ts tells of. */
+  const byOrigin = new Map<string, Siblings>();
   /** All waiting connections, the one that has waited longest first. */
-  const idle = new Set<Connection>();
+  const idle = createSlotList<Connection>();
   let isClosed = false;
 
   function open(origin: string): Connection {
-    const connection = openConnection(origin, { connector, idleTimeoutMs, onRelease, onDisconnect });
+    const connection = openConnection(origin, { connector, idleTimeoutMs, onRelease, onDisconnect, onDestroy });
+    const pooled: Pooled = { connection, place: undefined };
+    const siblings = siblingsOf(origin);
+    siblings.count += 1;
     return connection;
 
     function onRelease(): void {
@@ -62,30 +66,42 @@ export function createConnectionPool(options: ConnectionPoolOptions): Connection
         connection.destroy();
         return;
       }
-      const siblings = idleByOrigin.get(origin);
-      if (siblings) siblings.push(connection);
-      else idleByOrigin.set(origin, [connection]);
-      idle.add(connection);
-      if (siblings && siblings.length > maxIdlePerOrigin) siblings[0]?.destroy();
-      if (idle.size > maxIdle) first(idle)?.destroy();
+      siblings.waiting.push(pooled);
+      pooled.place = idle.add(connection);
+      if (siblings.waiting.length > maxIdlePerOrigin) siblings.waiting[0]?.connection.destroy();
+      if (idle.size > maxIdle) idle.first()?.destroy();
     }
 
     function onDisconnect(): void {
       // A connection in use stays with its exchange, which learns of it by itself.
-      if (!idle.delete(connection)) return;
-      const siblings = idleByOrigin.get(origin) ?? [];
-      siblings.splice(siblings.indexOf(connection), 1);
-      if (siblings.length === 0) idleByOrigin.delete(origin);
-      connection.destroy();
+      if (pooled.place !== undefined) connection.destroy();
+    }
+
+    function onDestroy(): void {
+      if (pooled.place !== undefined) {
+        siblings.waiting.splice(siblings.waiting.indexOf(pooled), 1);
+        leaveIdle(pooled);
+      }
+      siblings.count -= 1;
+      if (siblings.count === 0) byOrigin.delete(origin);
     }
   }
 
+  function siblingsOf(origin: string): Siblings {
+    const siblings = byOrigin.get(origin) ?? { count: 0, waiting: [] };
+    byOrigin.set(origin, siblings);
+    return siblings;
+  }
+
   function takeIdle(origin: string): Connection | undefined {
-    const siblings = idleByOrigin.get(origin);
-    const connection = siblings?.pop();
-    if (siblings?.length === 0) idleByOrigin.delete(origin);
-    if (connection) idle.delete(connection);
-    return connection;
+    const pooled = byOrigin.get(origin)?.waiting.pop();
+    if (pooled) leaveIdle(pooled);
+    return pooled?.connection;
+  }
+
+  function leaveIdle(pooled: Pooled): void {
+    if (pooled.place !== undefined) idle.remove(pooled.place);
+    pooled.place = undefined;
   }
 
   return {
@@ -100,9 +116,23 @@ export function createConnectionPool(options: ConnectionPoolOptions): Connection
     },
     close() {
       isClosed = true;
-      for (const connection of [...idle]) connection.destroy();
+      for (const connection of idle.values()) connection.destroy();
     },
   };
+}
+
+/** The connections of one origin. */
+interface Siblings {
+  /** How many there are, waiting or in use. */
+  count: number;
+  /** The one used last at the end: it is taken first, so that surplus ones go idle and close. */
+  waiting: Pooled[];
+}
+
+interface Pooled {
+  connection: Connection;
+  /** Among all that wait; undefined while it is in use. */
+  place: number | undefined;
 }
 
 /**
@@ -119,6 +149,8 @@ interface ConnectionEvents {
   idleTimeoutMs: number;
   onRelease: () => void;
   onDisconnect: () => void;
+  /** Called once. */
+  onDestroy: () => void;
 }
 
 function openConnection(origin: string, events: ConnectionEvents): Connection {
@@ -185,14 +217,9 @@ function openConnection(origin: string, events: ConnectionEvents): Connection {
   function destroy(): void {
     if (isDestroyed) return;
     isDestroyed = true;
-    events.onDisconnect();
+    events.onDestroy();
     // A socket that is still being opened is not known to undici yet.
     socket?.destroy();
     client.destroy().catch(() => {});
   }
-}
-
-function first<T>(set: ReadonlySet<T>): T | undefined {
-  for (const value of set) return value;
-  return undefined;
 }

@@ -94,7 +94,8 @@ export async function openPostgres(
   const plannedOnce = new pg.Pool({ ...patience, connectionString: url, max: maxPlannedOnce, options: planOnce });
   // Whose statement it breaks under is told of a lost connection; nobody else has to be.
   plannedOnce.on("error", () => {}).on("connect", (client) => client.on("error", () => {}));
-  const connectListener = () => new pg.Client({ connectionString: url, keepAlive: true, connectionTimeoutMillis });
+  const connectListener = (timeoutMs: number) =>
+    new (boundedClient(timeoutMs))({ connectionString: url, keepAlive: true, connectionTimeoutMillis });
   const sql = createPoolSql({ pool, plannedOnce: maxPlannedOnce === 0 ? pool : plannedOnce }, connectListener);
   const listen: Sql["listen"] = async (...channel) => {
     try {

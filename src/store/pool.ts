@@ -1,10 +1,11 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Client, Pool, PoolClient } from "pg";
 import type { Sql, Statement, StopListening } from "./sql.ts";
 
 /** Sql on pools of connections to a Postgres server: one for everything, one for the statements that are planned once. */
 export function createPoolSql(
   { pool, plannedOnce }: { pool: Pool; plannedOnce: Pool },
-  connectListener: () => Client,
+  connectListener: ConnectListener,
 ): Sql {
   const [planned, others] = [querying(plannedOnce), querying(pool)];
   return {
@@ -23,6 +24,9 @@ export function createPoolSql(
     listen: (channel, onNotification, onGap) => listen(connectListener, channel, onNotification, onGap),
   };
 }
+
+/** Makes a client to listen on, which closes its connection where a statement is not answered within the time. */
+type ConnectListener = (timeoutMs: number) => Client;
 
 /** Sql on one connection, which the caller has and gives back: settings of the session and its locks hold from one statement to the next. */
 export function createSessionSql(client: PoolClient): Sql {
@@ -81,15 +85,9 @@ const silenceMs = 2_000;
 /** How often it is asked: nothing else would tell a quiet connection from one that the network lost. */
 const heartbeatMs = 5_000;
 
-async function answered(answer: Promise<unknown>): Promise<void> {
-  const { promise: silence, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error("the connection that listens does not answer")), silenceMs);
-  await Promise.race([answer, silence]).finally(() => clearTimeout(timer));
-}
-
 /** Listens on a connection of its own, and connects again for as long as nobody stops it. */
 async function listen(
-  connect: () => Client,
+  connect: ConnectListener,
   channel: string,
   onNotification: (payload: string) => void,
   onGap: () => void,
@@ -101,7 +99,7 @@ async function listen(
   let timer: NodeJS.Timeout | undefined;
 
   const open = async (): Promise<Client> => {
-    const opened = connect();
+    const opened = connect(silenceMs);
     opened.on("notification", ({ payload }) => onNotification(payload ?? ""));
     opened.on("error", () => {});
     opened.on("end", () => {
@@ -116,7 +114,7 @@ async function listen(
   /** One that does not answer is closed, and another one follows. */
   const answerOf = async (asked: Client, text: string): Promise<void> => {
     try {
-      await answered(asked.query(text));
+      await asked.query(text);
     } catch (error) {
       void asked.end().catch(() => {});
       throw error;
@@ -147,17 +145,19 @@ async function listen(
     stopped = true;
     clearTimeout(timer);
     clearInterval(beating);
-    if (client !== undefined) await answered(client.end()).catch(() => {});
+    const silence = delay(silenceMs, undefined, { ref: false });
+    await Promise.race([client?.end().catch(() => {}), silence]);
   };
+  const lost = (cause?: unknown): Error => new Error(`the connection that listens to ${channel} is lost`, { cause });
   // The server sends the notifications that it has for a connection before it says that a statement is done.
   const caughtUp = async (): Promise<void> => {
     const asked = listening;
-    if (asked !== undefined) {
-      await answerOf(asked, "select 1");
+    try {
+      if (asked !== undefined) await answerOf(asked, "select 1");
+    } catch (cause) {
+      throw lost(cause);
     }
-    if (asked === undefined || asked !== listening) {
-      throw new Error(`the connection that listens to ${channel} is lost`);
-    }
+    if (asked === undefined || asked !== listening) throw lost();
   };
   return Object.assign(stop, { caughtUp, isListening: () => listening !== undefined });
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { startTcpProxy } from "../../chaos/tcp-proxy.ts";
 import { type Database, openEmbedded, openPostgres } from "../../src/store/database.ts";
 import type { StopListening } from "../../src/store/sql.ts";
+import { heapGrowth } from "../support/heap-growth.ts";
 import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -114,6 +115,18 @@ test("a connection to listen on that cannot be made says where the database is, 
   proxy.resume();
   await distant.close();
   await proxy.close();
+});
+
+test("questions that are answered are collected while they are young", async () => {
+  const stop = await database.sql.listen(
+    "caught_up",
+    () => {},
+    () => {},
+  );
+  const ask = () => hasCaughtUp(stop);
+  for (let number = 0; number < 1_000; number++) await ask();
+  expect(await heapGrowth(5_000, ask)).toBeLessThan(1_500_000);
+  await stop();
 });
 
 test("the embedded database has called back when its statement returns", async () => {
