@@ -1,51 +1,75 @@
 import { loadavg } from "node:os";
 import { median } from "../median.ts";
-import { addWaitingDeliveries, wakeLanes } from "../stage/delivery-rows.ts";
+import { compareWindows, type LatencyWindows, type WindowComparison } from "../stage/compare-windows.ts";
 import { requireComplete } from "../stage/measure-burst.ts";
 import { halfOfMaximum, type LatencyResult, measureLatency } from "../stage/measure-latency.ts";
 import { type Session, withSession } from "../stage/session.ts";
 import { latencyRow } from "../stage/tables.ts";
-import { createWebhooks } from "../stage/webhooks.ts";
-import type { BenchRun, Part, Scale } from "./part.ts";
+import type { Traffic } from "../stage/webhooks.ts";
+import type { BenchRun, Part } from "./part.ts";
 import { createPlainSite } from "./plain.ts";
+import { type Trouble, troubles, warmUp } from "./troubles.ts";
 
 /** What the trouble of one organization does to the latency of the others. */
 export const neighbours: Part = {
-  help: "latency beside a receiver that hangs, one that fails, and an organization with 200,000 deliveries waiting",
+  help: "latency beside a receiver that hangs, one that fails, 200,000 deliveries that wait, and nothing (control)",
   async run(run) {
-    const results: NeighbourResult[] = [];
+    const rounds: NeighbourRound[] = [];
     for (let round = 0; round < run.scale.rounds; round++) {
-      for (const trouble of troubles) results.push(await measureBeside(run, trouble));
+      for (const trouble of troubles) rounds.push(await measureBeside(run, trouble));
     }
-    const byTrouble = [...Map.groupBy(results, ({ trouble }) => trouble)];
-    print(byTrouble);
-    for (const { trouble, beside } of results) requireComplete(beside, `beside ${trouble}`);
-    const p99Ratios = byTrouble.map(([trouble, rounds]) => [trouble, median(rounds.map(({ p99Ratio }) => p99Ratio))]);
-    return { p99Ratios: Object.fromEntries(p99Ratios), rounds: results };
+    const compared = [...Map.groupBy(rounds, ({ result }) => result.trouble)].map(([trouble, its]) => ({
+      trouble,
+      results: its.map(({ result }) => result),
+      comparison: compareWindows(its.map(({ windows }) => windows)),
+    }));
+    print(run.scale.latencySeconds, compared);
+    for (const { result } of rounds) {
+      requireComplete(result.alone, `before ${result.trouble}`);
+      requireComplete(result.beside, `beside ${result.trouble}`);
+    }
+    return {
+      troubles: Object.fromEntries(compared.map(({ trouble, comparison }) => [trouble, comparison])),
+      rounds: rounds.map(({ result }) => result),
+    };
   },
 };
 
-/** Of each trouble the round whose ratio is in the middle, and the median of the ratios. */
-function print(byTrouble: readonly (readonly [string, NeighbourResult[]])[]): void {
-  const { seconds = 0 } = byTrouble[0]?.[1][0]?.alone ?? {};
-  console.log(`\nLatency at half of the maximum, ${seconds} s before a trouble of others and ${seconds} s beside it`);
-  console.table(
-    byTrouble.flatMap(([trouble, rounds]) => {
-      const sorted = rounds.toSorted((one, other) => one.p99Ratio - other.p99Ratio);
-      const middle = sorted[Math.floor(sorted.length / 2)];
-      if (middle === undefined) return [];
-      const ratio = median(rounds.map(({ p99Ratio }) => p99Ratio)).toFixed(2);
-      return [
-        { ...latencyRow(`before ${trouble}`, middle.alone.latencyMs), "events/s": middle.alone.perSecond },
-        {
-          ...latencyRow(`beside ${trouble}`, middle.beside.latencyMs),
-          "events/s": middle.beside.perSecond,
-          "p99 ratio": ratio,
-          "its requests": middle.troubleRequests,
-        },
-      ];
-    }),
+interface ComparedTrouble {
+  trouble: string;
+  results: readonly NeighbourResult[];
+  comparison: WindowComparison;
+}
+
+/** The latencies of all rounds together, and the ratios with those of the rounds, in their order. */
+function print(seconds: number, compared: readonly ComparedTrouble[]): void {
+  console.log(
+    `\nLatency at half of the maximum, ${seconds} s before a trouble of others and ${seconds} s beside it, all rounds together`,
   );
+  console.table(
+    compared.flatMap(({ trouble, results, comparison }) => [
+      latencyRow(`before ${trouble}`, comparison.before),
+      {
+        ...latencyRow(`beside ${trouble}`, comparison.beside),
+        "events/s": median(results.map(({ beside }) => beside.perSecond)),
+        "its requests": median(results.map(({ troubleRequests }) => troubleRequests)),
+      },
+    ]),
+  );
+  console.table(
+    compared.map(({ trouble, comparison: { p99Ratio, p99Ratios } }) => ({
+      beside: trouble,
+      "p99 ratio (median of rounds)": p99Ratio.medianOfRounds.toFixed(2),
+      "p99 ratio (all rounds together)": p99Ratio.allRounds.toFixed(2),
+      rounds: p99Ratios.map((ratio) => ratio.toFixed(2)).join(", "),
+    })),
+  );
+}
+
+/** What is kept of a round, and the latencies that are not, because there are hundreds of thousands. */
+interface NeighbourRound {
+  result: NeighbourResult;
+  windows: LatencyWindows;
 }
 
 interface NeighbourResult {
@@ -60,60 +84,33 @@ interface NeighbourResult {
 }
 
 /** On a site of its own for each: what one trouble leaves behind is not measured with the next. */
-async function measureBeside({ stage, scale }: BenchRun, trouble: Trouble): Promise<NeighbourResult> {
+async function measureBeside({ stage, scale }: BenchRun, trouble: Trouble): Promise<NeighbourRound> {
   const { databaseUrl, traffic } = await createPlainSite(stage);
   return await withSession(stage, { databaseUrl }, async (session) => {
-    const begin = await trouble.prepare(session, scale);
-    const perSecond = await halfOfMaximum(session, traffic, scale);
-    const rate = { perSecond, seconds: scale.neighbourSeconds };
-    const alone = await measureLatency(session, traffic, rate);
+    await warmUp(trouble, session, scale.troubleWarmUpSeconds);
+    const { latencySeconds: seconds, waitingDeliveries } = scale;
+    const { begin } = await trouble.prepare(session, { webhooks: { group }, seconds, waitingDeliveries });
+    const rate = { perSecond: await halfOfMaximum(session, traffic, scale), seconds };
+    const before = await measureWindow(session, traffic, rate);
     await stage.receiver.call("reset", { group });
-    const [beside] = await Promise.all([measureLatency(session, traffic, rate), begin()]);
-    return {
+    const [beside] = await Promise.all([measureWindow(session, traffic, rate), begin()]);
+    const result = {
       trouble: trouble.name,
-      alone,
-      beside,
-      p99Ratio: beside.latencyMs.p99 / alone.latencyMs.p99,
+      alone: before.latency,
+      beside: beside.latency,
+      p99Ratio: beside.latency.latencyMs.p99 / before.latency.latencyMs.p99,
       troubleRequests: await stage.receiver.call("count", { group }),
       loadAverage: loadavg()[0] ?? Number.NaN,
     };
+    return { result, windows: { before: before.latenciesMs, beside: beside.latenciesMs } };
   });
-}
-
-interface Trouble {
-  name: string;
-  /** Makes everything ready, and returns what begins the trouble. */
-  prepare(session: Session, scale: Scale): Promise<() => Promise<unknown>>;
 }
 
 /** Of the neighbour's webhooks. */
 const group = "trouble";
 
-const troubles: readonly Trouble[] = [
-  { name: "a hanging receiver", prepare: (session, scale) => prepareEvents(session, "hang", scale) },
-  { name: "a failing receiver", prepare: (session, scale) => prepareEvents(session, "fail", scale) },
-  { name: "a backlog", prepare: prepareBacklog },
-];
-
-/** Five webhooks of an organization, each with 20 events a second, lead to a receiver that behaves badly. */
-async function prepareEvents(
-  { stage, tellwire }: Session,
-  behaviour: "hang" | "fail",
-  { neighbourSeconds: seconds }: Scale,
-): Promise<() => Promise<unknown>> {
-  const origin = stage.origins[behaviour];
-  const plan = { group, origin, organizations: 1, webhooks: 5, wantedBy: "one" } as const;
-  const { subjects } = await createWebhooks(tellwire.rest, plan);
-  return () => stage.publisher.call("steady", { subjects, perSecond: 100, seconds });
-}
-
-/** The receiver is well again, and takes 100 ms for each request: what waits is worked off beside the traffic. */
-async function prepareBacklog(
-  { stage, tellwire, databaseUrl }: Session,
-  scale: Scale,
-): Promise<() => Promise<unknown>> {
-  const plan = { group, origin: stage.origins.slow, organizations: 1, webhooks: 1, wantedBy: "one" } as const;
-  await createWebhooks(tellwire.rest, plan);
-  await addWaitingDeliveries(databaseUrl, { group, count: scale.waitingDeliveries });
-  return () => wakeLanes(databaseUrl, group);
+async function measureWindow(session: Session, traffic: Traffic, rate: { perSecond: number; seconds: number }) {
+  const latency: LatencyResult = await measureLatency(session, traffic, rate);
+  const latenciesMs = await session.stage.receiver.call("latenciesMs", { group: traffic.group });
+  return { latency, latenciesMs: Float64Array.from(latenciesMs) };
 }

@@ -31,8 +31,10 @@ export interface Scale {
   /** Not counted. V8 goes on compiling what is used most for some 20,000 of them. */
   warmUpEvents: number;
   ceilingSeconds: number;
+  /** Of each window in which latencies are measured. */
   latencySeconds: number;
-  neighbourSeconds: number;
+  /** How long a trouble of others goes on before anything is measured, for the code that only troubles run. */
+  troubleWarmUpSeconds: number;
   fanOutRounds: number;
   /** Deliveries that wait beside the traffic. */
   waitingDeliveries: number;
@@ -48,7 +50,7 @@ export const fullScale: Scale = {
   warmUpEvents: 25_000,
   ceilingSeconds: 4,
   latencySeconds: 30,
-  neighbourSeconds: 20,
+  troubleWarmUpSeconds: 3,
   fanOutRounds: 10,
   waitingDeliveries: 200_000,
   organizations: 10_000,
@@ -62,7 +64,7 @@ export const quickScale: Scale = {
   warmUpEvents: 3_000,
   ceilingSeconds: 2,
   latencySeconds: 6,
-  neighbourSeconds: 6,
+  troubleWarmUpSeconds: 1,
   fanOutRounds: 3,
   waitingDeliveries: 20_000,
   organizations: 1_000,

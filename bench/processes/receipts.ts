@@ -21,6 +21,8 @@ export interface Receipts {
   add(path: string, webhookId: string, body: Buffer): void;
   count(): number;
   report(): ReceiptReport;
+  /** All of those whose quantiles the report tells, in the order of their receipt: a view, valid until the next `add`. */
+  latenciesMs(): Float64Array;
 }
 
 /** Nothing has arrived yet. */
@@ -56,6 +58,7 @@ export function createReceipts(): Receipts {
         latencyMs: quantilesOf(latencies.values()),
       };
     },
+    latenciesMs: () => latencies.values(),
   };
 }
 

@@ -21,6 +21,8 @@ export interface ReceiverCalls {
   reset(parameters: { group: string }): void;
   count(parameters: { group: string }): number;
   report(parameters: { group: string }): ReceiverReport;
+  /** Every latency of the report, so that the receipts of several measurements can be taken together exactly. */
+  latenciesMs(parameters: { group: string }): number[];
 }
 
 /** What arrived, and of every 64th request whether its signature was right, from all groups. */
@@ -71,6 +73,7 @@ answerCalls<ReceiverCalls>({
   },
   count: ({ group }) => groups.get(group)?.count() ?? 0,
   report: ({ group }) => ({ ...receiptsOf(group).report(), signaturesChecked, signaturesWrong, connectionsOpened }),
+  latenciesMs: ({ group }) => [...receiptsOf(group).latenciesMs()],
 });
 
 function listenRaw(answer: (socket: Socket) => void): Promise<number> {

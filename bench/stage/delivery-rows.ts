@@ -1,6 +1,7 @@
 import pg from "pg";
 import { ensurePartitions } from "../../src/store/partitions.ts";
 import { createPoolSql } from "../../src/store/pool.ts";
+import { waitFor } from "../../test/support/wait-for.ts";
 import { withDatabase } from "./databases.ts";
 
 /**
@@ -33,6 +34,14 @@ export async function wakeLanes(databaseUrl: string, group: string): Promise<voi
   await withDatabase(databaseUrl, async (client) => {
     await client.query(makeLanesDue, [group]);
     await client.query("notify tellwire_lanes");
+  });
+}
+
+/** Waits until no delivery of any webhook is scheduled, and no lane is left, be it to remember its breaker. */
+export async function waitForNoLanes(databaseUrl: string): Promise<void> {
+  await withDatabase(databaseUrl, async (client) => {
+    const isDone = async () => (await client.query<{ done: boolean }>(noLanes)).rows[0]?.done;
+    await waitFor(isDone, { timeoutMs: 120_000, what: "every lane to be gone" });
   });
 }
 
@@ -152,6 +161,9 @@ const insertRestingLanes = `
 
 const makeLanesDue = `
   update lane set due_at = now() where webhook_id in (select id from webhook where url like '%/' || $1::text || '/%')`;
+
+const noLanes = `
+  select not exists (select from lane) and not exists (select from scheduled_delivery) as done`;
 
 /** Drops what indexes can be dropped, and builds them again after the work: sorting many rows costs less than finding a place for each. */
 async function withoutIndexes(client: pg.Client, work: () => Promise<void>): Promise<void> {
