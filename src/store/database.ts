@@ -215,8 +215,11 @@ const ormOptions = {
  */
 const planEachTime = "-c plan_cache_mode=force_custom_plan";
 
-/** For statements that say so (`Statement.plannedOnce`): by index always, so that it makes no difference how large the tables are when the plan is made. */
-const planOnce = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off";
+/**
+ * For statements that say so (`Statement.plannedOnce`): by index always, so that it makes no difference how large the tables are when the
+ * plan is made; and compiled never, which takes longer than any of them.
+ */
+const planOnce = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off";
 
 /** Of the connections: the path of events needs up to three at a time, and nobody else can take them. With fewer than four there is no share. */
 const shareOfPlannedOnce = 0.3;

@@ -26,8 +26,13 @@ export async function flushIncarnation(sql: Sql): Promise<Incarnation | undefine
  * `select id from unflushed` tells; else that is empty, and the statement waits as ever.
  */
 export const unflushed = `unflushed as materialized (
-      select id from (select id, set_config('synchronous_commit', 'off', true) as setting from incarnation offset 0) i where setting = 'off'
+      select id from (
+        select id, set_config('synchronous_commit', 'off', true) as setting from incarnation where one offset 0
+      ) i where setting = 'off'
     )`;
+
+/** Of the present incarnation. By its index also where a plan is to read no table as a whole (`Statement.plannedOnce`). */
+export const presentIncarnation = "(select id from incarnation where one)";
 
 const name = {
   name: "name-incarnation",
@@ -37,5 +42,5 @@ const name = {
 // A message of no meaning in the log has the commit wait for the disk, as any other row would, and leaves nothing behind.
 const flush = {
   name: "flush-incarnation",
-  text: "select (select id from incarnation), pg_logical_emit_message(true, 'tellwire', '') is not null as is_written",
+  text: `select ${presentIncarnation}, pg_logical_emit_message(true, 'tellwire', '') is not null as is_written`,
 };

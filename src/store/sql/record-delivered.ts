@@ -1,7 +1,7 @@
 import { byteaArray, float8Array, int4Array, textArray, timestamptzArray, uuidArray } from "../binary-arrays.ts";
 import { isUniqueViolation } from "../is-unique-violation.ts";
 import type { Sql, Statement } from "../sql.ts";
-import type { Incarnation } from "./incarnation.ts";
+import { type Incarnation, presentIncarnation } from "./incarnation.ts";
 import { type AttemptRecord, canBeHeld } from "./write-attempts.ts";
 import { type DeliveryRecord, deliveryColumns } from "./write-deliveries.ts";
 
@@ -97,5 +97,5 @@ const record: Statement = {
       ) d
       where id <> all (array(select id from waiting))
     )
-    select (select id from incarnation) as incarnation, array(select id from waiting) as waiting`,
+    select ${presentIncarnation} as incarnation, array(select id from waiting) as waiting`,
 };
