@@ -17,9 +17,10 @@ import { createHealthWriter } from "./health-writer.ts";
 import { createLaneWorker } from "./lane-worker.ts";
 import { createLoadLimit } from "./load-limit.ts";
 import { type AttemptReport, createMakeAttempt } from "./make-attempt.ts";
-import { createRecorder } from "./recorder.ts";
+import { createRecorder, type RecorderOptions } from "./recorder.ts";
 import { createRequestSlots } from "./request-slots.ts";
 import { createSharedBytes } from "./shared-bytes.ts";
+import { createSplitRecorder } from "./split-recorder.ts";
 import { createSubscriptions } from "./subscriptions.ts";
 
 /** The delivery engine of one process: from the broker's messages to recorded deliveries. */
@@ -181,10 +182,9 @@ export function createEngine(options: EngineOptions): Engine {
     },
     onBroken: observer.attemptBroke,
   });
-  const recorder = createRecorder({
+  const recording: Omit<RecorderOptions, "paceMs"> = {
     sql,
     lingerMs: 2,
-    paceMs: 20,
     maxBatch: 500,
     maxWriting: 2,
     onCommit({ outcomes, inDoubt, firstDueAt, ordered, disabledIn }) {
@@ -203,6 +203,10 @@ export function createEngine(options: EngineOptions): Engine {
       lanes.lookAtTurns(ordered);
     },
     onRetry: (error) => observer.failed("record", error),
+  };
+  const recorder = createSplitRecorder({
+    atOnce: createRecorder({ ...recording, paceMs: 20 }),
+    others: createRecorder({ ...recording, paceMs: 100 }),
   });
   let breakersWritten: Promise<void> = Promise.resolve();
   const endpoints = createEndpoints({
