@@ -19,6 +19,8 @@ export interface PostgresServer {
   logFile: string;
   /** Ends the server in good order and removes its data. */
   stop(): Promise<void>;
+  /** Until a crash, nothing of what is written reaches the disk but what a commit waits for, and what was written before it. */
+  holdLog(): Promise<void>;
   /** Ends the server and every process of it with SIGKILL: what they had under way is as it is on the disk. Its data stay. */
   kill(): Promise<void>;
   /** Starts the server again after a kill, on the same port and data. Throws where the port is taken meanwhile. */
@@ -69,6 +71,8 @@ export async function startPostgresServer(settings: Readonly<Record<string, stri
   const first = await startOnFreePort(start);
   const { url } = first;
   let { server } = first;
+  /** The process that writes the log where nobody waits for it, while it is held. */
+  let walWriter: number | undefined;
   return {
     url,
     get pid() {
@@ -76,8 +80,16 @@ export async function startPostgresServer(settings: Readonly<Record<string, stri
     },
     logFile: join(folder.path, "log"),
     async stop() {
+      // One that stands still would keep the server from its end.
+      if (walWriter !== undefined) signalIfThere(walWriter, "SIGCONT");
       await server.stop();
       folder.remove();
+    },
+    async holdLog() {
+      const pid = await walWriterOf(url);
+      walWriter = pid;
+      process.kill(pid, "SIGSTOP");
+      await waitFor(() => standsStill(stateOf(pid)), { what: "the writer of the log to stand still" });
     },
     async kill() {
       // It stands still first, so that it starts no process that would be overlooked, and that would hold the data against a restart.
@@ -90,6 +102,7 @@ export async function startPostgresServer(settings: Readonly<Record<string, stri
       }
       await killed;
       await waitFor(() => children.every((child) => hasEnded(stateOf(child))), { what: "the end of every process" });
+      walWriter = undefined;
     },
     async restart() {
       server = (await start(Number(new URL(url).port))).server;
@@ -112,6 +125,21 @@ function unprivilegedUser(): { uid: number; gid: number } {
   throw new Error(
     "Postgres does not run as root, and there is neither a user postgres nor nobody: run this as another user",
   );
+}
+
+/** It begins when the server is ready, or a little later. */
+async function walWriterOf(url: string): Promise<number> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 60_000 });
+  client.on("error", () => {});
+  await client.connect();
+  try {
+    const text = "select pid from pg_stat_activity where backend_type = 'walwriter'";
+    return await waitFor(async () => (await client.query<{ pid: number }>(text)).rows[0]?.pid, {
+      what: "the writer of the log",
+    });
+  } finally {
+    await client.end().catch(() => {});
+  }
 }
 
 async function answers(url: string): Promise<boolean> {

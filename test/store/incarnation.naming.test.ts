@@ -1,0 +1,40 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import type { Database } from "../../src/store/database.ts";
+import { flushIncarnation, nameIncarnation } from "../../src/store/sql/incarnation.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
+import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { run } from "./store-under-test.ts";
+
+let testDatabase: TestDatabase;
+let database: Database;
+beforeAll(async () => {
+  testDatabase = await createTestDatabase();
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
+});
+afterAll(async () => {
+  await database.close();
+  await testDatabase.drop();
+});
+beforeEach(() => run(database, "delete from incarnation"));
+
+test("an incarnation has one name, whoever gives it and however often", async () => {
+  await Promise.all([1, 2, 3].map(() => nameIncarnation(database.sql)));
+  const name = await flushIncarnation(database.sql);
+  expect(name).toEqual(expect.any(String));
+  await nameIncarnation(database.sql);
+  expect(await flushIncarnation(database.sql)).toBe(name);
+});
+
+test("where the table would survive a crash, there is no name, and every event waits for the disk", async () => {
+  await run(database, "alter table incarnation set logged");
+  await nameIncarnation(database.sql);
+  expect(await flushIncarnation(database.sql)).toBeUndefined();
+  await run(database, "alter table incarnation set unlogged");
+  // Amazon Aurora keeps the rows of unlogged tables in a crash.
+  await run(database, "create function aurora_version() returns text return '17.1.0'");
+  await nameIncarnation(database.sql);
+  expect(await flushIncarnation(database.sql)).toBeUndefined();
+  await run(database, "drop function aurora_version()");
+  await nameIncarnation(database.sql);
+  expect(await flushIncarnation(database.sql)).toEqual(expect.any(String));
+});
