@@ -3,7 +3,7 @@ import { ackWaitMs, type Broker, type IncomingMessage, type RejectReason } from 
 import { createSharedRead } from "../broker/shared-read.ts";
 import { messageWithoutValues } from "../domain/message-without-values.ts";
 import { isAboutContent } from "../store/is-about-content.ts";
-import { flushIncarnation, type Incarnation, nameIncarnation } from "../store/sql/incarnation.ts";
+import { flushIncarnation, nameIncarnation } from "../store/sql/incarnation.ts";
 import {
   createEventInserter,
   eventKey,
@@ -81,13 +81,18 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     work: (events, onWritten) =>
       writeAndStart(context, events, onWritten).catch((error) => giveBack(context, messagesOf(events), error)),
   });
-  const { sql } = options;
+  const { sql, onFailure } = options;
+  // Told of once for all who wait for it, who each have messages that come again.
+  const told = (error: unknown): never => {
+    onFailure(error, 0);
+    throw error;
+  };
   const context: Context = {
     ...options,
     held,
     insertEvents: createEventInserter(sql),
     write,
-    flush: createSharedRead(flushPaceMs, () => flushIncarnation(sql)),
+    flush: createSharedRead(flushPaceMs, () => flushIncarnation(sql).catch(told)),
     nameIncarnation: createSharedRead(0, () => nameIncarnation(sql)),
   };
   return {
@@ -265,11 +270,7 @@ async function writeAndStart(context: Context, events: readonly ReceivedEvent[],
   const starting = [start(context, fresh, () => ({ receivedAt, eventIn: storedIn, before: undefined }))];
   if (again.length > 0) {
     const since = rememberedSince(new Date(receivedAt), oldest);
-    starting.push(
-      startKnown(context, again, { since, eventIn: storedIn }).catch((error) =>
-        giveBack(context, messagesOf(again), error),
-      ),
-    );
+    starting.push(startKnown(context, again, since).catch((error) => giveBack(context, messagesOf(again), error)));
   }
   await Promise.all(starting);
 }
@@ -300,11 +301,7 @@ async function notWritten(
 }
 
 /** The event that was received first stands, whatever this one says; only the deliveries that are missing are started. */
-async function startKnown(
-  context: Context,
-  again: readonly ReceivedEvent[],
-  { since, eventIn }: { since: Date; eventIn: Incarnation | undefined },
-): Promise<void> {
+async function startKnown(context: Context, again: readonly ReceivedEvent[], since: Date): Promise<void> {
   const eventIds = again.map(({ record }) => record.id);
   const organizationIds = again.map(({ record }) => record.organizationId);
   const known = await knownEvents(context.sql, eventIds, organizationIds, since);
@@ -312,7 +309,7 @@ async function startKnown(
   const events: ReceivedEvent[] = [];
   const received = new Map(again.map((event) => [event.key, event]));
   const now = context.now();
-  for (const { event: record, receivedAt, deliveryIds } of known) {
+  for (const { event: record, receivedAt, deliveryIds, storedIn } of known) {
     const key = eventKey(record.organizationId, record.id);
     const event = received.get(key);
     if (event !== undefined) {
@@ -321,7 +318,7 @@ async function startKnown(
       const settlingMs = isRepeat ? context.repeatSettlingMs : context.settlingMs;
       // Of another process's clock, which may be ahead.
       const isSettling = Math.abs(now - receivedAt) < settlingMs;
-      standings.set(event.key, { receivedAt, eventIn, before: { recorded: deliveryIds, isSettling } });
+      standings.set(event.key, { receivedAt, eventIn: storedIn, before: { recorded: deliveryIds, isSettling } });
       events.push({ ...event, record });
     }
   }

@@ -8,7 +8,7 @@ import type { Started } from "./start-deliveries.ts";
 export interface Settling {
   held: HeldMessages;
   broker: Pick<Broker, "reject">;
-  /** What was written before the call, in the incarnation that is returned, is safe. */
+  /** What was written before the call, in the incarnation that is returned, is safe. Has told of the failure, where it rejects, to all who share it. */
   flush: () => Promise<Incarnation | undefined>;
   onRejected: (message: IncomingMessage, reason: RejectReason, detail: string) => void;
   onFailure: (error: unknown, messages: number) => void;
@@ -55,12 +55,14 @@ async function ackWhenSafe(
   messages: readonly IncomingMessage[],
   eventIn: Incarnation | undefined,
 ): Promise<void> {
-  try {
-    if (eventIn === undefined || (await settling.flush()) === eventIn) ack(settling, messages);
-    else comeAgain(settling, messages);
-  } catch (error) {
-    giveBack(settling, messages, error);
-  }
+  const isSafe =
+    eventIn === undefined ||
+    (await settling.flush().then(
+      (incarnation) => incarnation === eventIn,
+      () => false,
+    ));
+  if (isSafe) ack(settling, messages);
+  else comeAgain(settling, messages);
 }
 
 function ack({ held }: Settling, messages: readonly IncomingMessage[]): void {

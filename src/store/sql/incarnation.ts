@@ -7,7 +7,7 @@ import type { Sql } from "../sql.ts";
  */
 export type Incarnation = string;
 
-/** Names the present incarnation, unless it has a name. */
+/** Names the present incarnation, unless it has a name, or the name would not be forgotten in a crash. */
 export async function nameIncarnation(sql: Sql): Promise<void> {
   await sql.query(name, []);
 }
@@ -34,9 +34,15 @@ export const unflushed = `unflushed as materialized (
 /** Of the present incarnation. By its index also where a plan is to read no table as a whole (`Statement.plannedOnce`). */
 export const presentIncarnation = "(select id from incarnation where one)";
 
+// Amazon Aurora, which alone has this function, keeps the rows of unlogged tables in a crash, and loses what did not wait for the disk all the same. And
+// whoever moves a database is told at times to have all tables logged before. There nothing has a name, and events wait for the disk.
 const name = {
   name: "name-incarnation",
-  text: "insert into incarnation (id) values (gen_random_uuid()) on conflict do nothing",
+  text: `
+    insert into incarnation (id)
+    select gen_random_uuid() from pg_class
+    where oid = 'incarnation'::regclass and relpersistence = 'u' and not exists (select from pg_proc where proname = 'aurora_version')
+    on conflict do nothing`,
 };
 
 // A message of no meaning in the log has the commit wait for the disk, as any other row would, and leaves nothing behind.

@@ -17,7 +17,7 @@ export type InsertEvents = (
 export interface InsertedEvents {
   /** The keys (`eventKey`) of those that were there before. */
   known: ReadonlySet<string>;
-  /** The incarnation that all of them are there in, and may be lost with; undefined where the others certainly outlive a crash. */
+  /** The incarnation that the others are there in, and may be lost with; undefined where they certainly outlive a crash. */
   storedIn: Incarnation | undefined;
 }
 

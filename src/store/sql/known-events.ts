@@ -1,6 +1,7 @@
 import type { EventRecord } from "../../domain/event.ts";
 import { deliveryIdRange, firstIdAt } from "../../domain/ids.ts";
 import type { Sql } from "../sql.ts";
+import { type Incarnation, presentIncarnation } from "./incarnation.ts";
 import { eventKey } from "./insert-events.ts";
 
 /** An event that was received before, as it stands, and the deliveries that are recorded for it. */
@@ -9,6 +10,8 @@ export interface KnownEvent {
   /** Milliseconds since the epoch, whole. */
   receivedAt: number;
   deliveryIds: ReadonlySet<string>;
+  /** The incarnation that it is there in, and may be lost with, whoever wrote it; undefined where it certainly outlives a crash. */
+  storedIn: Incarnation | undefined;
 }
 
 /**
@@ -26,14 +29,19 @@ export async function knownEvents(
     return [];
   }
   const deliveryIds = await deliveriesOf(sql, rows);
-  return rows.map(({ received_at, occurred_at, ...event }) => ({
+  return rows.map(({ received_at, occurred_at, stored_in, ...event }) => ({
     event: { ...event, occurredAt: new Date(occurred_at) },
     receivedAt: received_at,
     deliveryIds: deliveryIds.get(eventKey(event.organizationId, event.id)) ?? none,
+    storedIn: stored_in ?? undefined,
   }));
 }
 
-type EventRow = Omit<EventRecord, "occurredAt"> & { occurred_at: number; received_at: number };
+type EventRow = Omit<EventRecord, "occurredAt"> & {
+  occurred_at: number;
+  received_at: number;
+  stored_in: Incarnation | null;
+};
 
 const none: ReadonlySet<string> = new Set();
 
@@ -62,14 +70,17 @@ async function deliveriesOf(sql: Sql, events: readonly EventRow[]): Promise<Map<
   return found;
 }
 
-// Index: each partition's own of id and organization, in the partitions since then. Only for events that come a second time.
+// Index: each partition's own of id and organization, in the partitions since then. Only for events that come a second time. The incarnation is asked
+// for here, and not taken from the statement that found them known: that one may have begun before the incarnation had a name, and met an
+// event that another process wrote since, which waits for the disk still.
 const selectEvents = {
   name: "known-events",
   text: `
     select e.id, e.organization_id as "organizationId", e.external_id as "externalId", e.type, e.data_json as "dataJson", e.source,
            e.subject, e.project_id as "projectId", e.ordering_key as "orderingKey", e.traceparent,
            (extract(epoch from e.occurred_at) * 1000)::float8 as occurred_at,
-           round(extract(epoch from e.received_at) * 1000)::float8 as received_at
+           round(extract(epoch from e.received_at) * 1000)::float8 as received_at,
+           ${presentIncarnation} as stored_in
     from unnest($1::uuid[], $2::uuid[]) as wanted (id, organization_id)
     cross join lateral (
       select * from event
