@@ -86,7 +86,7 @@ interface NeighbourResult {
 /** On a site of its own for each: what one trouble leaves behind is not measured with the next. */
 async function measureBeside({ stage, scale }: BenchRun, trouble: Trouble): Promise<NeighbourRound> {
   const { databaseUrl, traffic } = await createPlainSite(stage);
-  return await withSession(stage, { databaseUrl }, async (session) => {
+  const round = await withSession(stage, { databaseUrl }, async (session) => {
     await warmUp(trouble, session, scale.troubleWarmUpSeconds);
     const { latencySeconds: seconds, waitingDeliveries } = scale;
     const { begin } = await trouble.prepare(session, { webhooks: { group }, seconds, waitingDeliveries });
@@ -104,6 +104,8 @@ async function measureBeside({ stage, scale }: BenchRun, trouble: Trouble): Prom
     };
     return { result, windows: { before: before.latenciesMs, beside: beside.latenciesMs } };
   });
+  await stage.databases.drop(databaseUrl);
+  return round;
 }
 
 /** Of the neighbour's webhooks. */

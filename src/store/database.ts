@@ -25,6 +25,7 @@ import { writeArraysExactly } from "./exact-arrays.ts";
 import { AttemptsOfDelivered } from "./migrations/attempts-of-delivered.ts";
 import { AuditLog } from "./migrations/audit-log.ts";
 import { ClaimedOperationalEvents } from "./migrations/claimed-operational-events.ts";
+import { ColumnStatistics } from "./migrations/column-statistics.ts";
 import { IncarnationOfDatabase } from "./migrations/incarnation.ts";
 import { Initial } from "./migrations/initial.ts";
 import { KeyAccess } from "./migrations/key-access.ts";
@@ -203,6 +204,7 @@ const ormOptions = {
       { name: "2026-11-22i-webhook-health-rows", class: WebhookHealthRows },
       { name: "2026-11-22j-attempts-of-delivered", class: AttemptsOfDelivered },
       { name: "2026-11-22k-incarnation", class: IncarnationOfDatabase },
+      { name: "2026-11-22l-column-statistics", class: ColumnStatistics },
     ],
   },
   forceUtcTimezone: true,

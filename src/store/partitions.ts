@@ -90,6 +90,10 @@ async function createPartition(sql: Sql, { table, day, name }: Partition): Promi
   // One of that name which stands alone was detached to be dropped, and the process ended in between.
   await run(`drop table if exists ${name}`);
   await run(`create table ${name} (like ${table} including all)`);
+  // What Postgres counts of a column is not copied with all the rest.
+  const targets = await sql.query<{ column: string; target: number }>(statisticsTargets, [table]);
+  const counted = targets.map(({ column, target }) => `alter column ${column} set statistics ${target}`);
+  if (counted.length > 0) await run(`alter table ${name} ${counted.join(", ")}`);
   // A partitioned table can have no unique index without its partition key, which an event's id is not.
   if (table === "event") await run(`create unique index ${name}_id on ${name} (id, organization_id)`);
   const { from, to } = boundsOf({ table, day });
@@ -101,6 +105,13 @@ const attachedPartitions = {
   text: `select child.relname as name
     from pg_inherits join pg_class child on child.oid = inhrelid
     where inhparent in ('event'::regclass, 'delivery'::regclass, 'attempt'::regclass) and child.relname = any($1)`,
+};
+
+/** Of the columns that have one of their own: -1, or null from Postgres 17 on, is that of the server. */
+const statisticsTargets = {
+  name: "statistics_targets",
+  text: `select attname as column, attstattarget::integer as target from pg_attribute
+    where attrelid = $1::regclass and attnum > 0 and not attisdropped and attstattarget >= 0`,
 };
 
 /** Held until the transaction ends. The numbers mean nothing but "Tellwire" and "its partitions". */

@@ -45,6 +45,18 @@ it("days of the past are made on request, for deliveries of old events", async (
   expect(await partitionOfDelivery(id)).toBe("delivery_20200229");
 });
 
+it("Postgres counts as little of a new day's columns as of those of the days before", async () => {
+  await ensurePartitions(database.sql, { now: Date.UTC(2033, 0, 1), daysBefore: 0, daysAhead: 0 });
+  const today = new Date().toISOString().slice(0, 10).replaceAll("-", "");
+  for (const table of ["event", "delivery", "attempt"]) {
+    const ofTable = await statisticsOf(table);
+    expect(ofTable).toContainEqual({ column: "id", target: 20 });
+    expect(ofTable.some(({ target }) => target === 0)).toBe(true);
+    expect(await statisticsOf(`${table}_20330101`)).toEqual(ofTable);
+    expect(await statisticsOf(`${table}_${today}`)).toEqual(ofTable);
+  }
+});
+
 it("the last millisecond of a day and the first of the next are in different partitions", async () => {
   await ensurePartitions(database.sql, { now: Date.UTC(2031, 0, 1), daysBefore: 1, daysAhead: 0 });
   const midnight = Date.UTC(2031, 0, 1);
@@ -115,4 +127,10 @@ async function daysOf(sql: Sql, table: string): Promise<string[]> {
 
 function dayName(ms: number): string {
   return new Date(ms).toISOString().slice(0, 10).replaceAll("-", "");
+}
+
+async function statisticsOf(table: string): Promise<{ column: string; target: number | null }[]> {
+  const text = `select attname as column, attstattarget::integer as target from pg_attribute
+    where attrelid = $1::regclass and attnum > 0 order by attname`;
+  return await database.sql.query({ name: "", text }, [table]);
 }
