@@ -44,7 +44,7 @@ function printHelp(): void {
   console.log("\nby itself:");
   console.log("  gateway     the CPU of one unary call by REST and by Connect JSON, and of finding a route");
   console.log("  signing     what a signature costs: HMAC and ed25519");
-  console.log("\n  --quick     less of everything, in about three minutes");
+  console.log("\n  --quick     less of everything, in a few minutes");
   console.log("  --profile   also CPU profiles of the server, without which the numbers are better");
   console.log("  --source    the folder of another checkout of Tellwire, to measure that one");
 }
