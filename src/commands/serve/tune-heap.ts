@@ -13,7 +13,8 @@ import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8";
 export function tuneHeap(): void {
   setFlagsFromString("--no-allocation-site-pretenuring");
   // V8 asks for the growth at the end of a collection, when nothing of this runs: it has what was known right before.
-  let size: HeapSize = { kept: oldBytes(), now: oldBytes() };
+  const atStart = oldBytes();
+  let size: HeapSize = { kept: atStart, now: atStart };
   const look = (): void => {
     const now = oldBytes();
     size = { kept: now < size.now - noticedBytes ? now : size.kept, now };
