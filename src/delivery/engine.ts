@@ -187,7 +187,7 @@ export function createEngine(options: EngineOptions): Engine {
     lingerMs: 2,
     maxBatch: 500,
     maxWriting: 2,
-    onCommit({ outcomes, inDoubt, firstDueAt, ordered, disabledIn }) {
+    onCommit({ outcomes, inDoubt, scheduled, ordered, disabledIn }) {
       observer.recorded(outcomes - inDoubt);
       if (inDoubt > 0) {
         observer.failed(
@@ -197,9 +197,7 @@ export function createEngine(options: EngineOptions): Engine {
       }
       // Other processes hear of it by NOTIFY. Here the next event sees it, however late the notification comes.
       for (const organizationId of disabledIn) webhooksChanged(organizationId);
-      if (firstDueAt !== undefined) {
-        lanes.wake(firstDueAt);
-      }
+      for (const [webhookId, dueAt] of scheduled) lanes.scheduled(webhookId, dueAt);
       lanes.lookAtTurns(ordered);
     },
     onRetry: (error) => observer.failed("record", error),

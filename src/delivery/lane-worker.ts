@@ -10,8 +10,10 @@ import { createWaker } from "./waker.ts";
  */
 export interface LaneWorker {
   start(): void;
-  /** Something is due at the time (milliseconds since the epoch), or now. */
-  wake(dueAt?: number): void;
+  /** Lanes may be due now. */
+  wake(): void;
+  /** A delivery of the webhook was scheduled for the time (milliseconds since the epoch) in this process. */
+  scheduled(webhookId: string, dueAt: number): void;
   /** Ordered deliveries of these webhooks were recorded in this process. */
   lookAtTurns(webhookIds: Iterable<string>): void;
   /** A delivery of this webhook was cancelled: what was read of its lane before is read again. */
@@ -80,6 +82,8 @@ export function createLaneWorker(options: LaneWorkerOptions): LaneWorker {
       if (held.get(lane.webhookId) === state) {
         held.delete(lane.webhookId);
       }
+      // It may have been given back before what was scheduled meanwhile was there.
+      waker.wake(state.scheduledAt);
       options.onHeld(held.size);
       if (isFull) {
         waker.wake();
@@ -89,7 +93,14 @@ export function createLaneWorker(options: LaneWorkerOptions): LaneWorker {
 
   const hold = (lane: ClaimedLane, leaseUntil: number): void => {
     const organizationId = lane.organizationId ?? lane.webhookId;
-    const state: Held = { organizationId, leaseUntil, progressedAt: now(), drain: undefined, done: Promise.resolve() };
+    const state: Held = {
+      organizationId,
+      leaseUntil,
+      progressedAt: now(),
+      scheduledAt: Number.POSITIVE_INFINITY,
+      drain: undefined,
+      done: Promise.resolve(),
+    };
     const before = held.get(lane.webhookId);
     held.set(lane.webhookId, state);
     if (before === undefined) {
@@ -159,7 +170,14 @@ export function createLaneWorker(options: LaneWorkerOptions): LaneWorker {
       renewing = setInterval(() => void renew(), leaseMs / 3);
       running = loop();
     },
-    wake: (dueAt) => waker.wake(dueAt),
+    wake: () => waker.wake(),
+    scheduled(webhookId, dueAt) {
+      // Nobody can claim a lane that is held, nor one whose breaker is open: a receiver that hangs would have a claim made in vain for each batch.
+      const state = held.get(webhookId);
+      const { openUntil } = sharedBreaker(options.endpoints.of(webhookId).breaker);
+      if (state === undefined) waker.wake(Math.max(dueAt, openUntil ?? 0));
+      else state.scheduledAt = Math.min(state.scheduledAt, dueAt);
+    },
     lookAtTurns(webhookIds) {
       for (const webhookId of webhookIds) {
         held.get(webhookId)?.drain?.lookAtTurns();
@@ -201,6 +219,8 @@ interface Held {
   leaseUntil: number;
   /** When a request began or ended last, in milliseconds since the epoch. */
   progressedAt: number;
+  /** The first time for which something was scheduled meanwhile; infinite where nothing was. */
+  scheduledAt: number;
   drain: LaneDrain | undefined;
   done: Promise<void>;
 }

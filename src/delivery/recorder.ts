@@ -52,8 +52,8 @@ export interface CommittedBatch {
   outcomes: number;
   /** Of these, those whose event is in doubt. */
   inDoubt: number;
-  /** The time of the first attempt that is due because of it, in milliseconds since the epoch. */
-  firstDueAt: number | undefined;
+  /** For when deliveries were scheduled: of each webhook the first time, in milliseconds since the epoch. */
+  scheduled: ReadonlyMap<string, number>;
   /** The webhooks that got ordered deliveries. */
   ordered: readonly string[];
   /** The organizations of webhooks that it may have disabled. */
@@ -228,7 +228,7 @@ async function commit(options: RecorderOptions, batch: readonly Pending[]): Prom
   options.onCommit({
     outcomes: batch.length,
     inDoubt: inDoubt.size,
-    firstDueAt: firstDueAt(outcomes.deliveries),
+    scheduled: scheduledTimes(outcomes.deliveries),
     ordered: orderedWebhooks(outcomes.deliveries),
     disabledIn: outcomes.disablings.map(({ organizationId }) => organizationId),
   });
@@ -265,10 +265,12 @@ function orderedWebhooks(deliveries: readonly DeliveryRecord[]): string[] {
   return deliveries.flatMap(({ webhookId, orderingKey }) => (orderingKey === null ? [] : [webhookId]));
 }
 
-function firstDueAt(deliveries: readonly DeliveryRecord[]): number | undefined {
-  let first = Number.POSITIVE_INFINITY;
-  for (const { nextAttemptAt } of deliveries) {
-    first = Math.min(first, nextAttemptAt ?? Number.POSITIVE_INFINITY);
+function scheduledTimes(deliveries: readonly DeliveryRecord[]): Map<string, number> {
+  const times = new Map<string, number>();
+  for (const { webhookId, nextAttemptAt } of deliveries) {
+    if (nextAttemptAt !== null && Number.isFinite(nextAttemptAt)) {
+      times.set(webhookId, Math.min(nextAttemptAt, times.get(webhookId) ?? nextAttemptAt));
+    }
   }
-  return Number.isFinite(first) ? first : undefined;
+  return times;
 }

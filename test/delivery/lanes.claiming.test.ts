@@ -1,0 +1,133 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { Broker } from "../../src/broker/broker.ts";
+import { encodeEventMessage } from "../../src/broker/event-message.ts";
+import { openPostgresBroker } from "../../src/broker/postgres.ts";
+import type { EngineLimits } from "../../src/delivery/engine.ts";
+import type { Database } from "../../src/store/database.ts";
+import type { Sql } from "../../src/store/sql.ts";
+import { addOrganization, addWebhook, createTestEngine, deliveriesOf, newEvent } from "../support/engine.ts";
+import { openTestPostgres } from "../support/open-test-postgres.ts";
+import { createTestDatabase } from "../support/postgres.ts";
+import { type Respond, startReceiver } from "../support/receiver.ts";
+import { silentBrokerLog } from "../support/silent-broker-log.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { watched } from "./watched-sql.ts";
+
+// Nobody looks for lanes at intervals here: what is not told of is not found.
+const pollIntervalMs = 600_000;
+
+let database: Database;
+let broker: Broker;
+let organizationId: string;
+const receivers: { close(): Promise<unknown> }[] = [];
+const closing: (() => Promise<unknown>)[] = [];
+
+beforeEach(async () => {
+  const testDatabase = await createTestDatabase();
+  database = await openTestPostgres(testDatabase.url, { maxConnections: 16 });
+  closing.push(
+    () => testDatabase.drop(),
+    () => database.close(),
+  );
+  broker = await openPostgresBroker(database.sql, { log: silentBrokerLog });
+  closing.push(() => broker.close());
+  organizationId = await addOrganization(database);
+});
+afterEach(async () => {
+  // First, so that no request hangs any more.
+  for (const each of receivers.splice(0)) await each.close();
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+test("while a lane is held, no more of them are claimed for what is scheduled in it", async () => {
+  const hanging = await receiver(() => "hang");
+  const { webhook } = await addWebhook(database, organizationId, { url: hanging.url, timeoutMs: 300_000 });
+  const claims = await started({ budgetMs: 20 });
+  const scheduled = async () => (await deliveriesOf(database, webhook.id)).length;
+  // More than it gets at a time: the others are due in their lane.
+  for (let sent = 0; sent < 20; sent++) await publish();
+  await waitFor(async () => (await lanesHeld()) === 1, { what: "the lane to be held" });
+  const claimsBefore = claims();
+  const batches = 15;
+  for (let batch = 0; batch < batches; batch++) {
+    const before = await scheduled();
+    await publish();
+    await waitFor(async () => (await scheduled()) > before);
+  }
+  // One may have been under way.
+  expect(claims() - claimsBefore).toBeLessThanOrEqual(1);
+});
+
+test("what is scheduled just when its lane has been given back, and nobody here knows yet, is taken up at its time", async () => {
+  const tries = new Map<unknown, number>();
+  const failingFirst = await receiver(({ headers: { "webhook-id": id } }) => {
+    tries.set(id, (tries.get(id) ?? 0) + 1);
+    return { status: tries.get(id) === 1 ? 400 : 204 };
+  });
+  const { webhook } = await addWebhook(database, organizationId, { url: failingFirst.url, retryDelaysMs: [1] });
+  const statuses = async () => (await deliveriesOf(database, webhook.id)).map(({ status }) => status).sort();
+  let released = 0;
+  await started({}, async () => {
+    released += 1;
+    if (released > 1) return;
+    await publish();
+    await waitFor(async () => (await statuses()).includes("SCHEDULED"), { what: "the second one to be scheduled" });
+  });
+  await publish();
+  await waitFor(async () => (await statuses()).join() === "DELIVERED,DELIVERED", { what: "both retries" });
+  expect(released).toBe(2);
+});
+
+/** Returns how often lanes were claimed. `onReleased`: a lane was given back, of which the engine hears afterwards. */
+async function started(limits: Partial<EngineLimits>, onReleased = async () => {}): Promise<() => number> {
+  let claims = 0;
+  const sql: Sql = {
+    ...watched(database.sql, {
+      "claim-lanes": async () => {
+        claims += 1;
+      },
+    }),
+    async transaction(work) {
+      let isRelease = false;
+      const result = await database.sql.transaction((transaction) =>
+        work(
+          watched(transaction, {
+            "release-lane": async () => {
+              isRelease = true;
+            },
+          }),
+        ),
+      );
+      if (isRelease) await onReleased();
+      return result;
+    },
+  };
+  const own = await openPostgresBroker(database.sql, { log: silentBrokerLog });
+  const { engine, stop } = createTestEngine({
+    database: { ...database, sql },
+    broker: own,
+    limits: { pollIntervalMs, ...limits },
+  });
+  closing.push(async () => {
+    await stop(200).catch(() => {});
+    await own.close();
+  });
+  await engine.start();
+  return () => claims;
+}
+
+async function receiver(respond: Respond) {
+  const opened = await startReceiver(respond);
+  receivers.push(opened);
+  return opened;
+}
+
+async function publish(): Promise<void> {
+  await broker.publish([encodeEventMessage(newEvent(organizationId))]);
+}
+
+async function lanesHeld(): Promise<number> {
+  const text = "select count(*)::integer as held from lane where lease_expires_at > now()";
+  const [row] = await database.sql.query<{ held: number }>({ name: "", text }, []);
+  return row?.held ?? 0;
+}
