@@ -31,6 +31,8 @@ export interface Scale {
   /** Not counted. V8 goes on compiling what is used most for some 20,000 of them. */
   warmUpEvents: number;
   ceilingSeconds: number;
+  /** At half of the maximum, after the burst that told it and before latencies are measured. */
+  settleSeconds: number;
   /** Of each window in which latencies are measured. */
   latencySeconds: number;
   /** How long a trouble of others goes on before anything is measured, for the code that only troubles run. */
@@ -49,6 +51,7 @@ export const fullScale: Scale = {
   events: 50_000,
   warmUpEvents: 25_000,
   ceilingSeconds: 4,
+  settleSeconds: 20,
   latencySeconds: 30,
   troubleWarmUpSeconds: 3,
   fanOutRounds: 10,
@@ -63,6 +66,7 @@ export const quickScale: Scale = {
   events: 8_000,
   warmUpEvents: 3_000,
   ceilingSeconds: 2,
+  settleSeconds: 3,
   latencySeconds: 6,
   troubleWarmUpSeconds: 1,
   fanOutRounds: 3,

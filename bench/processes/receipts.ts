@@ -1,6 +1,7 @@
 import { nowMicros } from "../stage/clock.ts";
 import { createNumberList, type NumberList } from "../stage/number-list.ts";
 import { type Quantiles, quantilesOf } from "../stage/quantiles.ts";
+import { createPairLog } from "./pair-log.ts";
 
 /** What arrived for one group of webhooks since the last reset. Times in microseconds of the machine's clock, latencies in milliseconds. */
 export interface ReceiptReport {
@@ -27,7 +28,7 @@ export interface Receipts {
 
 /** Nothing has arrived yet. */
 export function createReceipts(): Receipts {
-  const idsByPath = new Map<string, Set<string>>();
+  const pairs = createPairLog();
   const times: NumberList = createNumberList();
   const latencies: NumberList = createNumberList();
 
@@ -37,12 +38,7 @@ export function createReceipts(): Receipts {
       times.add(now);
       const publishedAt = publishedAtOf(body);
       if (publishedAt !== undefined) latencies.add((now - publishedAt) / 1000);
-      let ids = idsByPath.get(path);
-      if (ids === undefined) {
-        ids = new Set();
-        idsByPath.set(path, ids);
-      }
-      ids.add(webhookId);
+      pairs.add(path, webhookId);
     },
     count: () => times.values().length,
     report() {
@@ -50,7 +46,7 @@ export function createReceipts(): Receipts {
       const at = (share: number): number => all[Math.floor((all.length - 1) * share)] ?? Number.NaN;
       return {
         received: all.length,
-        distinct: [...idsByPath.values()].reduce((sum, ids) => sum + ids.size, 0),
+        distinct: pairs.distinct(),
         firstAt: at(0),
         tenthAt: at(0.1),
         nineTenthsAt: at(0.9),

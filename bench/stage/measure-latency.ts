@@ -42,11 +42,16 @@ export async function measureLatency(
 
 /**
  * Half of what the process can deliver a second, measured now, on the machine as it is now: what else runs on it changes from minute to minute.
- * Ends with some seconds at that rate, so that what is measured next finds everything at its speed.
+ * Ends with some time at that rate, so that what is measured next finds everything at its speed: V8 compiles anew what goes another way than in a burst,
+ * and the kernel writes to the disk what the burst has written.
  */
-export async function halfOfMaximum(session: Session, traffic: Traffic, counts: BurstCounts): Promise<number> {
+export async function halfOfMaximum(
+  session: Session,
+  traffic: Traffic,
+  counts: BurstCounts & { settleSeconds: number },
+): Promise<number> {
   const { perSecond } = await measureBurst(session, traffic, counts);
   const half = Math.round(perSecond / traffic.fanOut / 2);
-  await measureLatency(session, traffic, { perSecond: half, seconds: 3 });
+  await measureLatency(session, traffic, { perSecond: half, seconds: counts.settleSeconds });
   return half;
 }

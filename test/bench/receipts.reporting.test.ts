@@ -16,3 +16,17 @@ it("the latencies of a group are those that its report is about, in the order of
   expect(receipts.report().latencyMs).toEqual(quantilesOf(latenciesMs));
   expect(receipts.report()).toMatchObject({ received: 4, distinct: 4 });
 });
+
+it("a pair of webhook and id that comes again counts as received, and as one", () => {
+  const receipts = createReceipts();
+  const body = Buffer.from("{}");
+  const count = 50_000;
+  for (let number = 0; number < count; number++) {
+    const id = `evt_${String(number).padStart(26, "0")}`;
+    receipts.add("/group/0-0", id, body);
+    if (number % 1_000 === 0) receipts.add("/group/0-0", id, body);
+    // The same id at another webhook is another pair.
+    if (number % 500 === 0) receipts.add("/group/0-1", id, body);
+  }
+  expect(receipts.report()).toMatchObject({ received: count + 50 + 100, distinct: count + 100 });
+});
