@@ -2,7 +2,7 @@ import { median } from "../median.ts";
 import { requireComplete } from "../stage/measure-burst.ts";
 import { halfOfMaximum, type LatencyResult, measureLatency } from "../stage/measure-latency.ts";
 import { withSession } from "../stage/session.ts";
-import { latencyRow } from "../stage/tables.ts";
+import { latencyRow, processorCells } from "../stage/tables.ts";
 import type { Part } from "./part.ts";
 import { createPlainSite } from "./plain.ts";
 
@@ -25,8 +25,8 @@ export const latency: Part = {
       `\nLatency at ${windows[0]?.perSecond} events a second, ${windows.length} times ${scale.latencySeconds} s; the p99 in the middle: ${p99Ms.toFixed(1)} ms`,
     );
     console.table(
-      windows.flatMap(({ latencyMs, publisherLateMs }) => [
-        latencyRow("publish to receipt", latencyMs),
+      windows.flatMap(({ latencyMs, publisherLateMs, processors }) => [
+        { ...latencyRow("publish to receipt", latencyMs), ...processorCells(processors) },
         latencyRow("the publisher's lateness", publisherLateMs),
       ]),
     );

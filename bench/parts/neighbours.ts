@@ -4,7 +4,7 @@ import { compareWindows, type LatencyWindows, type WindowComparison } from "../s
 import { requireComplete } from "../stage/measure-burst.ts";
 import { halfOfMaximum, type LatencyResult, measureLatency } from "../stage/measure-latency.ts";
 import { type Session, withSession } from "../stage/session.ts";
-import { latencyRow } from "../stage/tables.ts";
+import { latencyRow, processorCells } from "../stage/tables.ts";
 import type { Traffic } from "../stage/webhooks.ts";
 import type { BenchRun, Part } from "./part.ts";
 import { createPlainSite } from "./plain.ts";
@@ -41,7 +41,7 @@ interface ComparedTrouble {
   comparison: WindowComparison;
 }
 
-/** The latencies of all rounds together, and the ratios with those of the rounds, in their order. */
+/** The latencies of all rounds together and of each, and the ratios with those of the rounds, in their order. */
 function print(seconds: number, compared: readonly ComparedTrouble[]): void {
   console.log(
     `\nLatency at half of the maximum, ${seconds} s before a trouble of others and ${seconds} s beside it, all rounds together`,
@@ -55,6 +55,14 @@ function print(seconds: number, compared: readonly ComparedTrouble[]): void {
         "its requests": median(results.map(({ troubleRequests }) => troubleRequests)),
       },
     ]),
+  );
+  console.table(
+    compared.flatMap(({ results }) =>
+      results.flatMap(({ trouble, alone, beside }, round) => [
+        { ...latencyRow(`${round + 1}: before ${trouble}`, alone.latencyMs), ...processorCells(alone.processors) },
+        { ...latencyRow(`${round + 1}: beside ${trouble}`, beside.latencyMs), ...processorCells(beside.processors) },
+      ]),
+    ),
   );
   console.table(
     compared.map(({ trouble, comparison: { p99Ratio, p99Ratios } }) => ({

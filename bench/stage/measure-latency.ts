@@ -1,5 +1,6 @@
 import type { Published } from "../processes/publisher.ts";
 import { type BurstCounts, measureBurst, waitForReceipts } from "./measure-burst.ts";
+import { type ProcessorShares, watchProcessors } from "./processor-shares.ts";
 import type { Quantiles } from "./quantiles.ts";
 import type { Session } from "./session.ts";
 import type { Traffic } from "./webhooks.ts";
@@ -15,6 +16,8 @@ export interface LatencyResult {
   lost: number;
   duplicates: number;
   signaturesWrong: number;
+  /** While events were published. */
+  processors: ProcessorShares;
 }
 
 /** Publishes at a constant rate whatever becomes of it (open loop), and waits until all of it has arrived. */
@@ -25,7 +28,9 @@ export async function measureLatency(
 ): Promise<LatencyResult> {
   const { publisher, receiver } = session.stage;
   await receiver.call("reset", { group });
+  const processorsMeanwhile = watchProcessors();
   const published: Published = await publisher.call("steady", { subjects, perSecond, seconds });
+  const processors = processorsMeanwhile();
   const deliveries = published.count * fanOut;
   await waitForReceipts(session.stage, group, deliveries);
   const { latencyMs, received, distinct, signaturesWrong } = await receiver.call("report", { group });
@@ -37,6 +42,7 @@ export async function measureLatency(
     lost: deliveries - distinct,
     duplicates: received - distinct,
     signaturesWrong,
+    processors,
   };
 }
 

@@ -1,6 +1,7 @@
 import { median } from "../median.ts";
 import type { BurstResult } from "./measure-burst.ts";
 import type { ProcessMemory } from "./process-usage.ts";
+import type { ProcessorShares } from "./processor-shares.ts";
 import type { Quantiles } from "./quantiles.ts";
 
 /** A row of a table of throughputs: medians of the rounds, and the worst of the counts. */
@@ -32,6 +33,12 @@ export function cpuRow(name: string, rounds: readonly BurstResult[]): Record<str
 export function latencyRow(name: string, { count, p50, p99, p999, max }: Quantiles): Record<string, string | number> {
   const cell = (value: number): string => value.toFixed(1);
   return { ms: name, deliveries: count, p50: cell(p50), p99: cell(p99), "p99.9": cell(p999), max: cell(max) };
+}
+
+/** Cells of what became of the processors' time. */
+export function processorCells({ idle, stolen }: ProcessorShares): Record<string, string> {
+  const percent = (share: number): string => (share * 100).toFixed(1);
+  return { "idle %": percent(idle), "stolen %": percent(stolen) };
 }
 
 /** The highest of the rounds, for each process, the largest first. */
