@@ -81,8 +81,8 @@ answerCalls<PublisherCalls>({
       }
       if (sent < count) setTimeout(tick, 1);
     };
-    tick();
     answers.begin();
+    tick();
     try {
       return { count, firstAt, lastTakenAt: await answers.all, lateMs: quantilesOf(late) };
     } finally {
@@ -91,16 +91,22 @@ answerCalls<PublisherCalls>({
   },
 });
 
-/** Counts what the stream says to `count` messages. `onTaken` is called at the beginning and after each answer, with how many there were. */
+/**
+ * Counts what the stream says to `count` messages. From `begin` on it may not be silent for long; `onTaken` is called then, and after each answer, with how
+ * many there were.
+ */
 function countAnswers(count: number, onTaken: (taken: number) => void = () => {}) {
   const { promise: all, resolve, reject } = Promise.withResolvers<number>();
   let taken = 0;
-  const silence = setTimeout(() => reject(new Error(`the stream is silent for ${silenceMs} ms`)), silenceMs);
+  let silence: NodeJS.Timeout | undefined;
   return {
-    begin: () => onTaken(0),
+    begin(): void {
+      silence = setTimeout(() => reject(new Error(`the stream is silent for ${silenceMs} ms`)), silenceMs);
+      onTaken(0);
+    },
     take(error?: Error): void {
       if (error !== undefined) reject(error);
-      silence.refresh();
+      silence?.refresh();
       onTaken(++taken);
       if (taken === count) resolve(nowMicros());
     },

@@ -10,7 +10,7 @@ export interface StreamWriter {
 
 /**
  * Writes the NATS protocol (https://docs.nats.io/reference/reference-protocols/nats-protocol) by itself, and reads of the answers only how many they
- * are: the client of NATS costs twice as much for an event, and the cores are shared with what is measured.
+ * are: the client of NATS costs a third more for an event, and the cores are shared with what is measured.
  *
  * @param onAnswer told of each message that the stream holds, or with the error of one that it refuses, or of the connection.
  */
