@@ -117,8 +117,8 @@ interface Context extends DispatcherOptions, Pick<Settling, "held" | "flush"> {
 const maxWriting = 2;
 /** Events in one statement. */
 const maxWritten = 500;
-/** Short beside what an event takes, and long enough for statements of fifteen events where one comes each four tenths of a millisecond. */
-const writingPaceMs = 6;
+/** Short beside what an event takes, and long enough for statements of ten events where one comes each third of a millisecond. */
+const writingPaceMs = 3;
 const enoughToWrite = 100;
 /** How far apart the events that nobody wants are made safe: those of a few hundredths of a second at a time. */
 const flushPaceMs = 20;
