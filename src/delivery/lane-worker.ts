@@ -174,9 +174,12 @@ export function createLaneWorker(options: LaneWorkerOptions): LaneWorker {
     scheduled(webhookId, dueAt) {
       // Nobody can claim a lane that is held, nor one whose breaker is open: a receiver that hangs would have a claim made in vain for each batch.
       const state = held.get(webhookId);
+      if (state !== undefined) {
+        state.scheduledAt = Math.min(state.scheduledAt, dueAt);
+        return;
+      }
       const { openUntil } = sharedBreaker(options.endpoints.of(webhookId).breaker);
-      if (state === undefined) waker.wake(Math.max(dueAt, openUntil ?? 0));
-      else state.scheduledAt = Math.min(state.scheduledAt, dueAt);
+      waker.wake(Math.max(dueAt, openUntil ?? 0));
     },
     lookAtTurns(webhookIds) {
       for (const webhookId of webhookIds) {
