@@ -1,14 +1,14 @@
 import { loadavg } from "node:os";
 import { median } from "../median.ts";
-import { compareWindows, type LatencyWindows, type WindowComparison } from "../stage/compare-windows.ts";
+import { compareWindows, type WindowComparison, type WindowPair } from "../stage/compare-windows.ts";
 import { requireComplete } from "../stage/measure-burst.ts";
 import { halfOfMaximum, type LatencyResult, measureLatency } from "../stage/measure-latency.ts";
 import { type Session, withSession } from "../stage/session.ts";
 import { latencyRow, processorCells } from "../stage/tables.ts";
 import type { Traffic } from "../stage/webhooks.ts";
-import type { BenchRun, Part } from "./part.ts";
+import type { BenchRun, Part, Scale } from "./part.ts";
 import { createPlainSite } from "./plain.ts";
-import { type Trouble, troubles, warmUp } from "./troubles.ts";
+import { type PreparedTrouble, type Trouble, troubles, warmUp } from "./troubles.ts";
 
 /** What the trouble of one organization does to the latency of the others. */
 export const neighbours: Part = {
@@ -16,17 +16,19 @@ export const neighbours: Part = {
   async run(run) {
     const rounds: NeighbourRound[] = [];
     for (let round = 0; round < run.scale.rounds; round++) {
-      for (const trouble of troubles) rounds.push(await measureBeside(run, trouble));
+      for (const trouble of troubles) rounds.push(await measureRound(run, trouble));
     }
     const compared = [...Map.groupBy(rounds, ({ result }) => result.trouble)].map(([trouble, its]) => ({
       trouble,
       results: its.map(({ result }) => result),
-      comparison: compareWindows(its.map(({ windows }) => windows)),
+      comparison: compareWindows(its.flatMap(({ windows }) => windows)),
     }));
-    print(run.scale.latencySeconds, compared);
+    print(run.scale, compared);
     for (const { result } of rounds) {
-      requireComplete(result.alone, `before ${result.trouble}`);
-      requireComplete(result.beside, `beside ${result.trouble}`);
+      for (const { alone, beside } of result.pairs) {
+        requireComplete(alone, `without ${result.trouble}`);
+        requireComplete(beside, `beside ${result.trouble}`);
+      }
     }
     return {
       troubles: Object.fromEntries(compared.map(({ trouble, comparison }) => [trouble, comparison])),
@@ -41,76 +43,79 @@ interface ComparedTrouble {
   comparison: WindowComparison;
 }
 
-/** The latencies of all rounds together and of each, and the ratios with those of the rounds, in their order. */
-function print(seconds: number, compared: readonly ComparedTrouble[]): void {
+/** The latencies of all windows together, what of the processors was left in them, and the ratios with those of the pairs, in their order. */
+function print({ neighbourSeconds }: Scale, compared: readonly ComparedTrouble[]): void {
   console.log(
-    `\nLatency at half of the maximum, ${seconds} s before a trouble of others and ${seconds} s beside it, all rounds together`,
+    `\nLatency at half of the maximum, in windows of ${neighbourSeconds} s without a trouble of others and beside it by turns, all together`,
   );
   console.table(
-    compared.flatMap(({ trouble, results, comparison }) => [
-      latencyRow(`before ${trouble}`, comparison.before),
-      {
-        ...latencyRow(`beside ${trouble}`, comparison.beside),
-        "events/s": median(results.map(({ beside }) => beside.perSecond)),
-        "its requests": median(results.map(({ troubleRequests }) => troubleRequests)),
-      },
-    ]),
-  );
-  console.table(
-    compared.flatMap(({ results }) =>
-      results.flatMap(({ trouble, alone, beside }, round) => [
-        { ...latencyRow(`${round + 1}: before ${trouble}`, alone.latencyMs), ...processorCells(alone.processors) },
-        { ...latencyRow(`${round + 1}: beside ${trouble}`, beside.latencyMs), ...processorCells(beside.processors) },
-      ]),
-    ),
+    compared.flatMap(({ trouble, results, comparison }) => {
+      const pairs = results.flatMap((result) => result.pairs);
+      return [
+        { ...latencyRow(`without ${trouble}`, comparison.alone), ...middleOf(pairs.map(({ alone }) => alone)) },
+        {
+          ...latencyRow(`beside ${trouble}`, comparison.beside),
+          ...middleOf(pairs.map(({ beside }) => beside)),
+          "its requests": median(results.map(({ troubleRequests }) => troubleRequests)),
+        },
+      ];
+    }),
   );
   console.table(
     compared.map(({ trouble, comparison: { p99Ratio, p99Ratios } }) => ({
       beside: trouble,
-      "p99 ratio (median of rounds)": p99Ratio.medianOfRounds.toFixed(2),
-      "p99 ratio (all rounds together)": p99Ratio.allRounds.toFixed(2),
-      rounds: p99Ratios.map((ratio) => ratio.toFixed(2)).join(", "),
+      "p99 ratio (median of pairs)": p99Ratio.medianOfPairs.toFixed(2),
+      "p99 ratio (all pairs together)": p99Ratio.allPairs.toFixed(2),
+      pairs: p99Ratios.map((ratio) => ratio.toFixed(2)).join(", "),
     })),
   );
+}
+
+/** Of some windows the rate, and what became of the processors' time: medians. */
+function middleOf(windows: readonly LatencyResult[]): Record<string, string | number> {
+  const shareOf = (name: "idle" | "stolen"): number => median(windows.map(({ processors }) => processors[name]));
+  return {
+    "events/s": median(windows.map(({ perSecond }) => perSecond)),
+    ...processorCells({ idle: shareOf("idle"), stolen: shareOf("stolen") }),
+  };
 }
 
 /** What is kept of a round, and the latencies that are not, because there are hundreds of thousands. */
 interface NeighbourRound {
   result: NeighbourResult;
-  windows: LatencyWindows;
+  windows: WindowPair[];
 }
 
 interface NeighbourResult {
   trouble: string;
-  alone: LatencyResult;
-  beside: LatencyResult;
-  /** `beside` to `alone`. */
-  p99Ratio: number;
-  /** What the neighbour's receiver got meanwhile. */
+  pairs: { alone: LatencyResult; beside: LatencyResult }[];
+  /** What the neighbour's receiver got in all of them. */
   troubleRequests: number;
   loadAverage: number;
 }
 
 /** On a site of its own for each: what one trouble leaves behind is not measured with the next. */
-async function measureBeside({ stage, scale }: BenchRun, trouble: Trouble): Promise<NeighbourRound> {
+async function measureRound({ stage, scale }: BenchRun, trouble: Trouble): Promise<NeighbourRound> {
   const { databaseUrl, traffic } = await createPlainSite(stage);
   const round = await withSession(stage, { databaseUrl }, async (session) => {
     await warmUp(trouble, session, scale.troubleWarmUpSeconds);
-    const { latencySeconds: seconds, waitingDeliveries } = scale;
-    const { begin } = await trouble.prepare(session, { webhooks: { group }, seconds, waitingDeliveries });
-    const rate = { perSecond: await halfOfMaximum(session, traffic, scale), seconds };
-    const before = await measureWindow(session, traffic, rate);
+    const { waitingDeliveries } = scale;
+    const prepared = await trouble.prepare(session, { webhooks: { group, retryPolicy }, waitingDeliveries });
+    const perSecond = await halfOfMaximum(session, traffic, scale);
     await stage.receiver.call("reset", { group });
-    const [beside] = await Promise.all([measureWindow(session, traffic, rate), begin()]);
+    const pairs: MeasuredPair[] = [];
+    for (let pair = 0; pair < scale.neighbourPairs; pair++) {
+      const measured = { session, traffic, perSecond, scale, trouble: prepared };
+      pairs.push(await measurePair(measured, pair % 2 === 0 ? "alone" : "beside"));
+    }
     const result = {
       trouble: trouble.name,
-      alone: before.latency,
-      beside: beside.latency,
-      p99Ratio: beside.latency.latencyMs.p99 / before.latency.latencyMs.p99,
+      pairs: pairs.map(({ alone, beside }) => ({ alone: alone.latency, beside: beside.latency })),
       troubleRequests: await stage.receiver.call("count", { group }),
       loadAverage: loadavg()[0] ?? Number.NaN,
     };
-    return { result, windows: { before: before.latenciesMs, beside: beside.latenciesMs } };
+    const windows = pairs.map(({ alone, beside }) => ({ alone: alone.latenciesMs, beside: beside.latenciesMs }));
+    return { result, windows };
   });
   await stage.databases.drop(databaseUrl);
   return round;
@@ -119,8 +124,47 @@ async function measureBeside({ stage, scale }: BenchRun, trouble: Trouble): Prom
 /** Of the neighbour's webhooks. */
 const group = "trouble";
 
-async function measureWindow(session: Session, traffic: Traffic, rate: { perSecond: number; seconds: number }) {
-  const latency: LatencyResult = await measureLatency(session, traffic, rate);
+/** The default schedule, but for the time that a request may take: by default a request that hangs in one window would time out in the next one. */
+const retryPolicy = { delays: ["5s", "300s", "1800s"], timeout: "5s" };
+
+interface PairToMeasure {
+  session: Session;
+  traffic: Traffic;
+  perSecond: number;
+  scale: Scale;
+  trouble: PreparedTrouble;
+}
+
+type MeasuredPair = Record<"alone" | "beside", MeasuredWindow>;
+
+/** The machine changes from minute to minute: two windows that follow each other are compared, and which comes first changes. */
+async function measurePair(pair: PairToMeasure, first: "alone" | "beside"): Promise<MeasuredPair> {
+  const alone = () => measureWindow(pair);
+  const beside = () => measureBeside(pair);
+  if (first === "alone") return { alone: await alone(), beside: await beside() };
+  const measured = await beside();
+  return { alone: await alone(), beside: measured };
+}
+
+interface MeasuredWindow {
+  latency: LatencyResult;
+  latenciesMs: Float64Array;
+}
+
+/** The trouble begins with the window, and ends after it. */
+async function measureBeside(pair: PairToMeasure): Promise<MeasuredWindow> {
+  const measured = await measureWindow(pair, () => pair.trouble.begin(pair.scale.neighbourSeconds));
+  await pair.trouble.end();
+  return measured;
+}
+
+async function measureWindow(
+  { session, traffic, perSecond, scale }: PairToMeasure,
+  meanwhile: () => Promise<void> = async () => {},
+): Promise<MeasuredWindow> {
+  await measureLatency(session, traffic, { perSecond, seconds: scale.neighbourSettleSeconds });
+  const rate = { perSecond, seconds: scale.neighbourSeconds };
+  const [latency] = await Promise.all([measureLatency(session, traffic, rate), meanwhile()]);
   const latenciesMs = await session.stage.receiver.call("latenciesMs", { group: traffic.group });
   return { latency, latenciesMs: Float64Array.from(latenciesMs) };
 }

@@ -35,6 +35,12 @@ export interface Scale {
   settleSeconds: number;
   /** Of each window in which latencies are measured. */
   latencySeconds: number;
+  /** How many windows without a trouble and beside it are measured in a round: pairs, in changing order. */
+  neighbourPairs: number;
+  /** Of each of these windows. */
+  neighbourSeconds: number;
+  /** At the same rate before each of them, not counted: for as long as requests of a trouble may be under way after its end. */
+  neighbourSettleSeconds: number;
   /** How long a trouble of others goes on before anything is measured, for the code that only troubles run. */
   troubleWarmUpSeconds: number;
   fanOutRounds: number;
@@ -53,6 +59,9 @@ export const fullScale: Scale = {
   ceilingSeconds: 4,
   settleSeconds: 20,
   latencySeconds: 30,
+  neighbourPairs: 3,
+  neighbourSeconds: 15,
+  neighbourSettleSeconds: 5,
   troubleWarmUpSeconds: 3,
   fanOutRounds: 10,
   waitingDeliveries: 200_000,
@@ -68,6 +77,9 @@ export const quickScale: Scale = {
   ceilingSeconds: 2,
   settleSeconds: 3,
   latencySeconds: 6,
+  neighbourPairs: 2,
+  neighbourSeconds: 4,
+  neighbourSettleSeconds: 1,
   troubleWarmUpSeconds: 1,
   fanOutRounds: 3,
   waitingDeliveries: 20_000,

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { addWaitingDeliveries, waitForNoLanes, wakeLanes } from "../stage/delivery-rows.ts";
+import { addWaitingDeliveries, waitForNoLanes } from "../stage/delivery-rows.ts";
 import type { Session } from "../stage/session.ts";
-import { createWebhooks, deleteWebhooks, type WebhookPlan } from "../stage/webhooks.ts";
+import { createWebhooks, deleteWebhooks, pauseWebhooks, resumeWebhooks, type WebhookPlan } from "../stage/webhooks.ts";
 
 /** What can go wrong with the receivers of one organization. */
 export interface Trouble {
@@ -14,17 +14,20 @@ export interface Trouble {
 export interface TroublePlan {
   /** Of the organization in trouble. */
   webhooks: Pick<WebhookPlan, "group" | "retryPolicy">;
-  /** How long events are published, where the trouble is with these. */
-  seconds: number;
   /** How many deliveries wait, where the trouble is that they do. */
   waitingDeliveries: number;
 }
 
-/** A trouble that can begin. */
+/** A trouble that can begin, end, and begin again. Until then its webhooks are paused. */
 export interface PreparedTrouble {
   webhookIds: string[];
-  /** Resolves when nothing more is done for it: its deliveries may be under way for long after that. */
-  begin(): Promise<unknown>;
+  /**
+   * Resumes the webhooks: what has waited for them starts now. Where the trouble is with events, they are published for so long. Resolves when
+   * nothing more is done for it: its deliveries go on.
+   */
+  begin(seconds: number): Promise<void>;
+  /** Pauses the webhooks: their deliveries wait. Requests under way go on until their receiver answers or their time is over. */
+  end(): Promise<void>;
 }
 
 /** Each of them, and nothing at all: beside nothing, whatever the ratio is, it is by chance. */
@@ -32,7 +35,7 @@ export const troubles: readonly Trouble[] = [
   { name: "a hanging receiver", prepare: (session, plan) => prepareEvents(session, "hang", plan) },
   { name: "a failing receiver", prepare: (session, plan) => prepareEvents(session, "fail", plan) },
   { name: "a backlog", prepare: prepareBacklog },
-  { name: "nothing (control)", prepare: async () => ({ webhookIds: [], begin: async () => {} }) },
+  { name: "nothing (control)", prepare: async () => ({ webhookIds: [], begin: async () => {}, end: async () => {} }) },
 ];
 
 /**
@@ -42,9 +45,9 @@ export const troubles: readonly Trouble[] = [
 export async function warmUp(trouble: Trouble, session: Session, seconds: number): Promise<void> {
   // By the default schedule, a request would hang for longer than this takes, and no retry would fall into it.
   const retryPolicy = { delays: ["0.2s", "0.2s", "0.5s", "1s"], timeout: "0.5s" };
-  const plan = { webhooks: { group: "warm-up", retryPolicy }, seconds, waitingDeliveries: 300 };
+  const plan = { webhooks: { group: "warm-up", retryPolicy }, waitingDeliveries: 300 };
   const { webhookIds, begin } = await trouble.prepare(session, plan);
-  await Promise.all([begin(), delay(seconds * 1000)]);
+  await Promise.all([begin(seconds), delay(seconds * 1000)]);
   await deleteWebhooks(session.tellwire.rest, webhookIds);
   await session.settle();
   await waitForNoLanes(session.databaseUrl);
@@ -52,25 +55,46 @@ export async function warmUp(trouble: Trouble, session: Session, seconds: number
 
 /** Five webhooks of an organization, each with 20 events a second, lead to a receiver that behaves badly. */
 async function prepareEvents(
-  { stage, tellwire }: Session,
+  session: Session,
   behaviour: "hang" | "fail",
-  { webhooks, seconds }: TroublePlan,
+  { webhooks }: TroublePlan,
 ): Promise<PreparedTrouble> {
+  const { stage, tellwire } = session;
   const origin = stage.origins[behaviour];
   const plan = { ...webhooks, origin, organizations: 1, webhooks: 5, wantedBy: "one" } as const;
   const { subjects, webhookIds } = await createWebhooks(tellwire.rest, plan);
-  return { webhookIds, begin: () => stage.publisher.call("steady", { subjects, perSecond: 100, seconds }) };
+  return await whilePaused(session, webhookIds, async (seconds) => {
+    await stage.publisher.call("steady", { subjects, perSecond: 100, seconds });
+  });
 }
 
 /** The receiver is well again, and takes 100 ms for each request: what waits is worked off beside the traffic. */
 async function prepareBacklog(
-  { stage, tellwire, databaseUrl }: Session,
+  session: Session,
   { webhooks, waitingDeliveries: count }: TroublePlan,
 ): Promise<PreparedTrouble> {
+  const { stage, tellwire, databaseUrl } = session;
   const { group } = webhooks;
   const origin = stage.origins.slow;
   const plan = { ...webhooks, origin, organizations: 1, webhooks: 1, wantedBy: "one" } as const;
   const { webhookIds } = await createWebhooks(tellwire.rest, plan);
   await addWaitingDeliveries(databaseUrl, { group, count });
-  return { webhookIds, begin: () => wakeLanes(databaseUrl, group) };
+  return await whilePaused(session, webhookIds, async () => {});
+}
+
+async function whilePaused(
+  { tellwire: { rest } }: Session,
+  webhookIds: string[],
+  onBegin: (seconds: number) => Promise<void>,
+): Promise<PreparedTrouble> {
+  const end = (): Promise<void> => pauseWebhooks(rest, webhookIds);
+  await end();
+  return {
+    webhookIds,
+    async begin(seconds) {
+      await resumeWebhooks(rest, webhookIds);
+      await onBegin(seconds);
+    },
+    end,
+  };
 }

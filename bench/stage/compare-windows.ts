@@ -1,33 +1,33 @@
 import { median } from "../median.ts";
 import { type Quantiles, quantilesOf } from "./quantiles.ts";
 
-/** Every latency of one round, in milliseconds: in a window without something, and in one beside it. */
-export interface LatencyWindows {
-  before: Float64Array;
+/** Every latency of two windows that follow each other, in milliseconds: of one without something, and of one beside it. */
+export interface WindowPair {
+  alone: Float64Array;
   beside: Float64Array;
 }
 
-/** What something does to latencies, over several rounds. NaN where there is none. */
+/** What something does to latencies, over several pairs. NaN where there is none. */
 export interface WindowComparison {
-  /** Of the latencies of all rounds together, each of which counts as much as any other. */
-  before: Quantiles;
+  /** Of the latencies of all pairs together, each of which counts as much as any other. */
+  alone: Quantiles;
   beside: Quantiles;
-  /** Of the p99 beside to the p99 before, for each round. */
+  /** Of the p99 beside to the p99 alone, for each pair. */
   p99Ratios: number[];
-  /** Of the rounds' ratios the median, which a chance moment in one round hardly moves; and the ratio of the two p99 above. */
-  p99Ratio: { medianOfRounds: number; allRounds: number };
+  /** Of the pairs' ratios the median, which a chance moment in one of them hardly moves; and the ratio of the two p99 above. */
+  p99Ratio: { medianOfPairs: number; allPairs: number };
 }
 
-/** Compares the windows of each round, and those of all rounds together, exactly. */
-export function compareWindows(rounds: readonly LatencyWindows[]): WindowComparison {
-  const before = quantilesOf(together(rounds.map((round) => round.before)));
-  const beside = quantilesOf(together(rounds.map((round) => round.beside)));
-  const p99Ratios = rounds.map((round) => quantilesOf(round.beside).p99 / quantilesOf(round.before).p99);
+/** Compares the windows of each pair, and those of all pairs together, exactly. */
+export function compareWindows(pairs: readonly WindowPair[]): WindowComparison {
+  const alone = quantilesOf(together(pairs.map((pair) => pair.alone)));
+  const beside = quantilesOf(together(pairs.map((pair) => pair.beside)));
+  const p99Ratios = pairs.map((pair) => quantilesOf(pair.beside).p99 / quantilesOf(pair.alone).p99);
   return {
-    before,
+    alone,
     beside,
     p99Ratios,
-    p99Ratio: { medianOfRounds: median(p99Ratios), allRounds: beside.p99 / before.p99 },
+    p99Ratio: { medianOfPairs: median(p99Ratios), allPairs: beside.p99 / alone.p99 },
   };
 }
 

@@ -6,7 +6,7 @@ import { withDatabase } from "./databases.ts";
 
 /**
  * Writes deliveries that wait for their next attempt straight into the tables, for the webhooks of a group, with their events: as if the
- * receiver had failed once, some minutes ago. Their lanes rest until `wakeLanes`.
+ * receiver had failed once, some minutes ago. Their lanes rest until the webhooks are paused and resumed.
  */
 export async function addWaitingDeliveries(
   databaseUrl: string,
@@ -26,14 +26,6 @@ export async function addWaitingDeliveries(
     }
     await client.query("vacuum analyze");
     await client.query("checkpoint");
-  });
-}
-
-/** Lets the lanes of a group's webhooks be worked on from now on. */
-export async function wakeLanes(databaseUrl: string, group: string): Promise<void> {
-  await withDatabase(databaseUrl, async (client) => {
-    await client.query(makeLanesDue, [group]);
-    await client.query("notify tellwire_lanes");
   });
 }
 
@@ -158,9 +150,6 @@ const insertFailedAttempts = `
 const insertRestingLanes = `
   insert into lane (webhook_id, organization_id, due_at)
   select distinct webhook_id, organization_id, 'infinity'::timestamptz from batch on conflict do nothing`;
-
-const makeLanesDue = `
-  update lane set due_at = now() where webhook_id in (select id from webhook where url like '%/' || $1::text || '/%')`;
 
 const noLanes = `
   select not exists (select from lane) and not exists (select from scheduled_delivery) as done`;

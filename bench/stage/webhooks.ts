@@ -54,6 +54,16 @@ export async function deleteWebhooks(rest: RestClient, webhookIds: readonly stri
   for (const id of webhookIds) await rest("DELETE", `/v1/webhooks/${id}`);
 }
 
+/** Pauses webhooks by the API, one after the other. */
+export async function pauseWebhooks(rest: RestClient, webhookIds: readonly string[]): Promise<void> {
+  for (const id of webhookIds) await rest("POST", `/v1/webhooks/${id}:pause`, {});
+}
+
+/** Resumes webhooks by the API, one after the other: what has waited for them starts. */
+export async function resumeWebhooks(rest: RestClient, webhookIds: readonly string[]): Promise<void> {
+  for (const id of webhookIds) await rest("POST", `/v1/webhooks/${id}:resume`, {});
+}
+
 /** The type that the webhook of this number wants where an event is wanted by one. */
 export function eventTypeOf(webhook: number): string {
   return `order.paid_${webhook}`;

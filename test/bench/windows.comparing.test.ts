@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { compareWindows, type LatencyWindows } from "../../bench/stage/compare-windows.ts";
+import { compareWindows, type WindowPair } from "../../bench/stage/compare-windows.ts";
 
 /** So many latencies of each kind, the worst first: what is compared is sorted by whoever compares it. */
 function latencies(...kinds: readonly { ms: number; count: number }[]): Float64Array {
@@ -11,48 +11,48 @@ function windowWithP99(ms: number): Float64Array {
   return latencies({ ms: 10 * ms, count: 1 }, { ms, count: 1 }, { ms: 1, count: 98 });
 }
 
-describe("windows of latencies, compared over rounds", () => {
-  it("one round has the same ratio by itself and with all rounds together", () => {
-    const { p99Ratios, p99Ratio } = compareWindows([{ before: windowWithP99(10), beside: windowWithP99(25) }]);
+describe("windows of latencies, compared in pairs", () => {
+  it("one pair has the same ratio by itself and with all pairs together", () => {
+    const { p99Ratios, p99Ratio } = compareWindows([{ alone: windowWithP99(10), beside: windowWithP99(25) }]);
     expect(p99Ratios).toEqual([2.5]);
-    expect(p99Ratio).toEqual({ medianOfRounds: 2.5, allRounds: 2.5 });
+    expect(p99Ratio).toEqual({ medianOfPairs: 2.5, allPairs: 2.5 });
   });
 
-  it("the ratios of the rounds are in their order, and the middle one is kept", () => {
-    const round = (before: number, beside: number): LatencyWindows => ({
-      before: windowWithP99(before),
+  it("the ratios of the pairs are in their order, and the middle one is kept", () => {
+    const pair = (alone: number, beside: number): WindowPair => ({
+      alone: windowWithP99(alone),
       beside: windowWithP99(beside),
     });
-    const { p99Ratios, p99Ratio } = compareWindows([round(10, 40), round(10, 5), round(10, 20)]);
+    const { p99Ratios, p99Ratio } = compareWindows([pair(10, 40), pair(10, 5), pair(10, 20)]);
     expect(p99Ratios).toEqual([4, 0.5, 2]);
-    expect(p99Ratio.medianOfRounds).toBe(2);
+    expect(p99Ratio.medianOfPairs).toBe(2);
   });
 
-  it("a moment that one round alone had is in the p99 of all rounds together as often as its latencies are", () => {
+  it("a moment that one pair alone had is in the p99 of all pairs together as often as its latencies are", () => {
     const calm = latencies({ ms: 10, count: 1000 });
-    // 3 % of its round, and so exactly 1 % of all: the nearest rank is the last one without it.
+    // 3 % of its window, and so exactly 1 % of all: the nearest rank is the last one without it.
     const hitHard = latencies({ ms: 80, count: 30 }, { ms: 10, count: 970 });
     // One more, and it is what the slowest hundredth begins with.
     const hitHarder = latencies({ ms: 80, count: 31 }, { ms: 10, count: 969 });
-    const beside = (hit: Float64Array) => [calm, hit, calm].map((window) => ({ before: calm, beside: window }));
-    expect(compareWindows(beside(hitHard)).p99Ratio).toEqual({ medianOfRounds: 1, allRounds: 1 });
-    expect(compareWindows(beside(hitHarder)).p99Ratio).toEqual({ medianOfRounds: 1, allRounds: 8 });
+    const beside = (hit: Float64Array) => [calm, hit, calm].map((window) => ({ alone: calm, beside: window }));
+    expect(compareWindows(beside(hitHard)).p99Ratio).toEqual({ medianOfPairs: 1, allPairs: 1 });
+    expect(compareWindows(beside(hitHarder)).p99Ratio).toEqual({ medianOfPairs: 1, allPairs: 8 });
     expect(compareWindows(beside(hitHarder)).p99Ratios).toEqual([1, 8, 1]);
   });
 
-  it("a round with more latencies counts for more in what all rounds are together", () => {
-    const large = { before: latencies({ ms: 10, count: 9900 }), beside: latencies({ ms: 20, count: 9900 }) };
-    const small = { before: latencies({ ms: 10, count: 50 }), beside: latencies({ ms: 90, count: 50 }) };
-    const { before, beside, p99Ratio } = compareWindows([large, small]);
-    expect(p99Ratio).toEqual({ medianOfRounds: 5.5, allRounds: 2 });
-    expect(before).toEqual({ count: 9950, min: 10, p50: 10, p99: 10, p999: 10, max: 10 });
+  it("a pair with more latencies counts for more in what all pairs are together", () => {
+    const large = { alone: latencies({ ms: 10, count: 9900 }), beside: latencies({ ms: 20, count: 9900 }) };
+    const small = { alone: latencies({ ms: 10, count: 50 }), beside: latencies({ ms: 90, count: 50 }) };
+    const { alone, beside, p99Ratio } = compareWindows([large, small]);
+    expect(p99Ratio).toEqual({ medianOfPairs: 5.5, allPairs: 2 });
+    expect(alone).toEqual({ count: 9950, min: 10, p50: 10, p99: 10, p999: 10, max: 10 });
     expect(beside).toEqual({ count: 9950, min: 20, p50: 20, p99: 20, p999: 90, max: 90 });
   });
 
   it("nothing has no ratio", () => {
-    const none = { before: new Float64Array(), beside: new Float64Array() };
-    for (const rounds of [[], [none]]) {
-      expect(compareWindows(rounds).p99Ratio).toEqual({ medianOfRounds: Number.NaN, allRounds: Number.NaN });
+    const none = { alone: new Float64Array(), beside: new Float64Array() };
+    for (const pairs of [[], [none]]) {
+      expect(compareWindows(pairs).p99Ratio).toEqual({ medianOfPairs: Number.NaN, allPairs: Number.NaN });
     }
   });
 });
