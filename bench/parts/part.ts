@@ -59,7 +59,7 @@ export const fullScale: Scale = {
   ceilingSeconds: 4,
   settleSeconds: 20,
   latencySeconds: 30,
-  neighbourPairs: 3,
+  neighbourPairs: 2,
   neighbourSeconds: 15,
   neighbourSettleSeconds: 5,
   troubleWarmUpSeconds: 3,

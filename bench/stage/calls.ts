@@ -28,9 +28,13 @@ interface Answer {
   error?: string;
 }
 
-/** Starts a file of `bench/processes/` as a process of its own. It ends with this one, however that comes about. */
+/**
+ * Starts a file of `bench/processes/` as a process of its own. It ends with this one, however that comes about. It gets a session of its own, as the servers
+ * have: where the kernel shares the processors out between sessions first (sched(7), autogroup), the harness would share what each server has for itself.
+ */
 export function startHarnessProcess<Handled extends Calls<Handled>>(file: string): HarnessProcess<Handled> {
-  const child = fork(fileURLToPath(new URL(`../processes/${file}`, import.meta.url)), { execArgv: [] });
+  const path = fileURLToPath(new URL(`../processes/${file}`, import.meta.url));
+  const child = fork(path, { execArgv: [], detached: true });
   const waiting = new Map<number, PromiseWithResolvers<unknown>>();
   let asked = 0;
   child.on("message", ({ id, answer, error }: Answer) => {
@@ -70,8 +74,6 @@ export function answerCalls<Handled extends Calls<Handled>>(handled: Handled): v
     }
   });
   process.once("disconnect", () => process.exit());
-  // Ctrl-C reaches every process of the terminal; the one that started this one ends it in good order.
-  process.on("SIGINT", () => {});
 }
 
 async function stop(child: ChildProcess): Promise<void> {

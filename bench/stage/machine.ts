@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { statfsSync } from "node:fs";
+import { readFileSync, statfsSync } from "node:fs";
 import { cpus, loadavg, release, tmpdir, totalmem } from "node:os";
 
 /** On what something was measured. */
@@ -14,6 +14,11 @@ export interface Machine {
   loadAverage: number;
   /** Whether the folder of the servers' data is a disk; in memory an fsync costs nothing. */
   temporaryFolder: "disk" | "memory";
+  /**
+   * Whether the kernel shares the processors out between sessions first, and then between the threads of each (sched(7), autogroup): each connection of
+   * Postgres is a session then. Undefined where the kernel cannot.
+   */
+  autogroup: boolean | undefined;
   /** The commit that was measured, with `+` where files differ from it; empty where it is not known. */
   commit: string;
 }
@@ -29,8 +34,17 @@ export function describeMachine(source: string): Machine {
     memoryMiB: Math.round(totalmem() / 1024 / 1024),
     loadAverage: loadavg()[0] ?? Number.NaN,
     temporaryFolder: statfsSync(tmpdir()).type === tmpfsMagic ? "memory" : "disk",
+    autogroup: readAutogroup(),
     commit: commitOf(source),
   };
+}
+
+function readAutogroup(): boolean | undefined {
+  try {
+    return readFileSync("/proc/sys/kernel/sched_autogroup_enabled", "utf8").trim() === "1";
+  } catch {
+    return undefined;
+  }
 }
 
 /** TMPFS_MAGIC of statfs(2). */

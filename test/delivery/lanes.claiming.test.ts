@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Broker } from "../../src/broker/broker.ts";
 import { encodeEventMessage } from "../../src/broker/event-message.ts";
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
-import type { EngineLimits } from "../../src/delivery/engine.ts";
+import type { EngineLimits, EngineObserver } from "../../src/delivery/engine.ts";
 import type { Database } from "../../src/store/database.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { addOrganization, addWebhook, createTestEngine, deliveriesOf, newEvent } from "../support/engine.ts";
@@ -58,6 +58,33 @@ test("while a lane is held, no more of them are claimed for what is scheduled in
   expect(claims() - claimsBefore).toBeLessThanOrEqual(1);
 });
 
+test("while a breaker is open, no lane is claimed for what is scheduled meanwhile", async () => {
+  const sick = await receiver(() => ({ status: 500 }));
+  const { webhook } = await addWebhook(database, organizationId, { url: sick.url, retryDelaysMs: [60_000] });
+  let openUntil = 0;
+  const breakerChanged = (change: { openUntil: number | null }) => {
+    openUntil = change.openUntil ?? 0;
+  };
+  const claims = await started({}, { observer: { breakerChanged } });
+  const scheduled = async () => (await deliveriesOf(database, webhook.id)).length;
+  const isOpenAfterOneMore = async (): Promise<boolean> => {
+    await publish();
+    return openUntil > 0;
+  };
+  await waitFor(isOpenAfterOneMore, { what: "the breaker to open" });
+  await waitFor(async () => (await lanesHeld()) === 0, { what: "the lane to be given back" });
+  const claimsBefore = claims();
+  const batches = 8;
+  for (let batch = 0; batch < batches; batch++) {
+    const before = await scheduled();
+    await publish();
+    await waitFor(async () => (await scheduled()) > before);
+  }
+  expect(Date.now(), "it was open all the time").toBeLessThan(openUntil);
+  // One may have been under way.
+  expect(claims() - claimsBefore).toBeLessThanOrEqual(1);
+});
+
 test("what is scheduled just when its lane has been given back, and nobody here knows yet, is taken up at its time", async () => {
   const tries = new Map<unknown, number>();
   const failingFirst = await receiver(({ headers: { "webhook-id": id } }) => {
@@ -67,19 +94,26 @@ test("what is scheduled just when its lane has been given back, and nobody here 
   const { webhook } = await addWebhook(database, organizationId, { url: failingFirst.url, retryDelaysMs: [1] });
   const statuses = async () => (await deliveriesOf(database, webhook.id)).map(({ status }) => status).sort();
   let released = 0;
-  await started({}, async () => {
+  const onReleased = async (): Promise<void> => {
     released += 1;
     if (released > 1) return;
     await publish();
     await waitFor(async () => (await statuses()).includes("SCHEDULED"), { what: "the second one to be scheduled" });
-  });
+  };
+  await started({}, { onReleased });
   await publish();
   await waitFor(async () => (await statuses()).join() === "DELIVERED,DELIVERED", { what: "both retries" });
   await waitFor(() => released === 2, { what: "the lane to be given back again" });
 });
 
-/** Returns how often lanes were claimed. `onReleased`: a lane was given back, of which the engine hears afterwards. */
-async function started(limits: Partial<EngineLimits>, onReleased = async () => {}): Promise<() => number> {
+interface Watching {
+  observer?: Partial<EngineObserver>;
+  /** A lane was given back, of which the engine hears afterwards. */
+  onReleased?: () => Promise<void>;
+}
+
+/** Returns how often lanes were claimed. */
+async function started(limits: Partial<EngineLimits>, watching: Watching = {}): Promise<() => number> {
   let claims = 0;
   const sql: Sql = {
     ...watched(database.sql, {
@@ -98,7 +132,7 @@ async function started(limits: Partial<EngineLimits>, onReleased = async () => {
           }),
         ),
       );
-      if (isRelease) await onReleased();
+      if (isRelease) await watching.onReleased?.();
       return result;
     },
   };
@@ -107,6 +141,7 @@ async function started(limits: Partial<EngineLimits>, onReleased = async () => {
     database: { ...database, sql },
     broker: own,
     limits: { pollIntervalMs, ...limits },
+    ...(watching.observer && { observer: watching.observer }),
   });
   closing.push(async () => {
     await stop(200).catch(() => {});
