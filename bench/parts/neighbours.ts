@@ -101,7 +101,9 @@ async function measureRound({ stage, scale }: BenchRun, trouble: Trouble): Promi
     await warmUp(trouble, session, scale.troubleWarmUpSeconds);
     const { waitingDeliveries } = scale;
     const prepared = await trouble.prepare(session, { webhooks: { group, retryPolicy }, waitingDeliveries });
-    const perSecond = await halfOfMaximum(session, traffic, scale);
+    // No longer than that, so that the last window ends before nats-server syncs the stream for the first time, two minutes after it was made.
+    const settleSeconds = scale.neighbourSettleSeconds;
+    const perSecond = await halfOfMaximum(session, traffic, { ...scale, settleSeconds });
     await stage.receiver.call("reset", { group });
     const pairs: MeasuredPair[] = [];
     for (let pair = 0; pair < scale.neighbourPairs; pair++) {
