@@ -26,7 +26,7 @@ export const neighbours: Part = {
     print(run.scale, compared);
     for (const { result } of rounds) {
       for (const { alone, beside } of result.pairs) {
-        requireComplete(alone, `without ${result.trouble}`);
+        requireComplete(alone, `alone (${result.trouble})`);
         requireComplete(beside, `beside ${result.trouble}`);
       }
     }
@@ -52,7 +52,7 @@ function print({ neighbourSeconds }: Scale, compared: readonly ComparedTrouble[]
     compared.flatMap(({ trouble, results, comparison }) => {
       const pairs = results.flatMap((result) => result.pairs);
       return [
-        { ...latencyRow(`without ${trouble}`, comparison.alone), ...middleOf(pairs.map(({ alone }) => alone)) },
+        { ...latencyRow(`alone (${trouble})`, comparison.alone), ...middleOf(pairs.map(({ alone }) => alone)) },
         {
           ...latencyRow(`beside ${trouble}`, comparison.beside),
           ...middleOf(pairs.map(({ beside }) => beside)),

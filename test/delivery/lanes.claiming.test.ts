@@ -43,17 +43,11 @@ test("while a lane is held, no more of them are claimed for what is scheduled in
   const hanging = await receiver(() => "hang");
   const { webhook } = await addWebhook(database, organizationId, { url: hanging.url, timeoutMs: 300_000 });
   const claims = await started({ budgetMs: 20 });
-  const scheduled = async () => (await deliveriesOf(database, webhook.id)).length;
   // More than it gets at a time: the others are due in their lane.
   for (let sent = 0; sent < 20; sent++) await publish();
   await waitFor(async () => (await lanesHeld()) === 1, { what: "the lane to be held" });
   const claimsBefore = claims();
-  const batches = 15;
-  for (let batch = 0; batch < batches; batch++) {
-    const before = await scheduled();
-    await publish();
-    await waitFor(async () => (await scheduled()) > before);
-  }
+  await scheduleOneByOne(webhook.id, 15);
   // One may have been under way.
   expect(claims() - claimsBefore).toBeLessThanOrEqual(1);
 });
@@ -66,7 +60,6 @@ test("while a breaker is open, no lane is claimed for what is scheduled meanwhil
     openUntil = change.openUntil ?? 0;
   };
   const claims = await started({}, { observer: { breakerChanged } });
-  const scheduled = async () => (await deliveriesOf(database, webhook.id)).length;
   const isOpenAfterOneMore = async (): Promise<boolean> => {
     await publish();
     return openUntil > 0;
@@ -74,12 +67,7 @@ test("while a breaker is open, no lane is claimed for what is scheduled meanwhil
   await waitFor(isOpenAfterOneMore, { what: "the breaker to open" });
   await waitFor(async () => (await lanesHeld()) === 0, { what: "the lane to be given back" });
   const claimsBefore = claims();
-  const batches = 8;
-  for (let batch = 0; batch < batches; batch++) {
-    const before = await scheduled();
-    await publish();
-    await waitFor(async () => (await scheduled()) > before);
-  }
+  await scheduleOneByOne(webhook.id, 8);
   expect(Date.now(), "it was open all the time").toBeLessThan(openUntil);
   // One may have been under way.
   expect(claims() - claimsBefore).toBeLessThanOrEqual(1);
@@ -155,6 +143,16 @@ async function receiver(respond: Respond) {
   const opened = await startReceiver(respond);
   receivers.push(opened);
   return opened;
+}
+
+/** Each in a batch of its own, because the next one is published when it is there. */
+async function scheduleOneByOne(webhookId: string, count: number): Promise<void> {
+  const scheduled = async () => (await deliveriesOf(database, webhookId)).length;
+  for (let published = 0; published < count; published++) {
+    const before = await scheduled();
+    await publish();
+    await waitFor(async () => (await scheduled()) > before);
+  }
 }
 
 async function publish(): Promise<void> {
