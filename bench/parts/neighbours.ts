@@ -101,7 +101,6 @@ async function measureRound({ stage, scale }: BenchRun, trouble: Trouble): Promi
     await warmUp(trouble, session, scale.troubleWarmUpSeconds);
     const { waitingDeliveries } = scale;
     const prepared = await trouble.prepare(session, { webhooks: { group, retryPolicy }, waitingDeliveries });
-    // No longer than that: some 110 s after the start all events wait for the next collection of the whole heap, and always the same window would have it.
     const settleSeconds = scale.neighbourSettleSeconds;
     const perSecond = await halfOfMaximum(session, traffic, { ...scale, settleSeconds });
     await stage.receiver.call("reset", { group });

@@ -46,18 +46,31 @@ export async function measureLatency(
   };
 }
 
+/** Events a second that the process delivers in a burst, measured now, on the machine as it is now: what else runs on it changes from minute to minute. */
+export async function maximumNow(session: Session, traffic: Traffic, counts: BurstCounts): Promise<number> {
+  const { perSecond } = await measureBurst(session, traffic, counts);
+  return perSecond / traffic.fanOut;
+}
+
 /**
- * Half of what the process can deliver a second, measured now, on the machine as it is now: what else runs on it changes from minute to minute.
- * Ends with some time at that rate, so that what is measured next finds everything at its speed: V8 compiles anew what goes another way than in a burst,
+ * Lets some time pass at the rate, so that what is measured next finds everything at its speed: V8 compiles anew what goes another way than in a burst,
  * and the kernel writes to the disk what the burst has written.
  */
+export async function settleAt(
+  session: Session,
+  traffic: Traffic,
+  { perSecond, settleSeconds }: { perSecond: number; settleSeconds: number },
+): Promise<void> {
+  await measureLatency(session, traffic, { perSecond, seconds: settleSeconds });
+}
+
+/** Half of the maximum, after some time at that rate. */
 export async function halfOfMaximum(
   session: Session,
   traffic: Traffic,
   counts: BurstCounts & { settleSeconds: number },
 ): Promise<number> {
-  const { perSecond } = await measureBurst(session, traffic, counts);
-  const half = Math.round(perSecond / traffic.fanOut / 2);
-  await measureLatency(session, traffic, { perSecond: half, seconds: counts.settleSeconds });
-  return half;
+  const perSecond = Math.round((await maximumNow(session, traffic, counts)) / 2);
+  await settleAt(session, traffic, { ...counts, perSecond });
+  return perSecond;
 }
