@@ -28,13 +28,20 @@ if (!existsSync(program)) {
 }
 
 /**
- * Options of Node that cannot be set once it runs. The service makes new objects all the time, and few of them stay: a young generation of 64 MiB serves
- * it as well as the 128 MiB that it grows to by default. Who sets it otherwise, here or in NODE_OPTIONS, is left to it.
+ * Options of Node that cannot be set once it runs. Who sets one otherwise, here or in NODE_OPTIONS, is left to it.
+ *
+ * - The service makes new objects all the time, and few of them stay: a young generation of 64 MiB serves it as well as the 128 MiB that it grows to by default.
+ * - V8 collects the whole heap of a process that is busy all the time each 100 s only to make it smaller, and deliveries wait meanwhile. The service does
+ *   it when it is quiet (`give-back-when-quiet.ts`), for which it needs to be able to.
  */
 function nodeOptions() {
-  const isService = process.argv[2] === "serve";
-  const isSet = [...process.execArgv, process.env.NODE_OPTIONS ?? ""].some((text) => text.includes("semi-space-size"));
-  return isService && !isSet ? ["--max-semi-space-size=32"] : [];
+  if (process.argv[2] !== "serve") return [];
+  const given = [...process.execArgv, process.env.NODE_OPTIONS ?? ""].join(" ");
+  return [
+    { name: "semi-space-size", option: "--max-semi-space-size=32" },
+    { name: "memory-reducer", option: "--no-memory-reducer" },
+    { name: "expose-gc", option: "--expose-gc" },
+  ].flatMap(({ name, option }) => (given.includes(name) ? [] : [option]));
 }
 
 /** Goes on as the same process with the options: returns where none are wanted, or where the platform has no such call (Windows). */

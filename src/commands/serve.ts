@@ -1,6 +1,7 @@
 import cluster from "node:cluster";
 import { type Config, describeConfig } from "../config.ts";
 import type { Log } from "../telemetry/log.ts";
+import { giveBackWhenQuiet } from "./serve/give-back-when-quiet.ts";
 import type { ServeOptions } from "./serve/serve-options.ts";
 import { tuneHeap } from "./serve/tune-heap.ts";
 
@@ -10,6 +11,7 @@ import { tuneHeap } from "./serve/tune-heap.ts";
  */
 export async function serve(config: Config, options: ServeOptions): Promise<void> {
   tuneHeap();
+  giveBackWhenQuiet();
   if (cluster.isWorker) {
     const { work } = await import("./serve/work.ts");
     return await work(config, options);

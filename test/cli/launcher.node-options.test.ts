@@ -22,10 +22,11 @@ beforeAll(() => {
 afterAll(() => folder.remove());
 
 const smallYoungGeneration = "--max-semi-space-size=32";
+const collectedWhenQuiet = ["--no-memory-reducer", "--expose-gc"];
 
-test("the service runs with a small young generation, and otherwise as it was started", () => {
+test("the service runs with options of its own, and otherwise as it was started", () => {
   expect(startedWith(["serve", "--a", "b c"], { VALUE: "kept" })).toEqual({
-    options: [smallYoungGeneration],
+    options: [smallYoungGeneration, ...collectedWhenQuiet],
     words: ["serve", "--a", "b c"],
     value: "kept",
   });
@@ -34,14 +35,20 @@ test("the service runs with a small young generation, and otherwise as it was st
 test("options that Node was given are kept", () => {
   expect(startedWith(["serve"], {}, ["--stack-size=2000"]).options).toEqual([
     smallYoungGeneration,
+    ...collectedWhenQuiet,
     "--stack-size=2000",
   ]);
 });
 
-test("who sets the young generation is left to it", () => {
-  const own = "--max-semi-space-size=128";
-  expect(startedWith(["serve"], {}, [own]).options).toEqual([own]);
-  expect(startedWith(["serve"], { NODE_OPTIONS: own }).options).toEqual([]);
+test.each(["--max-semi-space-size=128", "--memory-reducer", "--expose-gc"])("who sets %s is left to it", (own) => {
+  const name = own.replace(/^--|=.*/g, "");
+  const others = [smallYoungGeneration, ...collectedWhenQuiet].filter((option) => !option.includes(name));
+  expect(startedWith(["serve"], {}, [own]).options).toEqual([...others, own]);
+});
+
+test("what NODE_OPTIONS set is left to it", () => {
+  const { options } = startedWith(["serve"], { NODE_OPTIONS: "--max-semi-space-size=128" });
+  expect(options).toEqual(collectedWhenQuiet);
 });
 
 test("other commands start as they are", () => {
