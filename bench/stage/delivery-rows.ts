@@ -1,4 +1,5 @@
 import pg from "pg";
+import { createHearingConnections } from "../../src/store/hearing-connections.ts";
 import { ensurePartitions } from "../../src/store/partitions.ts";
 import { createPoolSql } from "../../src/store/pool.ts";
 import { waitFor } from "../../test/support/wait-for.ts";
@@ -172,7 +173,8 @@ const secondaryIndexes = `
 async function makePartitions(databaseUrl: string, days: number): Promise<void> {
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 1 });
   try {
-    const sql = createPoolSql({ pool, plannedOnce: pool }, () => new pg.Client({ connectionString: databaseUrl }));
+    const pools = { pool, plannedOnce: pool, hearing: createHearingConnections() };
+    const sql = createPoolSql(pools, () => new pg.Client({ connectionString: databaseUrl }));
     await ensurePartitions(sql, { now: Date.now(), daysBefore: days, daysAhead: 0 });
   } finally {
     await pool.end();

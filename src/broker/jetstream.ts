@@ -1,6 +1,7 @@
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { invalidFields, TellwireError } from "../errors.ts";
+import { createSharedRead } from "../store/shared-read.ts";
 import {
   ackWaitMs,
   type Broker,
@@ -14,7 +15,6 @@ import { connectNats, type NatsOptions } from "./jetstream-connection.ts";
 import { startJetStreamConsumer } from "./jetstream-consumer.ts";
 import { ensureTopology, type Topology } from "./jetstream-topology.ts";
 import { rejectedMessage } from "./rejected-message.ts";
-import { createSharedRead } from "./shared-read.ts";
 import { defaultSubjectPrefix } from "./subjects.ts";
 
 export interface JetStreamOptions extends NatsOptions, Partial<Topology> {

@@ -1,4 +1,5 @@
 import { TellwireError } from "../errors.ts";
+import { createSharedRead } from "../store/shared-read.ts";
 import type { Sql } from "../store/sql.ts";
 import {
   ackWaitMs,
@@ -14,7 +15,6 @@ import { createPublisher, publishParameters } from "./postgres-publisher.ts";
 import { createSettlements } from "./postgres-settlements.ts";
 import { brokerChannel, firstWaiting, lastPublished, rejectMessage, removeOldRejected } from "./postgres-statements.ts";
 import { rejectedMessage } from "./rejected-message.ts";
-import { createSharedRead } from "./shared-read.ts";
 import { defaultSubjectPrefix } from "./subjects.ts";
 
 export interface PostgresBrokerOptions {

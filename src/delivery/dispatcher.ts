@@ -1,8 +1,8 @@
 import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import { ackWaitMs, type Broker, type IncomingMessage, type RejectReason } from "../broker/broker.ts";
-import { createSharedRead } from "../broker/shared-read.ts";
 import { messageWithoutValues } from "../domain/message-without-values.ts";
 import { isAboutContent } from "../store/is-about-content.ts";
+import { createSharedRead } from "../store/shared-read.ts";
 import { flushIncarnation, nameIncarnation } from "../store/sql/incarnation.ts";
 import {
   createEventInserter,
@@ -248,8 +248,6 @@ async function read({ subscriptions }: Context, organizationId: string, found: F
 async function writeAndStart(context: Context, events: readonly ReceivedEvent[], onWritten: () => void): Promise<void> {
   const receivedAt = Math.floor(context.now());
   const oldest = oldestPublishedAt(events, receivedAt);
-  // A webhook that was activated before its event was published is found, however late the word of it comes.
-  const heard = context.changesHeard().catch(context.subscriptions.invalidateAll);
   let inserted: InsertedEvents;
   try {
     const records = events.map(({ record }) => record);
@@ -258,13 +256,14 @@ async function writeAndStart(context: Context, events: readonly ReceivedEvent[],
     await notWritten(context, events, error, onWritten);
     return;
   }
-  const { known, storedIn } = inserted;
+  const { known, storedIn, hasHeard } = inserted;
   if (storedIn === undefined) {
     context.nameIncarnation().catch((error) => context.onFailure(error, 0));
   }
   onWritten();
   context.onReceived(events.length - known.size);
-  await heard;
+  // A webhook that was activated before its event was published is found, however late the word of it comes.
+  if (!hasHeard) await context.changesHeard().catch(context.subscriptions.invalidateAll);
   const fresh = events.filter(({ key }) => !known.has(key));
   const again = events.filter(({ key }) => known.has(key));
   const starting = [start(context, fresh, () => ({ receivedAt, eventIn: storedIn, before: undefined }))];

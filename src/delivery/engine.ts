@@ -1,5 +1,4 @@
 import { ackWaitMs, type Broker, type Consumer, type IncomingMessage, type RejectReason } from "../broker/broker.ts";
-import { createSharedRead } from "../broker/shared-read.ts";
 import { defaultSubjectPrefix } from "../broker/subjects.ts";
 import { type IdSource, newUuid } from "../domain/ids.ts";
 import type { RetryPolicy } from "../domain/retry.ts";
@@ -290,11 +289,13 @@ export function createEngine(options: EngineOptions): Engine {
 
   return {
     async start() {
-      const listeningToWebhooks = await sql.listen("tellwire_webhooks", webhooksChanged, () => {
+      const onGap = (): void => {
         subscriptions.invalidateAll();
         lanes.webhooksChanged(undefined);
-      });
-      changesHeard = createSharedRead(0, listeningToWebhooks.caughtUp);
+      };
+      const withStatements = true;
+      const listeningToWebhooks = await sql.listen("tellwire_webhooks", webhooksChanged, onGap, { withStatements });
+      changesHeard = listeningToWebhooks.caughtUp;
       listening.push(
         listeningToWebhooks,
         await sql.listen(

@@ -22,6 +22,7 @@ import { WebhookEntity } from "./entities/webhook.ts";
 import { WebhookHealthEntity } from "./entities/webhook-health.ts";
 import { WebhookSecretEntity } from "./entities/webhook-secret.ts";
 import { writeArraysExactly } from "./exact-arrays.ts";
+import { createHearingConnections } from "./hearing-connections.ts";
 import { AttemptsOfDelivered } from "./migrations/attempts-of-delivered.ts";
 import { AuditLog } from "./migrations/audit-log.ts";
 import { ClaimedOperationalEvents } from "./migrations/claimed-operational-events.ts";
@@ -92,12 +93,20 @@ export async function openPostgres(
     await orm.close();
     throw error;
   });
-  const plannedOnce = new pg.Pool({ ...patience, connectionString: url, max: maxPlannedOnce, options: planOnce });
+  const hearing = createHearingConnections();
+  const plannedOnce = new pg.Pool({
+    ...patience,
+    connectionString: url,
+    max: maxPlannedOnce,
+    options: planOnce,
+    onConnect: hearing.prepare,
+  });
   // Whose statement it breaks under is told of a lost connection; nobody else has to be.
   plannedOnce.on("error", () => {}).on("connect", (client) => client.on("error", () => {}));
   const connectListener = (timeoutMs: number) =>
     new (boundedClient(timeoutMs))({ connectionString: url, keepAlive: true, connectionTimeoutMillis });
-  const sql = createPoolSql({ pool, plannedOnce: maxPlannedOnce === 0 ? pool : plannedOnce }, connectListener);
+  const pools = { pool, plannedOnce: maxPlannedOnce === 0 ? pool : plannedOnce, hearing };
+  const sql = createPoolSql(pools, connectListener);
   const listen: Sql["listen"] = async (...channel) => {
     try {
       return await sql.listen(...channel);

@@ -1,12 +1,19 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Client, Pool, PoolClient } from "pg";
+import type { HearingConnections } from "./hearing-connections.ts";
+import { createSharedRead } from "./shared-read.ts";
 import type { Sql, Statement, StopListening } from "./sql.ts";
 
-/** Sql on pools of connections to a Postgres server: one for everything, one for the statements that are planned once. */
-export function createPoolSql(
-  { pool, plannedOnce }: { pool: Pool; plannedOnce: Pool },
-  connectListener: ConnectListener,
-): Sql {
+export interface Pools {
+  pool: Pool;
+  /** For the statements that are planned once. */
+  plannedOnce: Pool;
+  /** Those of `plannedOnce`. */
+  hearing: HearingConnections;
+}
+
+/** Sql on pools of connections to a Postgres server. */
+export function createPoolSql({ pool, plannedOnce, hearing }: Pools, connectListener: ConnectListener): Sql {
   const [planned, others] = [querying(plannedOnce), querying(pool)];
   return {
     query: (statement, parameters) => (statement.plannedOnce === true ? planned : others).query(statement, parameters),
@@ -21,7 +28,18 @@ export function createPoolSql(
         throw error;
       }
     },
-    listen: (channel, onNotification, onGap) => listen(connectListener, channel, onNotification, onGap),
+    async listen(channel, onNotification, onGap, { withStatements = false } = {}) {
+      const stop = await listen(connectListener, channel, onNotification, onGap);
+      if (!withStatements) return stop;
+      const leave = hearing.join({ channel, onNotification, caughtUp: stop.caughtUp });
+      return Object.assign(
+        async () => {
+          leave();
+          await stop();
+        },
+        { caughtUp: stop.caughtUp, isListening: stop.isListening },
+      );
+    },
   };
 }
 
@@ -139,7 +157,7 @@ async function listen(
 
   listening = await open();
   const beating = setInterval(() => {
-    if (listening !== undefined) answerOf(listening, "select 1").catch(() => {});
+    if (listening !== undefined) caughtUp().catch(() => {});
   }, heartbeatMs).unref();
   const stop = async (): Promise<void> => {
     stopped = true;
@@ -150,8 +168,8 @@ async function listen(
   };
   const lost = (cause?: unknown): Error => new Error(`the connection that listens to ${channel} is lost`, { cause });
   // The server sends the notifications that it has for a connection before it says that it is done with a text, of whatever statements. Of none at all:
-  // each batch of events asks, and a `select 1`, which needs a plan, costs half as much again, here and there.
-  const caughtUp = async (): Promise<void> => {
+  // a `select 1`, which needs a plan, costs half as much again, here and there.
+  const caughtUp = createSharedRead(0, async () => {
     const asked = listening;
     try {
       if (asked !== undefined) await answerOf(asked, "");
@@ -159,6 +177,6 @@ async function listen(
       throw lost(cause);
     }
     if (asked === undefined || asked !== listening) throw lost();
-  };
+  });
   return Object.assign(stop, { caughtUp, isListening: () => listening !== undefined });
 }

@@ -11,7 +11,20 @@ export interface Sql {
    * Calls back for each NOTIFY on the channel. `onGap` is called when notifications may have been missed: the connection was lost, and is
    * there again.
    */
-  listen(channel: string, onNotification: (payload: string) => void, onGap: () => void): Promise<StopListening>;
+  listen(
+    channel: string,
+    onNotification: (payload: string) => void,
+    onGap: () => void,
+    options?: ListenOptions,
+  ): Promise<StopListening>;
+}
+
+export interface ListenOptions {
+  /**
+   * Connections of statements that are planned once call back too, so that it may be called several times for one NOTIFY, and such a statement can say by its answer
+   * that everything was heard that was notified before it (`hasHeard` of hearing-connections.ts). One channel can have this.
+   */
+  withStatements?: boolean;
 }
 
 /** A statement with a name is parsed once for each connection, and planned at each execution; one with an empty name is not kept at all. */

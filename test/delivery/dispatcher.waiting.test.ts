@@ -13,6 +13,7 @@ import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
 import { waitFor } from "../support/wait-for.ts";
+import { answering } from "./watched-sql.ts";
 
 const url = "https://example.com/hook";
 
@@ -117,7 +118,31 @@ test("an event that waits for room in memory, with its first delivery or a later
   expect(failures).toEqual([]);
 });
 
-interface Dispatching {
+test("where the statement that wrote the events has heard of all changes, nobody waits for the word of them", async () => {
+  let asked = 0;
+  const dispatchOne = async (hasHeard: boolean): Promise<void> => {
+    const organizationId = await newOrganization();
+    const { started, consumer } = await dispatching({
+      sql: answering(database.sql, "insert-events", { has_heard: hasHeard }),
+      async changesHeard() {
+        asked += 1;
+      },
+      now: () => noon,
+    });
+    await publish(newEvent(organizationId));
+    await waitFor(() => started.length === 1);
+    await consumer.stop();
+  };
+  await dispatchOne(true);
+  expect(asked).toBe(0);
+  await dispatchOne(false);
+  expect(asked).toBe(1);
+});
+
+/** At midnight events are written by other statements. */
+const noon = new Date().setUTCHours(12, 0, 0, 0);
+
+interface Dispatching extends Partial<Pick<DispatcherOptions, "sql" | "changesHeard" | "now">> {
   subscriptions?: Subscriptions;
   hasRoom?: (organizationId: string) => boolean;
   maxBatch?: number;
@@ -128,6 +153,7 @@ async function dispatching({
   subscriptions = newSubscriptions(),
   hasRoom = () => true,
   maxBatch = 500,
+  ...others
 }: Dispatching = {}) {
   const started: string[] = [];
   const failures: unknown[] = [];
@@ -157,12 +183,13 @@ async function dispatching({
     onReceived: () => {},
     onRejected: (_message, reason) => void rejections.push(reason),
     onFailure: (error) => void failures.push(error),
+    ...others,
   };
   const dispatcher = createDispatcher(options);
   const limits = { maxBatch, maxUnacknowledged: 2_000, maxUnacknowledgedBytes: 1e8 };
   const consumer = await broker.consume(limits, dispatcher.handle);
   closing.push(() => consumer.stop());
-  return { started, dispatcher, failures, rejections };
+  return { started, dispatcher, consumer, failures, rejections };
 }
 
 function count(started: readonly string[], organizationId: string): number {

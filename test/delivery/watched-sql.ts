@@ -1,4 +1,4 @@
-import type { Sql } from "../../src/store/sql.ts";
+import type { Sql, Statement } from "../../src/store/sql.ts";
 
 /** The same database; what it tells is kept once whoever listens has been told. */
 export function hearing(sql: Sql, heard: string[]): Sql {
@@ -31,6 +31,17 @@ export function watched(sql: Sql, watches: Record<string, Watch>): Sql {
       };
       await watches[statement.name]?.(rows);
       return await rows();
+    },
+  };
+}
+
+/** The same database; the rows of the statement of this name have other values in some columns. */
+export function answering(sql: Sql, name: string, values: object): Sql {
+  return {
+    ...sql,
+    async query<Row>(statement: Statement, parameters: readonly unknown[]) {
+      const rows = await sql.query<Row>(statement, parameters);
+      return statement.name === name ? rows.map((row) => ({ ...row, ...values })) : rows;
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { EventRecord } from "../../domain/event.ts";
 import { textArray, timestamptzArray, uuidArray } from "../binary-arrays.ts";
+import { hasHeard } from "../hearing-connections.ts";
 import { isUniqueViolation } from "../is-unique-violation.ts";
 import type { Sql, Statement } from "../sql.ts";
 import { type Incarnation, unflushed } from "./incarnation.ts";
@@ -19,6 +20,8 @@ export interface InsertedEvents {
   known: ReadonlySet<string>;
   /** The incarnation that the others are there in, and may be lost with; undefined where they certainly outlive a crash. */
   storedIn: Incarnation | undefined;
+  /** Whether all changes of webhooks that were committed before the call have been heard of. */
+  hasHeard: boolean;
 }
 
 /**
@@ -72,11 +75,18 @@ function parametersOf(events: readonly EventRecord[], receivedAt: Date, oldestPu
   ];
 }
 
+interface AllNewRow {
+  stored_in: Incarnation | null;
+  is_known: boolean;
+  has_heard: boolean;
+}
+
 /** Writes all of the events, or none where one of them was there before: then undefined. Not for a transaction, which a statement that fails would end. */
 async function insertAllNew(sql: Sql, parameters: readonly unknown[]): Promise<InsertedEvents | undefined> {
   try {
-    const [row] = await sql.query<{ stored_in: Incarnation | null; is_known: boolean }>(allNew, parameters);
-    return row?.is_known === false ? { known: noneKnown, storedIn: row.stored_in ?? undefined } : undefined;
+    const [row] = await sql.query<AllNewRow>(allNew, parameters);
+    if (row?.is_known !== false) return undefined;
+    return { known: noneKnown, storedIn: row.stored_in ?? undefined, hasHeard: row.has_heard };
   } catch (error) {
     if (isUniqueViolation(error)) return undefined;
     throw error;
@@ -90,7 +100,7 @@ async function insertUnknown(sql: Sql, parameters: readonly unknown[]): Promise<
     parameters,
   );
   const known = new Set((row?.known ?? []).map(({ id, organization_id }) => eventKey(organization_id, id)));
-  return { known, storedIn: row?.stored_in ?? undefined };
+  return { known, storedIn: row?.stored_in ?? undefined, hasHeard: false };
 }
 
 /** UTC, by clocks that disagree. */
@@ -168,7 +178,7 @@ const allNew: Statement = {
       ${eventRows}
       where not exists (select from known)
     )
-    select (select id from unflushed) as stored_in, exists (select from known) as is_known`,
+    select (select id from unflushed) as stored_in, exists (select from known) as is_known, ${hasHeard} as has_heard`,
 };
 
 // The answer names the events that were there. Where none was, those that were inserted are only counted.
