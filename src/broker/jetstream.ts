@@ -1,7 +1,7 @@
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
+import { createSharedRead } from "../domain/shared-read.ts";
 import { invalidFields, TellwireError } from "../errors.ts";
-import { createSharedRead } from "../store/shared-read.ts";
 import {
   ackWaitMs,
   type Broker,

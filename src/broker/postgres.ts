@@ -1,5 +1,5 @@
+import { createSharedRead } from "../domain/shared-read.ts";
 import { TellwireError } from "../errors.ts";
-import { createSharedRead } from "../store/shared-read.ts";
 import type { Sql } from "../store/sql.ts";
 import {
   ackWaitMs,

@@ -1,8 +1,8 @@
 import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import { ackWaitMs, type Broker, type IncomingMessage, type RejectReason } from "../broker/broker.ts";
 import { messageWithoutValues } from "../domain/message-without-values.ts";
+import { createSharedRead } from "../domain/shared-read.ts";
 import { isAboutContent } from "../store/is-about-content.ts";
-import { createSharedRead } from "../store/shared-read.ts";
 import { flushIncarnation, nameIncarnation } from "../store/sql/incarnation.ts";
 import {
   createEventInserter,

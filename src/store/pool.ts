@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Client, Pool, PoolClient } from "pg";
+import { createSharedRead } from "../domain/shared-read.ts";
 import type { HearingConnections } from "./hearing-connections.ts";
-import { createSharedRead } from "./shared-read.ts";
 import type { Sql, Statement, StopListening } from "./sql.ts";
 
 export interface Pools {
