@@ -131,12 +131,12 @@ describe("what a token may do", () => {
     });
     const { organizations, webhooks } = api.clients({ "x-api-key": token });
     for (const call of [
-      webhooks.listWebhooks({}),
-      organizations.createApiKey({ organizationId: shop.id }),
-      organizations.listApiKeys({ organizationId: shop.id }),
-      organizations.createPortalToken({ organizationId: shop.id }),
+      () => webhooks.listWebhooks({}),
+      () => organizations.createApiKey({ organizationId: shop.id }),
+      () => organizations.listApiKeys({ organizationId: shop.id }),
+      () => organizations.createPortalToken({ organizationId: shop.id }),
     ]) {
-      expect((await errorOf(call)).reason).toBe("SCOPE_MISSING");
+      expect((await errorOf(call())).reason).toBe("SCOPE_MISSING");
     }
     expect((await errorOf(organizations.createOrganization({ organization: { name: "x" } }))).reason).toBe(
       "OPERATOR_REQUIRED",
