@@ -22,6 +22,9 @@ export interface DrainLaneOptions {
   recorder: Recorder;
   endpoints: Endpoints;
   slots: RequestSlots;
+  /** For what is late already: it came longer ago than `backlogAgeMs`. */
+  backlogSlots: RequestSlots;
+  backlogAgeMs: number;
   /** What the payloads that are read may take of the memory, shared by all lanes. */
   memory: SharedBytes;
   now: () => number;
@@ -63,7 +66,7 @@ export interface LaneDrain {
 }
 
 export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): LaneDrain {
-  const { endpoints, slots, recorder, now, pollIntervalMs } = options;
+  const { endpoints, recorder, now, pollIntervalMs } = options;
   const endpoint = endpoints.of(lane.webhookId);
   const waker = createWaker(now);
   /** The payloads of what is ready and of what is under way. */
@@ -75,6 +78,8 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
   const ready: DueDelivery[] = [];
   let askedAt = Number.NEGATIVE_INFINITY;
   let answeredAt = Number.NEGATIVE_INFINITY;
+  /** Whether what is ready waits for its turn in the backlog. */
+  let isHeldBack = false;
   /** How many deliveries were cancelled since the lane was claimed. */
   let cancelled = 0;
   /** Whether the last answer was all that is due. */
@@ -113,13 +118,17 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
     endpoints.mayStart(endpoint) &&
     restMs() <= 0;
 
-  /** As many as keep the receiver busy until the next batch is here, judged by how many the last one was good for. */
+  /** As many as keep the receiver busy until the next batch is here, judged by how many the last one was good for; what has no turn in time is read again. */
   const batchSize = (): number =>
-    Math.min(Math.max(2 * Math.floor(endpoint.limit.value), 2 * begunSinceAsked), maxBatch);
+    Math.min(Math.max(isHeldBack ? 1 : 2 * Math.floor(endpoint.limit.value), 2 * begunSinceAsked), maxBatch);
 
   const isLow = (): boolean => ready.length * 2 < batchSize();
 
+  const slotsFor = ({ createdAt }: DueDelivery): RequestSlots =>
+    createdAt < now() - options.backlogAgeMs ? options.backlogSlots : options.slots;
+
   const send = async (due: DueDelivery, to: Subscription): Promise<void> => {
+    const slots = slotsFor(due);
     underWay.add(due.id);
     begunSinceAsked += 1;
     if (to.rateLimit !== null) {
@@ -192,8 +201,11 @@ export function createLaneDrain(options: DrainLaneOptions, lane: HeldLane): Lane
 
   /** Begins as much as may begin. */
   const sendReady = (): void => {
-    while (ready.length > 0 && mayBegin()) {
+    isHeldBack = false;
+    for (let [next] = ready; next !== undefined && mayBegin(); [next] = ready) {
+      const slots = slotsFor(next);
       if (!slots.isFree()) {
+        isHeldBack = slots === options.backlogSlots;
         slots.wait(source);
         return;
       }

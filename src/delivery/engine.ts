@@ -7,6 +7,7 @@ import type { HttpClient } from "../outbound/http-client.ts";
 import { nameIncarnation } from "../store/sql/incarnation.ts";
 import { breakerChannel, parseBreakerNotice, writeBreaker } from "../store/sql/write-breaker.ts";
 import type { Sql, StopListening } from "../store/sql.ts";
+import { type BacklogPace, createBacklogPace } from "./backlog-pace.ts";
 import { boundedSql } from "./bounded-sql.ts";
 import { createDispatcher } from "./dispatcher.ts";
 import { type BreakerChange, createEndpoints, type EndpointFigures } from "./endpoints.ts";
@@ -54,6 +55,8 @@ export interface EngineOptions {
   observer: EngineObserver;
   /** Milliseconds on a clock that is never set; the process's own where it is left out. */
   elapsed?: () => number;
+  /** Made for this engine where it is left out. */
+  backlogPace?: BacklogPace;
 }
 
 /** What a deployment seldom changes; tests do. */
@@ -64,12 +67,14 @@ export interface EngineLimits {
   /** Of the bodies of those messages. */
   maxUnacknowledgedBytes: number;
   maxBatch: number;
-  /** Requests at once from memory, and as many of the lanes. */
+  /** Requests at once from memory, as many of the lanes, and as many of their backlog. */
   maxInFlight: number;
-  /** Requests that take long, beside those, and as many of the lanes. */
+  /** Requests that take long, beside those, for each of the three. */
   maxSlow: number;
   /** From when on a request is one that takes long. */
   slowMs: number;
+  /** What came longer ago is late, whether it goes now or in a moment: it gives way to what has just come. */
+  backlogAgeMs: number;
   /** Of the payloads that one lane has read, and that all have; a lane may have a few in any case. */
   maxLaneBytes: number;
   maxLanesBytes: number;
@@ -97,6 +102,8 @@ const defaultLimits: EngineLimits = {
   maxInFlight: 1_024,
   maxSlow: 4_096,
   slowMs: 250,
+  // Longer than anything takes that is not in trouble.
+  backlogAgeMs: 10_000,
   maxLaneBytes: 4 * 1024 * 1024,
   maxLanesBytes: 32 * 1024 * 1024,
   maxUnderWay: 30_000,
@@ -186,8 +193,9 @@ export function createEngine(options: EngineOptions): Engine {
     lingerMs: 2,
     maxBatch: 500,
     maxWriting: 2,
-    onCommit({ outcomes, inDoubt, scheduled, ordered, disabledIn }) {
+    onCommit({ outcomes, inDoubt, toBeSent, scheduled, ordered, disabledIn }) {
       observer.recorded(outcomes - inDoubt);
+      backlogPace.grew(toBeSent);
       if (inDoubt > 0) {
         observer.failed(
           "record",
@@ -203,7 +211,7 @@ export function createEngine(options: EngineOptions): Engine {
   };
   const recorder = createSplitRecorder({
     atOnce: createRecorder({ ...recording, paceMs: 20 }),
-    others: createRecorder({ ...recording, paceMs: 100 }),
+    others: createRecorder({ ...recording, paceMs: 100, patientPaceMs: 500 }),
   });
   let breakersWritten: Promise<void> = Promise.resolve();
   const endpoints = createEndpoints({
@@ -220,12 +228,13 @@ export function createEngine(options: EngineOptions): Engine {
     },
   });
   const { maxInFlight, maxSlow, slowMs } = limits;
+  const backlogPace = options.backlogPace ?? createBacklogPace();
   const slotOptions = { max: maxInFlight, maxSlow, slowMs, now, isHeld: recorder.isFailing };
   const fastPath = createFastPath({
     makeAttempt,
     recorder,
     endpoints,
-    slots: createRequestSlots(slotOptions),
+    slots: createRequestSlots({ ...slotOptions, onBegin: backlogPace.freshBegan }),
     now,
     maxUnderWay: limits.maxUnderWay,
     maxWaiting: limits.maxWaiting,
@@ -233,7 +242,12 @@ export function createEngine(options: EngineOptions): Engine {
     budgetMs: limits.budgetMs,
     parkMs: limits.parkMs,
   });
-  const laneSlots = createRequestSlots(slotOptions);
+  const laneSlots = createRequestSlots({ ...slotOptions, onBegin: backlogPace.freshBegan });
+  const backlogSlots = createRequestSlots({
+    ...slotOptions,
+    isHeld: () => recorder.isFailing() || !backlogPace.mayBegin(),
+    onBegin: backlogPace.began,
+  });
   const lanes = createLaneWorker({
     sql: boundedSql(sql, laneConnections),
     leaseSql: sql,
@@ -243,6 +257,8 @@ export function createEngine(options: EngineOptions): Engine {
     recorder,
     endpoints,
     slots: laneSlots,
+    backlogSlots,
+    backlogAgeMs: limits.backlogAgeMs,
     memory: createSharedBytes({ most: limits.maxLaneBytes, least: leastLaneBytes, inAll: limits.maxLanesBytes }),
     now,
     elapsed: options.elapsed ?? (() => performance.now()),
@@ -308,6 +324,7 @@ export function createEngine(options: EngineOptions): Engine {
       );
       timers.push(
         setInterval(laneSlots.sweep, slotSweepMs),
+        setInterval(backlogSlots.sweep, slotSweepMs),
         setInterval(endpoints.sweep, endpointSweepMs),
         setInterval(() => observer.state({ waiting: fastPath.waiting(), endpoints: endpoints.figures() }), stateMs),
       );

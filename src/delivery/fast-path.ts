@@ -76,8 +76,12 @@ export function createFastPath(options: FastPathOptions): FastPath {
 
   /** Nothing is written twice: the row of a handed-over delivery is updated by its outcome, if one still comes. */
   const handOver = (run: Run, nextAttemptAt: number): void => {
+    const { subscription, orderingKey } = run.task;
     run.handedOver = true;
-    record(run, scheduled(run.task, run.task.orderingKey === null ? nextAttemptAt : Number.POSITIVE_INFINITY));
+    const outcome = scheduled(run.task, orderingKey === null ? nextAttemptAt : Number.POSITIVE_INFINITY);
+    const isResting = subscription.status !== "ACTIVE" || endpoints.of(subscription.webhookId).breaker.state === "open";
+    if (isResting && orderingKey === null) outcome.canWait = true;
+    record(run, outcome);
   };
 
   const send = async (run: Run, endpoint: Endpoint): Promise<void> => {

@@ -1,3 +1,5 @@
+import { eventLoopUtilization } from "./utilization.ts";
+
 export interface LoadLimitOptions {
   most: number;
   /** What a process gets along with that is busy all the time. */
@@ -37,13 +39,3 @@ export function createLoadLimit(options: LoadLimitOptions): () => number {
 const lookMs = 100;
 const busyLoad = 0.9;
 const relaxedLoad = 0.8;
-
-/** Of this thread's event loop: all the time in which it did not wait for something to happen. */
-function eventLoopUtilization(): () => number {
-  let last = performance.eventLoopUtilization();
-  return () => {
-    const before = last;
-    last = performance.eventLoopUtilization();
-    return performance.eventLoopUtilization(last, before).utilization;
-  };
-}

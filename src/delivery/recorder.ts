@@ -11,12 +11,14 @@ export interface Outcome {
   delivery: DeliveryRecord;
   attempt?: AttemptRecord;
   disabling?: Disabling;
+  /** Nothing is sent or shown the later for it: the delivery waits for something else than this record. */
+  canWait?: boolean;
 }
 
 /**
  * Writes outcomes in batches, with set-based statements (`recordOutcomes`). While a batch is being written, the next one gathers, and batches begin at
- * least `paceMs` apart as long as few outcomes wait: what a batch costs is then shared by more. Without load an outcome waits only `lingerMs`,
- * and so does that of an ordered delivery, whose successor waits for it. While the database commits one batch, another may be sent; what concerns one
+ * least `paceMs` apart as long as few outcomes wait, and `patientPaceMs` where all of them can: what a batch costs is then shared by more. Without load
+ * an outcome waits only `lingerMs`, and so does that of an ordered delivery, whose successor waits for it. While the database commits one batch, another may be sent; what concerns one
  * delivery is written in the order in which it was recorded.
  */
 export interface Recorder {
@@ -39,6 +41,8 @@ export interface RecorderOptions {
   /** How long an outcome waits for others where nothing was written just before. */
   lingerMs: number;
   paceMs: number;
+  /** The same for outcomes that can wait; `paceMs` where it is left out. */
+  patientPaceMs?: number;
   maxBatch: number;
   /** Batches that are written at a time. */
   maxWriting: number;
@@ -52,6 +56,8 @@ export interface CommittedBatch {
   outcomes: number;
   /** Of these, those whose event is in doubt. */
   inDoubt: number;
+  /** Deliveries that are still to be sent: as many will begin in lanes. */
+  toBeSent: number;
   /** For when deliveries were scheduled: of each webhook the first time, in milliseconds since the epoch. */
   scheduled: ReadonlyMap<string, number>;
   /** The webhooks that got ordered deliveries. */
@@ -61,7 +67,7 @@ export interface CommittedBatch {
 }
 
 export function createRecorder(options: RecorderOptions): Recorder {
-  const { lingerMs, paceMs, maxBatch, maxWriting } = options;
+  const { lingerMs, paceMs, patientPaceMs = paceMs, maxBatch, maxWriting } = options;
   let pending: Pending[] = [];
   /** Deliveries without an outcome in a batch that is being written: their outcome waits for it. */
   const handingOver = new Set<string>();
@@ -137,7 +143,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     if (pending.length >= enough || pending.some(isOrdered)) {
       begin();
     } else if (pending.length > 0) {
-      beginSoon();
+      beginSoon(pending.every(canWait));
     }
     if (writing === 0 && pending.length === 0) {
       for (const resolve of idle.splice(0)) {
@@ -145,8 +151,10 @@ export function createRecorder(options: RecorderOptions): Recorder {
       }
     }
   };
-  const beginSoon = (): void => {
-    if (writing === 0) beginAt(Math.max(performance.now() + lingerMs, lastBegunAt + paceMs));
+  const beginSoon = (isPatient: boolean): void => {
+    if (writing === 0) {
+      beginAt(Math.max(performance.now() + lingerMs, lastBegunAt + (isPatient ? patientPaceMs : paceMs)));
+    }
   };
 
   return {
@@ -162,7 +170,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
       } else if (writing === 0 && isOrdered(one)) {
         beginAt(performance.now() + lingerMs);
       } else {
-        beginSoon();
+        beginSoon(canWait(one));
       }
     },
     isFailing: () =>
@@ -190,6 +198,10 @@ interface Pending {
 /** The next delivery of its key waits for it. */
 function isOrdered({ outcome }: Pending): boolean {
   return outcome.delivery.orderingKey !== null;
+}
+
+function canWait({ outcome }: Pending): boolean {
+  return outcome.canWait === true;
 }
 
 /**
@@ -228,6 +240,7 @@ async function commit(options: RecorderOptions, batch: readonly Pending[]): Prom
   options.onCommit({
     outcomes: batch.length,
     inDoubt: inDoubt.size,
+    toBeSent: outcomes.deliveries.filter(({ completedAt }) => completedAt === null).length,
     scheduled: scheduledTimes(outcomes.deliveries),
     ordered: orderedWebhooks(outcomes.deliveries),
     disabledIn: outcomes.disablings.map(({ organizationId }) => organizationId),

@@ -41,11 +41,12 @@ export interface RequestSlotsOptions {
   /** From when on a request is slow. */
   slowMs: number;
   now: () => number;
-  /** Whether nothing may begin at the moment, because what came of it could not be recorded. */
+  /** Whether nothing may begin at the moment, such as where what came of it could not be recorded. */
   isHeld: () => boolean;
+  onBegin?: () => void;
 }
 
-export function createRequestSlots({ max, maxSlow, slowMs, now, isHeld }: RequestSlotsOptions): RequestSlots {
+export function createRequestSlots({ max, maxSlow, slowMs, now, isHeld, onBegin }: RequestSlotsOptions): RequestSlots {
   const waiting = createFairQueue<RequestSource>();
   /** In the order of their beginning, without the slow ones. */
   const underWay = createSlotList<Slot>();
@@ -68,6 +69,7 @@ export function createRequestSlots({ max, maxSlow, slowMs, now, isHeld }: Reques
     begin() {
       const slot: Slot = { begunAt: now(), isSlow: false, place: underWay.nextPlace };
       underWay.add(slot);
+      onBegin?.();
       return slot;
     },
     end(slot) {

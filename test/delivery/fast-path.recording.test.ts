@@ -133,6 +133,19 @@ test("while requests with large payloads hang, further large ones go to their la
   expect(isSent(ofBytes(30_000))).toBe(true);
 });
 
+test("what is for a webhook that gets nothing at the moment is recorded when there is time, unless it keeps an order", async () => {
+  const { fastPath, recorded, endpoints } = start();
+  const one = task();
+  const { breaker, webhookId } = endpoints.of(one.subscription.webhookId);
+  expect(breaker.state).toBe("closed");
+  endpoints.hear(webhookId, { openUntil: Date.now() + 60_000, opened: 1 });
+  const rateLimited = { ...task().subscription, rateLimit: { count: 1, periodMs: 1_000 } };
+  for (const each of [one, { ...one, orderingKey: "key" }, paused(task()), { ...task(), subscription: rateLimited }]) {
+    fastPath.deliver({ ...each, deliveryId: randomUUID() }, () => {});
+  }
+  expect(recorded.map(({ outcome }) => outcome.canWait ?? false)).toEqual([true, false, true, false]);
+});
+
 const deliveryId = randomUUID();
 
 function paused({ subscription, ...rest }: AttemptTask): AttemptTask {
@@ -148,19 +161,20 @@ function start() {
     flush: async () => {},
   };
   const ended = Promise.withResolvers<boolean>();
+  const endpoints = createEndpoints({
+    maxPerWebhook: 8,
+    failuresToOpen: 10,
+    now: Date.now,
+    random: Math.random,
+    onBreaker: () => {},
+  });
   const fastPath = createFastPath({
     recorder,
     async makeAttempt(of) {
       if (!(await ended.promise)) throw new Error("the client is closed");
       return scheduled(of, Date.now());
     },
-    endpoints: createEndpoints({
-      maxPerWebhook: 8,
-      failuresToOpen: 10,
-      now: Date.now,
-      random: Math.random,
-      onBreaker: () => {},
-    }),
+    endpoints,
     slots: createRequestSlots({ max: 8, maxSlow: 8, slowMs: 250, now: Date.now, isHeld: () => false }),
     now: Date.now,
     maxUnderWay: 10,
@@ -170,7 +184,7 @@ function start() {
     parkMs: 1_000,
   });
   closing.push(() => fastPath.drain(0));
-  return { fastPath, recorded, answer: ended.resolve };
+  return { fastPath, recorded, endpoints, answer: ended.resolve };
 }
 
 function task(): AttemptTask {

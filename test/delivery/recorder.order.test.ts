@@ -133,8 +133,39 @@ test("a batch begins some time after the one before it, unless many outcomes wai
   await Promise.all(many.map((one) => new Promise<void>((resolve) => slow.record(one, () => resolve()))));
 });
 
+test("what can wait is written some time later, or with the first one that cannot, and at once where nothing was written just before", async () => {
+  const organizationId = await addOrganization(database);
+  const { webhook } = await addWebhook(database, organizationId, { url: "http://127.0.0.1:9/" });
+  const recorder = recorderOn(database.sql, 1, 300_000);
+  const recorded: string[] = [];
+  const record = (name: string, canWait: boolean) => {
+    const delivery = scheduledRecord({ organizationId, webhookId: webhook.id });
+    recorder.record({ delivery, canWait }, () => void recorded.push(name));
+  };
+  record("first", true);
+  await waitFor(() => recorded.length === 1, { what: "the first one" });
+  record("patient", true);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(recorded).toEqual(["first"]);
+  record("impatient", false);
+  await waitFor(() => recorded.length === 3, { what: "the others" });
+  expect(recorded).toEqual(["first", "patient", "impatient"]);
+
+  const brief = recorderOn(database.sql, 1, 200);
+  const writeOne = () =>
+    new Promise<void>((resolve) => {
+      const delivery = scheduledRecord({ organizationId, webhookId: webhook.id });
+      brief.record({ delivery, canWait: true }, () => resolve());
+    });
+  const begunAt = performance.now();
+  await writeOne();
+  await writeOne();
+  expect(performance.now() - begunAt).toBeGreaterThan(199);
+});
+
 /** A recorder for a database that takes everything. */
-function recorderOn(sql: Sql, paceMs = 1): Recorder {
+function recorderOn(sql: Sql, paceMs = 1, patientPaceMs = paceMs): Recorder {
   const onRetry = (error: unknown) => expect.fail(String(error));
-  return createRecorder({ sql, lingerMs: 1, paceMs, maxBatch: 500, maxWriting: 2, onCommit: () => {}, onRetry });
+  const onCommit = () => {};
+  return createRecorder({ sql, lingerMs: 1, paceMs, patientPaceMs, maxBatch: 500, maxWriting: 2, onCommit, onRetry });
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Broker } from "../../src/broker/broker.ts";
+import type { BacklogPace } from "../../src/delivery/backlog-pace.ts";
 import { createEngine, type Engine, type EngineLimits, type EngineObserver } from "../../src/delivery/engine.ts";
 import type { EventRecord } from "../../src/domain/event.ts";
 import { firstIdAt, type IdSource, newUuid } from "../../src/domain/ids.ts";
@@ -41,6 +42,7 @@ export interface TestEngineOptions {
   maxPerWebhook?: number;
   subjectPrefix?: string;
   ids?: IdSource;
+  backlogPace?: BacklogPace;
   observer?: Partial<EngineObserver>;
 }
 
@@ -61,6 +63,7 @@ export function createTestEngine(options: TestEngineOptions): TestEngine {
     requestOrigin: "tellwire.test",
     maxPayloadBytes: 262_144,
     ...(options.subjectPrefix === undefined ? {} : { subjectPrefix: options.subjectPrefix }),
+    ...(options.backlogPace === undefined ? {} : { backlogPace: options.backlogPace }),
     maxPerWebhook,
     limits: { pollIntervalMs: 50, ...limits },
     observer: {
