@@ -79,8 +79,9 @@ export function createFastPath(options: FastPathOptions): FastPath {
     const { subscription, orderingKey } = run.task;
     run.handedOver = true;
     const outcome = scheduled(run.task, orderingKey === null ? nextAttemptAt : Number.POSITIVE_INFINITY);
-    const isResting = subscription.status !== "ACTIVE" || endpoints.of(subscription.webhookId).breaker.state === "open";
-    if (isResting && orderingKey === null) outcome.canWait = true;
+    // Its lane could not begin it now, whether it has it already or in a moment.
+    const isHeldUp = subscription.status !== "ACTIVE" || !endpoints.mayStart(endpoints.of(subscription.webhookId));
+    if (isHeldUp && orderingKey === null) outcome.canWait = true;
     record(run, outcome);
   };
 

@@ -133,7 +133,7 @@ test("while requests with large payloads hang, further large ones go to their la
   expect(isSent(ofBytes(30_000))).toBe(true);
 });
 
-test("what is for a webhook that gets nothing at the moment is recorded when there is time, unless it keeps an order", async () => {
+test("what its lane could not begin at the moment is recorded when there is time, unless it keeps an order", async () => {
   const { fastPath, recorded, endpoints } = start();
   const one = task();
   const { breaker, webhookId } = endpoints.of(one.subscription.webhookId);
@@ -144,6 +144,13 @@ test("what is for a webhook that gets nothing at the moment is recorded when the
     fastPath.deliver({ ...each, deliveryId: randomUUID() }, () => {});
   }
   expect(recorded.map(({ outcome }) => outcome.canWait ?? false)).toEqual([true, false, true, false]);
+
+  const { subscription } = task();
+  const busy = endpoints.of(subscription.webhookId);
+  for (let request = 0; request < busy.limit.value; request++) endpoints.start(busy);
+  endpoints.slowDown(busy, Date.now(), Date.now() + 60_000);
+  fastPath.deliver({ ...task(), subscription, deliveryId: randomUUID() }, () => {});
+  expect(recorded.at(-1)?.outcome.canWait, "the receiver has as many requests as it bears").toBe(true);
 });
 
 const deliveryId = randomUUID();
