@@ -1,19 +1,11 @@
-import { afterAll, beforeAll } from "vitest";
 import type { Database } from "../../src/store/database.ts";
 import { jetStreamBrokerUnderTest } from "../broker/jetstream-broker-under-test.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { dispatcherContract } from "./dispatcher.contract.ts";
 
-let testDatabase: TestDatabase;
 let database: Database;
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
+withOwnDatabase({ maxConnections: 8 }, (own) => {
+  database = own;
 });
 
 dispatcherContract("the JetStream broker", async () => ({

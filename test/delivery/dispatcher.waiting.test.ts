@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Broker } from "../../src/broker/broker.ts";
 import { encodeEventMessage } from "../../src/broker/event-message.ts";
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
@@ -9,26 +9,19 @@ import type { EventRecord } from "../../src/domain/event.ts";
 import { DEFAULT_RETRY_POLICY } from "../../src/domain/retry.ts";
 import type { Database } from "../../src/store/database.ts";
 import { addOrganization, addWebhook, newEvent, testSecretBox } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { answering } from "./watched-sql.ts";
 
 const url = "https://example.com/hook";
 
-let testDatabase: TestDatabase;
 let database: Database;
 let broker: Broker;
 const closing: (() => Promise<unknown>)[] = [];
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
+withOwnDatabase({ maxConnections: 8 }, (own) => {
+  database = own;
 });
 beforeEach(async () => {
   broker = await openPostgresBroker(database.sql, { log: silentBrokerLog });

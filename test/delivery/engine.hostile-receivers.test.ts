@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { encodeEventMessage } from "../../src/broker/event-message.ts";
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import type { Database } from "../../src/store/database.ts";
@@ -12,22 +12,15 @@ import {
 } from "../support/engine.ts";
 import { startHostileReceivers } from "../support/hostile-receivers.ts";
 import { memoryInUse } from "../support/memory-in-use.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-let testDatabase: TestDatabase;
 let database: Database;
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 16 });
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
+withOwnDatabase({ maxConnections: 16 }, (own) => {
+  database = own;
 });
 
 test("beside all hostile receivers at once, a healthy webhook's deliveries go on, and the memory stays bounded", async () => {

@@ -17,8 +17,7 @@ import {
   type TestEngine,
   type TestEngineOptions,
 } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase } from "../support/postgres.ts";
+import { openPostgresSite } from "../support/postgres-site.ts";
 import { type Receiver, type Respond, startReceiver } from "../support/receiver.ts";
 import { scheduleDeliveries } from "../support/schedule-deliveries.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
@@ -34,14 +33,9 @@ const closing: (() => Promise<void>)[] = [];
 
 /** Each test has a database of its own: nothing that another one left behind is due, or waits. */
 beforeEach(async () => {
-  const testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 16 });
-  closing.push(
-    () => testDatabase.drop(),
-    () => database.close(),
-  );
-  broker = await openPostgresBroker(database.sql, { log: silentBrokerLog });
-  closing.push(() => broker.close());
+  const site = await openPostgresSite({ maxConnections: 16 });
+  closing.push(site.close);
+  ({ database, broker } = site);
   [organizationId, neighbourOrganization] = await Promise.all([addOrganization(database), addOrganization(database)]);
 });
 afterEach(async () => {

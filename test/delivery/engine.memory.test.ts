@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import { createSharedBytes } from "../../src/delivery/shared-bytes.ts";
 import type { Database } from "../../src/store/database.ts";
@@ -6,24 +6,17 @@ import { createEventInserter } from "../../src/store/sql/insert-events.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { record, scheduledRecord } from "../store/store-under-test.ts";
 import { addOrganization, addWebhook, createTestEngine, deliveriesOf, newEvent } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-let testDatabase: TestDatabase;
 let database: Database;
 let organizationId: string;
 const closing: (() => Promise<void>)[] = [];
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
+withOwnDatabase({ maxConnections: 8 }, (own) => {
+  database = own;
 });
 beforeEach(async () => {
   organizationId = await addOrganization(database);

@@ -1,12 +1,10 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createHealthWriter, type HealthWriter } from "../../src/delivery/health-writer.ts";
 import type { Database } from "../../src/store/database.ts";
 import { copyWebhook } from "../support/copy-webhook.ts";
 import { addOrganization, addWebhook } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 
-let testDatabase: TestDatabase;
 let database: Database;
 /** 2,500 of them for each test. */
 let webhookIds: readonly string[];
@@ -17,13 +15,8 @@ let written: () => Promise<void>;
 const intervalMs = 1_000;
 const at = Date.UTC(2026, 4, 1, 12);
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
+withOwnDatabase({ maxConnections: 4 }, (own) => {
+  database = own;
 });
 
 beforeEach(async () => {

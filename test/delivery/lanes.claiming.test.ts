@@ -6,8 +6,7 @@ import type { EngineLimits, EngineObserver } from "../../src/delivery/engine.ts"
 import type { Database } from "../../src/store/database.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { addOrganization, addWebhook, createTestEngine, deliveriesOf, newEvent } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase } from "../support/postgres.ts";
+import { openPostgresSite } from "../support/postgres-site.ts";
 import { type Respond, startReceiver } from "../support/receiver.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -23,14 +22,9 @@ const receivers: { close(): Promise<unknown> }[] = [];
 const closing: (() => Promise<unknown>)[] = [];
 
 beforeEach(async () => {
-  const testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 16 });
-  closing.push(
-    () => testDatabase.drop(),
-    () => database.close(),
-  );
-  broker = await openPostgresBroker(database.sql, { log: silentBrokerLog });
-  closing.push(() => broker.close());
+  const site = await openPostgresSite({ maxConnections: 16 });
+  closing.push(site.close);
+  ({ database, broker } = site);
   organizationId = await addOrganization(database);
 });
 afterEach(async () => {

@@ -5,8 +5,7 @@ import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import type { BacklogPace } from "../../src/delivery/backlog-pace.ts";
 import type { Database } from "../../src/store/database.ts";
 import { addOrganization, addWebhook, createTestEngine, newEvent } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase } from "../support/postgres.ts";
+import { openPostgresSite } from "../support/postgres-site.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { silentBrokerLog } from "../support/silent-broker-log.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -18,14 +17,9 @@ let organizationId: string;
 const closing: (() => Promise<unknown>)[] = [];
 
 beforeEach(async () => {
-  const testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 16 });
-  closing.push(
-    () => testDatabase.drop(),
-    () => database.close(),
-  );
-  broker = await openPostgresBroker(database.sql, { log: silentBrokerLog });
-  closing.push(() => broker.close());
+  const site = await openPostgresSite({ maxConnections: 16 });
+  closing.push(site.close);
+  ({ database, broker } = site);
   organizationId = await addOrganization(database);
 });
 afterEach(async () => {

@@ -1,24 +1,17 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { createRecorder, type Outcome, type Recorder } from "../../src/delivery/recorder.ts";
 import { deliveryIdOf } from "../../src/domain/ids.ts";
 import type { Database } from "../../src/store/database.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { attemptOf, scheduledRecord } from "../store/store-under-test.ts";
 import { addOrganization, addWebhook, deliveriesOf, newEvent } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-let testDatabase: TestDatabase;
 let database: Database;
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
+withOwnDatabase({ maxConnections: 4 }, (own) => {
+  database = own;
 });
 
 test("a batch does not wait for one that the database is slow with, but what concerns one delivery is written in its order", async () => {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { signingKeysAt } from "../../src/delivery/subscription.ts";
 import { createSubscriptions, type SubscriptionsOptions } from "../../src/delivery/subscriptions.ts";
 import { HmacKey } from "../../src/domain/hmac-key.ts";
@@ -11,21 +11,14 @@ import type { Database } from "../../src/store/database.ts";
 import { WebhookSecretEntity } from "../../src/store/entities/webhook-secret.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { addOrganization, addWebhook, newEvent, testSecretBox } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-let testDatabase: TestDatabase;
 let database: Database;
 const url = "https://example.com/hook";
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
+withOwnDatabase({ maxConnections: 4 }, (own) => {
+  database = own;
 });
 
 test("organizations that are missing together are read with one statement", async () => {

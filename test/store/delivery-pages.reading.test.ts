@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import type { DeliveryStatus } from "../../src/domain/delivery.ts";
 import { deliveryIdRange } from "../../src/domain/ids.ts";
 import type { Database } from "../../src/store/database.ts";
@@ -9,8 +9,7 @@ import {
   deliveryPageStatement,
   readDeliveryPage,
 } from "../../src/store/sql/delivery-pages.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { type PlanStep, planSteps, rowsRead } from "./explain.ts";
 import { insertHistory } from "./history.ts";
 
@@ -21,14 +20,12 @@ const organizationId = randomUUID();
 const otherOrganizationId = randomUUID();
 const [busyWebhookId, quietWebhookId, otherWebhookId] = [randomUUID(), randomUUID(), randomUUID()];
 
-let testDatabase: TestDatabase;
 let database: Database;
 /** The deliveries of the organization, newest first. */
 const ids: string[] = [];
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 2 });
+withOwnDatabase({ maxConnections: 2 }, async (own) => {
+  database = own;
   await ensurePartitions(database.sql, { now: firstDay, daysBefore: 0, daysAhead: days - 1 });
   // Several tens of thousands of rows: two organizations alike, and a webhook that gets one event in a hundred.
   for (let day = firstDay; day < firstDay + days * dayMs; day += dayMs) {
@@ -47,10 +44,6 @@ beforeAll(async () => {
     await insertHistory(database.sql, other);
   }
   ids.sort().reverse();
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
 });
 
 it("pages over both tables show every delivery once, newest first", async () => {

@@ -1,16 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { newUuid } from "../../src/domain/ids.ts";
 import type { Database } from "../../src/store/database.ts";
 import { ensurePartitions } from "../../src/store/partitions.ts";
 import { createEventInserter, eventKey, rememberedSince } from "../../src/store/sql/insert-events.ts";
 import { knownEvents } from "../../src/store/sql/known-events.ts";
 import { newEvent, testIds } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { delivered, failed, record, run, scheduledRecord } from "./store-under-test.ts";
 
-let testDatabase: TestDatabase;
 let database: Database;
 const organizationId = randomUUID();
 
@@ -19,14 +17,9 @@ const today = Date.now() - (Date.now() % (24 * hourMs));
 /** Times of the tests are given as hours since the beginning of this day (UTC). */
 const at = (hours: number) => new Date(today + hours * hourMs);
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
+withOwnDatabase({ maxConnections: 8 }, async (own) => {
+  database = own;
   await ensurePartitions(database.sql, { now: today, daysBefore: 4, daysAhead: 2 });
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
 });
 
 /** Whether the event is new. */

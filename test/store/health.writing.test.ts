@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { noChange } from "../../src/delivery/health-writer.ts";
 import { publicId } from "../../src/domain/ids.ts";
 import { RECOVERED_AFTER_FAILURES } from "../../src/domain/operational-event.ts";
@@ -7,22 +7,15 @@ import { WebhookHealthEntity } from "../../src/store/entities/webhook-health.ts"
 import { type HealthChange, writeHealth } from "../../src/store/sql/write-health.ts";
 import { copyWebhook } from "../support/copy-webhook.ts";
 import { addOrganization, addWebhook } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-let testDatabase: TestDatabase;
 let database: Database;
 let organizationId: string;
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
+withOwnDatabase({ maxConnections: 4 }, async (own) => {
+  database = own;
   organizationId = await addOrganization(database);
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
 });
 
 const at = Date.UTC(2026, 4, 1, 12);

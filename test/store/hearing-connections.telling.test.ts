@@ -1,15 +1,15 @@
 import pg from "pg";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Database } from "../../src/store/database.ts";
 import { createHearingConnections, hasHeard } from "../../src/store/hearing-connections.ts";
 import { createEventInserter } from "../../src/store/sql/insert-events.ts";
 import type { StopListening } from "../../src/store/sql.ts";
 import { addOrganization, newEvent } from "../support/engine.ts";
 import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-let testDatabase: TestDatabase;
+let databaseUrl: string;
 /** Of another process: it only tells. */
 let other: Database;
 let database: Database;
@@ -18,17 +18,13 @@ let organizationId: string;
 /** At midnight events are written in a transaction, whose connection hears nothing. */
 const noon = new Date(new Date().setUTCHours(12, 0, 0, 0));
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  other = await openTestPostgres(testDatabase.url, { maxConnections: 2 });
+withOwnDatabase({ maxConnections: 2 }, async (own, url) => {
+  other = own;
+  databaseUrl = url;
   organizationId = await addOrganization(other);
 });
-afterAll(async () => {
-  await other.close();
-  await testDatabase.drop();
-});
 beforeEach(async () => {
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 10 });
+  database = await openTestPostgres(databaseUrl, { maxConnections: 10 });
 });
 afterEach(() => database.close());
 
@@ -89,7 +85,7 @@ test("where it cannot be known what was told before a connection listened, its s
   const hearing = createHearingConnections();
   const caughtUp = () => Promise.reject(new Error("the connection that listens is lost"));
   hearing.join({ channel: "changes", onNotification: () => {}, caughtUp });
-  const client = new pg.Client({ connectionString: testDatabase.url });
+  const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
   await hearing.prepare(client);
   const { rows } = await client.query(`select ${hasHeard} as heard`);

@@ -1,16 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { EventRecord } from "../../src/domain/event.ts";
 import type { Database } from "../../src/store/database.ts";
 import { ensurePartitions } from "../../src/store/partitions.ts";
 import { createEventInserter } from "../../src/store/sql/insert-events.ts";
 import { dueDeliveries } from "../../src/store/sql/lanes.ts";
 import { newEvent } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { record, scheduledRecord } from "./store-under-test.ts";
 
-let testDatabase: TestDatabase;
 let database: Database;
 const organizationId = randomUUID();
 const now = Date.now();
@@ -18,14 +16,9 @@ const dayMs = 86_400_000;
 /** Each delivery is due after the one before. */
 let dueAt = now - dayMs;
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 2 });
+withOwnDatabase({ maxConnections: 2 }, async (own) => {
+  database = own;
   await ensurePartitions(database.sql, { now, daysBefore: 4, daysAhead: 1 });
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
 });
 
 test("payloads are read as far as they begin within the bytes, one in any case, and what is left is told of", async () => {

@@ -1,25 +1,18 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Database } from "../../src/store/database.ts";
 import { dueDeliveries, renewLanes } from "../../src/store/sql/lanes.ts";
 import { addOrganization, addWebhook } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { claimLane, delivered, laneRow, record, release, run, scheduledRecord } from "./store-under-test.ts";
 
-let testDatabase: TestDatabase;
 let database: Database;
 let organizationId: string;
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
+withOwnDatabase({ maxConnections: 8 }, async (own) => {
+  database = own;
   organizationId = await addOrganization(database);
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
 });
 
 const newWebhook = async (status: "ACTIVE" | "PAUSED" | "DISABLED" = "ACTIVE") =>

@@ -1,25 +1,18 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import type { Database } from "../../src/store/database.ts";
 import { createEventInserter } from "../../src/store/sql/insert-events.ts";
 import { cancelWaiting, claimLanes, dueDeliveries, type LaneClaim } from "../../src/store/sql/lanes.ts";
 import { addOrganization, addWebhook, deliveriesOf, newEvent } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { claimLane, laneRow, record, release, run, scheduledRecord } from "./store-under-test.ts";
 
-let testDatabase: TestDatabase;
 let database: Database;
 let organizationId: string;
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
+withOwnDatabase({ maxConnections: 8 }, async (own) => {
+  database = own;
   organizationId = await addOrganization(database);
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
 });
 
 describe("whose lanes are claimed", () => {

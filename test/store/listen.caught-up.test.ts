@@ -1,21 +1,16 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { startTcpProxy } from "../../chaos/tcp-proxy.ts";
 import { type Database, openEmbedded, openPostgres } from "../../src/store/database.ts";
 import type { StopListening } from "../../src/store/sql.ts";
 import { heapGrowth } from "../support/heap-growth.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-let testDatabase: TestDatabase;
+let databaseUrl: string;
 let database: Database;
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
+withOwnDatabase({ maxConnections: 4 }, (own, url) => {
+  database = own;
+  databaseUrl = url;
 });
 
 const notify = async (to: Database, payload: string): Promise<void> =>
@@ -70,7 +65,7 @@ test("whoever listens on a lost connection has not caught up, until it is there 
 test.each(["asked", "left alone"])(
   "a connection that listens and falls silent without an end is replaced, and the gap is told of, also when it is %s",
   async (how) => {
-    const url = new URL(testDatabase.url);
+    const url = new URL(databaseUrl);
     const proxy = await startTcpProxy(Number(url.port || 5432));
     Object.assign(url, { hostname: "127.0.0.1", port: `${proxy.port}` });
     const distant = await openPostgres(url.href, { maxConnections: 2 });
@@ -101,7 +96,7 @@ test.each(["asked", "left alone"])(
 );
 
 test("a connection to listen on that cannot be made says where the database is, and the setting that says so", async () => {
-  const url = new URL(testDatabase.url);
+  const url = new URL(databaseUrl);
   const proxy = await startTcpProxy(Number(url.port || 5432));
   Object.assign(url, { hostname: "127.0.0.1", port: `${proxy.port}` });
   const distant = await openPostgres(url.href, { maxConnections: 2, connectTimeoutMs: 1_000 });

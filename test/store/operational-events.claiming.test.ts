@@ -1,21 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { Database } from "../../src/store/database.ts";
 import { claimOperationalEvents } from "../../src/store/sql/relay-operational-events.ts";
 import type { Sql } from "../../src/store/sql.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { type ExplainedNode, planSteps, rowsRead } from "./explain.ts";
 
-let testDatabase: TestDatabase;
 let database: Database;
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
+withOwnDatabase({ maxConnections: 4 }, (own) => {
+  database = own;
 });
 
 test("taking a batch of the operational events that wait costs the same, however many they are", async () => {

@@ -1,13 +1,12 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { publicId } from "../../src/domain/ids.ts";
 import type { Database } from "../../src/store/database.ts";
 import { rescheduleFinished } from "../../src/store/sql/move-deliveries.ts";
 import { recordOutcomes } from "../../src/store/sql/record-outcomes.ts";
 import type { DeliveryRecord } from "../../src/store/sql/write-deliveries.ts";
 import { addOrganization, attemptsOf, deliveriesOf } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 import {
   attemptOf,
@@ -21,18 +20,12 @@ import {
   scheduledRecord,
 } from "./store-under-test.ts";
 
-let testDatabase: TestDatabase;
 let database: Database;
 let organizationId: string;
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
+withOwnDatabase({ maxConnections: 8 }, async (own) => {
+  database = own;
   organizationId = await addOrganization(database);
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
 });
 
 const newDelivery = (webhookId: string = randomUUID(), values: Partial<DeliveryRecord> = {}) =>

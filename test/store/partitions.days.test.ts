@@ -1,21 +1,14 @@
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { Database } from "../../src/store/database.ts";
 import { ensurePartitions } from "../../src/store/partitions.ts";
 import type { Sql } from "../../src/store/sql.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 
 const dayMs = 24 * 60 * 60_000;
 
-let testDatabase: TestDatabase;
 let database: Database;
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 6 });
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
+withOwnDatabase({ maxConnections: 6 }, (own) => {
+  database = own;
 });
 
 it("a database that was migrated has yesterday, today and the next seven days for events, deliveries and attempts", async () => {

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { firstIdAt, newUuid } from "../../src/domain/ids.ts";
 import type { Database } from "../../src/store/database.ts";
 import { boundsOf, ensurePartitions, type PartitionedTable, partitionName } from "../../src/store/partitions.ts";
@@ -12,11 +12,9 @@ import { removeHeldAttempts } from "../../src/store/sql/remove-held-attempts.ts"
 import { readAttempts } from "../../src/store/sql/stored-attempts.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { newEvent, testIds } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { attemptOf, delivered, failed, record, scheduledRecord } from "./store-under-test.ts";
 
-let testDatabase: TestDatabase;
 let database: Database;
 const target = { organizationId: randomUUID(), webhookId: randomUUID() };
 
@@ -26,14 +24,9 @@ const today = now - (now % dayMs);
 /** The middle of a day: far from the partitions beside it. */
 const noon = (daysAgo: number) => today + dayMs / 2 - daysAgo * dayMs;
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
+withOwnDatabase({ maxConnections: 4 }, async (own) => {
+  database = own;
   await ensurePartitions(database.sql, { now, daysBefore: 6, daysAhead: 2 });
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
 });
 
 /** The days, counted backwards from today, whose partitions a statement looks at: those that its transaction has locked. */

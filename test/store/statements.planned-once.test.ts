@@ -1,29 +1,25 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { Database } from "../../src/store/database.ts";
 import { createEventInserter } from "../../src/store/sql/insert-events.ts";
 import type { Statement } from "../../src/store/sql.ts";
 import { addOrganization, deliveriesOf, newEvent } from "../support/engine.ts";
 import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { attemptOf, delivered, recordBatch, scheduledRecord } from "./store-under-test.ts";
 
-let testDatabase: TestDatabase;
+let databaseUrl: string;
 let database: Database;
 let organizationId: string;
 
 /** Of today: at midnight events go through a transaction, whose statements are planned each time. */
 const noon = new Date(new Date().setUTCHours(12, 0, 0, 0));
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  // One of them is for statements that are planned once.
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 4 });
+// One of them is for statements that are planned once.
+withOwnDatabase({ maxConnections: 4 }, async (own, url) => {
+  database = own;
+  databaseUrl = url;
   organizationId = await addOrganization(database);
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
 });
 
 test("the two statements of an event that arrives at once are planned once, and not again for each batch", async () => {
@@ -62,7 +58,7 @@ test("whether an event came yesterday is asked of the index of ids, however much
 });
 
 test("with too few connections for a share, the same statements go by the others", async () => {
-  const few = await openTestPostgres(testDatabase.url, { maxConnections: 2 });
+  const few = await openTestPostgres(databaseUrl, { maxConnections: 2 });
   const event = newEvent(organizationId);
   expect((await createEventInserter(few.sql)([event], noon)).known.size).toBe(0);
   expect((await createEventInserter(few.sql)([event], noon)).known.size).toBe(1);

@@ -1,25 +1,17 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { Database } from "../../src/store/database.ts";
 import { advanceTurns, endTurns } from "../../src/store/sql/turns.ts";
 import type { DeliveryRecord } from "../../src/store/sql/write-deliveries.ts";
 import type { Sql } from "../../src/store/sql.ts";
 import { addOrganization, addWebhook } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { claimLane, delivered, exhausted, failed, type HeldLane, record, scheduledRecord } from "./store-under-test.ts";
 
-let testDatabase: TestDatabase;
 let database: Database;
 
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 5 });
-});
-
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
+withOwnDatabase({ maxConnections: 5 }, (own) => {
+  database = own;
 });
 
 const newTarget = () => ({ organizationId: randomUUID(), webhookId: randomUUID() });

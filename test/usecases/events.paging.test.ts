@@ -1,13 +1,12 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { Database } from "../../src/store/database.ts";
 import { ensurePartitions } from "../../src/store/partitions.ts";
 import { type Condition, timePageStatement } from "../../src/usecases/page.ts";
 import { encodePageToken } from "../../src/usecases/page-token.ts";
 import { type PlanStep, planSteps, rowsRead } from "../store/explain.ts";
 import { insertHistory } from "../store/history.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 
 const dayMs = 24 * 60 * 60_000;
 const days = 5;
@@ -15,21 +14,15 @@ const firstDay = Date.UTC(2020, 0, 1);
 const organizationId = randomUUID();
 const filters = { list: "event" };
 
-let testDatabase: TestDatabase;
 let database: Database;
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 2 });
+withOwnDatabase({ maxConnections: 2 }, async (own) => {
+  database = own;
   await ensurePartitions(database.sql, { now: firstDay, daysBefore: 0, daysAhead: days - 1 });
   for (let day = firstDay; day < firstDay + days * dayMs; day += dayMs) {
     await insertHistory(database.sql, { day, webhooks: 0, events: 3_000, organizationId });
     await insertHistory(database.sql, { day, webhooks: 0, events: 3_000 });
   }
   await database.sql.query({ name: "", text: "analyze" }, []);
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
 });
 
 const lists: [string, Condition[]][] = [

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { beforeEach, expect, it } from "vitest";
 import { newUuid } from "../../src/domain/ids.ts";
 import { createSecretBox, readSealedHeader, type SecretBox } from "../../src/domain/secret-box.ts";
 import type { Database } from "../../src/store/database.ts";
@@ -7,8 +7,7 @@ import { createRunIdempotently } from "../../src/usecases/idempotency.ts";
 import { reencryptSecrets, tryReencryption, type UnopenableRow } from "../../src/usecases/reencrypt-secrets.ts";
 import { readSealingKeys } from "../../src/usecases/sealing-keys.ts";
 import { addOrganization, addWebhook, testIds } from "../support/engine.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const [newKey, oldKey, lostKey] = [1, 2, 3].map(() => randomBytes(32)) as [Buffer, Buffer, Buffer];
@@ -16,15 +15,9 @@ const oldBox = createSecretBox({ keys: [oldKey] });
 const box = createSecretBox({ keys: [newKey, oldKey] });
 const newBox = createSecretBox({ keys: [newKey] });
 
-let testDatabase: TestDatabase;
 let database: Database;
-beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  database = await openTestPostgres(testDatabase.url, { maxConnections: 8 });
-});
-afterAll(async () => {
-  await database.close();
-  await testDatabase.drop();
+withOwnDatabase({ maxConnections: 8 }, (own) => {
+  database = own;
 });
 beforeEach(() => query("truncate organization, idempotency_key cascade"));
 
