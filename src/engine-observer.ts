@@ -85,8 +85,9 @@ export function observeEngine({ log, metrics, now, isForPeople }: EngineObserver
         );
       }
     },
-    state({ waiting, endpoints }) {
+    state({ waiting, heldBack, endpoints }) {
       metrics.waitingDeliveries.set(waiting);
+      metrics.heldBackWebhooks.set(heldBack);
       metrics.openBreakers.set(endpoints.open);
       metrics.slowedWebhooks.set(endpoints.slowed);
     },

@@ -154,6 +154,8 @@ export type EngineStage = "dispatch" | "record" | "lane" | "health" | "breaker";
 export interface EngineState {
   /** Deliveries that wait in memory for their turn. */
   waiting: number;
+  /** Webhooks whose late deliveries wait for their turn. */
+  heldBack: number;
   endpoints: EndpointFigures;
 }
 
@@ -296,6 +298,11 @@ export function createEngine(options: EngineOptions): Engine {
   let consumer: Consumer | undefined;
   const listening: StopListening[] = [];
   const timers: NodeJS.Timeout[] = [];
+  const presentState = (): EngineState => ({
+    waiting: fastPath.waiting(),
+    heldBack: backlogSlots.waiting(),
+    endpoints: endpoints.figures(),
+  });
   const hearOfBreaker = (payload: string): void => {
     const notice = parseBreakerNotice(payload);
     if (notice !== undefined) {
@@ -326,7 +333,7 @@ export function createEngine(options: EngineOptions): Engine {
         setInterval(laneSlots.sweep, slotSweepMs),
         setInterval(backlogSlots.sweep, slotSweepMs),
         setInterval(endpoints.sweep, endpointSweepMs),
-        setInterval(() => observer.state({ waiting: fastPath.waiting(), endpoints: endpoints.figures() }), stateMs),
+        setInterval(() => observer.state(presentState()), stateMs),
       );
       lanes.start();
       await nameIncarnation(sql);

@@ -5,22 +5,30 @@ export interface FairQueue<Member> {
   /** Takes out whose turn it is; undefined where nobody waits. */
   next(): Member | undefined;
   readonly isEmpty: boolean;
+  /** How many members wait. */
+  readonly size: number;
 }
 
 /** Makes an empty queue. Every operation takes the same short time, however many wait. */
 export function createFairQueue<Member>(): FairQueue<Member> {
   /** The organization whose turn it is comes first, and likewise its member. */
   const lines = new Map<string, Set<Member>>();
+  let size = 0;
   return {
     get isEmpty() {
-      return lines.size === 0;
+      return size === 0;
+    },
+    get size() {
+      return size;
     },
     add(organizationId, member) {
       const line = lines.get(organizationId);
       if (line === undefined) {
         lines.set(organizationId, new Set([member]));
-      } else {
+        size += 1;
+      } else if (!line.has(member)) {
         line.add(member);
+        size += 1;
       }
     },
     next() {
@@ -28,6 +36,7 @@ export function createFairQueue<Member>(): FairQueue<Member> {
         lines.delete(organizationId);
         for (const member of line) {
           line.delete(member);
+          size -= 1;
           if (line.size > 0) {
             lines.set(organizationId, line);
           }

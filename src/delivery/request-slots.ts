@@ -13,6 +13,8 @@ export interface RequestSlots {
   end(slot: Slot): void;
   /** Joins those who wait for room. */
   wait(source: RequestSource): void;
+  /** How many wait. */
+  waiting(): number;
   /** Whether there is no place left for slow requests: those that would probably be slow had better not begin. */
   hasManySlow(): boolean;
   /** Moves what has become slow, and gives turns to those who wait. To be called a few times a second. */
@@ -81,6 +83,7 @@ export function createRequestSlots({ max, maxSlow, slowMs, now, isHeld, onBegin 
       }
     },
     wait: (source) => waiting.add(source.organizationId, source),
+    waiting: () => waiting.size,
     hasManySlow: () => slow >= maxSlow,
     sweep() {
       const before = now() - slowMs;

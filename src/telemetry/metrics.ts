@@ -70,6 +70,11 @@ export function createMetrics() {
       help: "Deliveries that wait in this process's memory for their turn.",
       registers,
     }),
+    heldBackWebhooks: new Gauge({
+      name: "tellwire_held_back_webhooks",
+      help: "Webhooks whose deliveries are late and wait for their turn, because this process is busy with what has just come.",
+      registers,
+    }),
     breakerChanges: new Counter({
       name: "tellwire_breaker_changes_total",
       help: "How often a webhook's circuit breaker opened or closed in this process.",

@@ -23,7 +23,9 @@ describe("those who wait", () => {
     queue.add("a", "a1");
     expect(queue.next()).toBe("a1");
     queue.add("a", "a1");
+    expect(queue.size).toBe(2);
     expect(allOf(queue)).toEqual(["a2", "a1"]);
+    expect(queue.size).toBe(0);
   });
 });
 

@@ -3,6 +3,7 @@ import type { Broker } from "../../src/broker/broker.ts";
 import { encodeEventMessage } from "../../src/broker/event-message.ts";
 import { openPostgresBroker } from "../../src/broker/postgres.ts";
 import type { BacklogPace } from "../../src/delivery/backlog-pace.ts";
+import type { EngineState } from "../../src/delivery/engine.ts";
 import type { Database } from "../../src/store/database.ts";
 import { addOrganization, addWebhook, createTestEngine, newEvent } from "../support/engine.ts";
 import { openPostgresSite } from "../support/postgres-site.ts";
@@ -33,7 +34,7 @@ test("what is late waits in its lane until the backlog has time, and holds up no
   await addWebhook(database, organizationId, { url: retried.url, eventTypes: ["late"], retryDelaysMs: [600] });
   const rateLimit = { rateLimitCount: 100, rateLimitPeriodMs: 1_000 };
   await addWebhook(database, organizationId, { url: limited.url, eventTypes: ["fresh"], ...rateLimit });
-  const { pace, asked } = await started();
+  const { pace, asked, states } = await started();
   for (let event = 0; event < 5; event++) await publish("late");
   await waitFor(() => retried.requests.length === 5, { what: "the first attempts" });
   expect(pace).toMatchObject({ fresh: 5, begun: 0 });
@@ -41,6 +42,7 @@ test("what is late waits in its lane until the backlog has time, and holds up no
   await publish("fresh");
   await waitFor(() => limited.requests.length === 1, { what: "the delivery that has just come" });
   expect(pace).toMatchObject({ fresh: 6, begun: 0, grown: 6 });
+  await waitFor(() => states.at(-1)?.heldBack === 1, { what: "the state to tell of the webhook that waits" });
   const askedBefore = asked();
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   expect(retried.requests).toHaveLength(5);
@@ -49,12 +51,14 @@ test("what is late waits in its lane until the backlog has time, and holds up no
   pace.isOpen = true;
   await waitFor(() => retried.requests.length === 10, { what: "the retries" });
   expect(pace).toMatchObject({ fresh: 6, begun: 5 });
+  await waitFor(() => states.at(-1)?.heldBack === 0, { what: "the state to tell that nobody waits" });
 });
 
 /** Everything is late half a second after it came. */
 async function started() {
   const pace = handPace();
   let asked = 0;
+  const states: EngineState[] = [];
   const sql = watched(database.sql, {
     "due-deliveries": async () => {
       asked += 1;
@@ -66,13 +70,14 @@ async function started() {
     broker: own,
     limits: { backlogAgeMs: 500 },
     backlogPace: pace,
+    observer: { state: (state) => void states.push(state) },
   });
   closing.push(async () => {
     await stop(1_000);
     await own.close();
   });
   await engine.start();
-  return { pace, asked: () => asked };
+  return { pace, asked: () => asked, states };
 }
 
 /** Lets nothing of the backlog begin until it is opened, and counts what it is told of. */

@@ -12,6 +12,7 @@ it("a scrape shows the product's metrics under the names that dashboards know, a
   metrics.lanesHeld.set(1);
   metrics.recorderBatchSize.observe(100);
   metrics.waitingDeliveries.set(7);
+  metrics.heldBackWebhooks.set(5);
   metrics.breakerChanges.inc({ change: "opened" });
   metrics.openBreakers.set(2);
   metrics.slowedWebhooks.set(4);
@@ -26,6 +27,7 @@ it("a scrape shows the product's metrics under the names that dashboards know, a
       "tellwire_in_flight_attempts 3",
       "tellwire_lanes_held 1",
       "tellwire_waiting_deliveries 7",
+      "tellwire_held_back_webhooks 5",
       'tellwire_breaker_changes_total{change="opened"} 1',
       "tellwire_open_breakers 2",
       "tellwire_slowed_webhooks 4",
