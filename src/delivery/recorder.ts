@@ -11,7 +11,7 @@ export interface Outcome {
   delivery: DeliveryRecord;
   attempt?: AttemptRecord;
   disabling?: Disabling;
-  /** Nothing is sent or shown the later for it: the delivery waits for something else than this record. */
+  /** Nothing is sent the later for it: the delivery waits for something else than this record. */
   canWait?: boolean;
 }
 
