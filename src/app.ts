@@ -178,7 +178,8 @@ async function start(config: Config, { log, metrics }: AppOptions, onClose: (par
   onClose((graceMs) => useCases.verificationWorker.stop({ graceMs }));
   useCases.idempotencyCleaner.start();
   onClose(() => useCases.idempotencyCleaner.stop());
-  for (const worker of [useCases.recoveryWorker, useCases.operationalEventRelay, useCases.failingWebhookWorker]) {
+  const { recoveryWorker, operationalEventRelay, failingWebhookWorker, statisticsWorker } = useCases;
+  for (const worker of [recoveryWorker, operationalEventRelay, failingWebhookWorker, statisticsWorker]) {
     worker.start();
     onClose(() => worker.stop());
   }

@@ -38,14 +38,16 @@ export const publishMessages: Statement = {
  * $1 how many at most, $2 for how many milliseconds nobody else gets them, $3 whether only those that nobody was given before.
  * Index broker_message_visible from its start: the cost is that of the rows taken, however many wait. Ordered by the time at which messages
  * became visible, which is that of publishing for those that were never handed out. Rows that others are taking are skipped, not waited for.
+ * Taken by their places in the table: a plan for a table that is believed to be empty has no other index to be wrong about. One that was written
+ * between the look and the lock is left for the next claim.
  */
 export const claimMessages: Statement = {
   name: plannedEachTime,
   text: `
     update broker_message as message
     set visible_at = now() + $2::double precision * interval '1 millisecond', delivery_count = message.delivery_count + 1
-    where message.sequence = any (array(
-      select sequence
+    where message.ctid = any (array(
+      select ctid
       from broker_message
       where visible_at <= now() and (delivery_count = 0 or not $3::boolean)
       order by visible_at, sequence
@@ -88,7 +90,8 @@ export const postponeMessages: Statement = {
     update broker_message as message
     set visible_at = now() + postponed.delay_ms * interval '1 millisecond'
     from unnest($1::bigint[], $2::integer[], $3::double precision[]) as postponed (sequence, delivery_count, delay_ms)
-    where message.sequence = postponed.sequence and message.delivery_count = postponed.delivery_count`,
+    where message.sequence = any($1::bigint[]) and message.sequence = postponed.sequence
+      and message.delivery_count = postponed.delivery_count`,
 };
 
 /**

@@ -41,6 +41,7 @@ import { createRetryDelivery, type RetryDelivery } from "./retry-delivery.ts";
 import { createRotateSecret, type RotateSecret } from "./rotate-secret.ts";
 import { createSendToWebhook, type SendToWebhook } from "./send-to-webhook.ts";
 import { createSetWebhookStatus, type SetWebhookStatus } from "./set-webhook-status.ts";
+import { createStatisticsWorker, type StatisticsWorker } from "./statistics-worker.ts";
 import { createTestWebhook, type TestWebhook } from "./test-webhook.ts";
 import { createUpdateWebhook, type UpdateWebhook } from "./update-webhook.ts";
 import { createVerificationWorker, type VerificationWorker } from "./verification-worker.ts";
@@ -103,6 +104,8 @@ export interface UseCases {
   operationalEventRelay: OperationalEventRelay;
   /** Disables webhooks that only fail; whoever runs the process starts and stops it. */
   failingWebhookWorker: FailingWebhookWorker;
+  /** Keeps the database's statistics close to the tables; whoever runs the process starts and stops it. */
+  statisticsWorker: StatisticsWorker;
 }
 
 export function createUseCases(dependencies: Dependencies): UseCases {
@@ -176,5 +179,6 @@ export function createUseCases(dependencies: Dependencies): UseCases {
     recoveryWorker,
     operationalEventRelay: createOperationalEventRelay(dependencies),
     failingWebhookWorker: createFailingWebhookWorker(dependencies),
+    statisticsWorker: createStatisticsWorker(dependencies),
   };
 }

@@ -146,22 +146,30 @@ describe("the Postgres broker", () => {
     });
   });
 
-  test("a burst into a broker that was idle is claimed by index, not by reading the whole table each time", async () => {
+  // Vacuumed to its last page, the table is planned for by its size; with a page left in which nothing is, as if there were one row.
+  test.each([
+    { idle: "whose table is empty to its last page", vacuum: "vacuum (analyze) broker_message" },
+    { idle: "whose table has pages with nothing in them", vacuum: "vacuum (truncate false, analyze) broker_message" },
+  ])("a burst into a broker that was idle, and $idle, is claimed by index", async ({ vacuum }) => {
     await withBroker(async (broker) => {
-      const run = (name: string, text: string) => database.sql.query({ name, text }, []);
-      await run("vacuum", "vacuum analyze broker_message");
+      const run = (text: string) => database.sql.query({ name: "", text }, []);
       const idle = await collect(broker, { acknowledge: true });
       for (let count = 1; count <= 20; count++) {
         await broker.publish([message]);
         await waitFor(() => idle.messages.length === count);
       }
       await idle.consumer.stop();
+      await waitFor(async () => {
+        const left = await run("select from broker_message");
+        return left.length === 0;
+      });
+      await run(vacuum);
       const burst = `insert into broker_message (subject, headers, body)
         select 'a.b', '{}', '{}' from generate_series(1, 150000)`;
-      await run("burst", burst);
+      await run(burst);
       const options = { maxBatch: 500, maxUnacknowledged: 10_000, acknowledge: true };
       // By index it takes a second on a quiet machine; a plan for an empty table takes minutes on any.
-      const collected = await collect(broker, { ...options, count: 10_000, timeoutMs: 25_000 });
+      const collected = await collect(broker, { ...options, count: 20_000, timeoutMs: 25_000 });
       await collected.consumer.stop();
     });
   });

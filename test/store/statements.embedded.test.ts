@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Database, openEmbedded } from "../../src/store/database.ts";
+import { analyzeGrownTables } from "../../src/store/sql/analyze-grown-tables.ts";
 import { createEventInserter } from "../../src/store/sql/insert-events.ts";
 import { knownEvents } from "../../src/store/sql/known-events.ts";
 import { cancelWaiting, dueDeliveries } from "../../src/store/sql/lanes.ts";
@@ -76,4 +77,8 @@ test("the embedded database takes a batch again of which a part was written", as
   for (const id of ids) expect(await attemptsOf(database, id)).toHaveLength(1);
   const written = (await deliveriesOf(database, target.webhookId)).filter(({ id }) => ids.includes(id));
   expect(written).toHaveLength(2);
+});
+
+test("the embedded database can be asked which tables have grown", async () => {
+  expect(await analyzeGrownTables(database.sql)).toEqual([]);
 });

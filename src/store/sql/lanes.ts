@@ -345,19 +345,21 @@ const remove = {
   text: "delete from lane where webhook_id = $1 and due_at = '-infinity'",
 };
 
-// Index: scheduled_delivery_due. Locked rows are skipped: nobody waits, and no two processes wait for each other in a ring.
+// Index: scheduled_delivery_due. Locked rows are skipped: nobody waits, and no two processes wait for each other in a ring. By their places, which
+// hold while the rows are locked: whatever the size of the table is believed to be, nothing is joined.
 const cancel = {
   name: "cancel-waiting",
   text: `
-    with picked as (
-      select id from scheduled_delivery
-      where webhook_id = $1 and not exists (select from webhook where id = $1 and status <> 'DISABLED')
-      order by next_attempt_at, id
-      limit $4
-      for update skip locked
-    ), removed as (
-      delete from scheduled_delivery s using picked where s.id = picked.id
-      returning s.*
+    with removed as (
+      delete from scheduled_delivery
+      where ctid = any (array(
+        select ctid from scheduled_delivery
+        where webhook_id = $1 and not exists (select from webhook where id = $1 and status <> 'DISABLED')
+        order by next_attempt_at, id
+        limit $4
+        for update skip locked
+      ))
+      returning *
     ), written as (
       insert into delivery (id, organization_id, webhook_id, event_id, event_type, status, status_reason, attempt_count,
                             last_status_code, created_at, completed_at)

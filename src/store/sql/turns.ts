@@ -173,16 +173,15 @@ const nextWaiting = {
 const endSome = {
   name: "end-turns",
   text: `
-    with picked as (
-      select id from scheduled_delivery
+    update scheduled_delivery set next_attempt_at = now(), ordering_key = null, sequence = null
+    where ctid = any (array(
+      select ctid from scheduled_delivery
       where webhook_id = $1 and next_attempt_at = 'infinity'
         and exists (select from webhook where id = $1 and ordering = 'NONE')
       limit $2
       for update skip locked
-    )
-    update scheduled_delivery s set next_attempt_at = now(), ordering_key = null, sequence = null
-    from picked where s.id = picked.id
-    returning s.id`,
+    ))
+    returning id`,
 };
 
 const moveMark = {
