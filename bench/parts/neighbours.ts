@@ -16,7 +16,11 @@ export const neighbours: Part = {
   async run(run) {
     const rounds: NeighbourRound[] = [];
     for (let round = 0; round < run.scale.rounds; round++) {
-      for (const trouble of troubles) rounds.push(await measureRound(run, trouble));
+      for (const trouble of troubles) {
+        const measured = await measureRound(run, trouble, round % 2 === 0 ? "alone" : "beside");
+        rounds.push(measured);
+        console.log(summaryOf(measured.result));
+      }
     }
     const compared = [...Map.groupBy(rounds, ({ result }) => result.trouble)].map(([trouble, its]) => ({
       trouble,
@@ -65,6 +69,7 @@ function print({ neighbourSeconds }: Scale, compared: readonly ComparedTrouble[]
     compared.map(({ trouble, comparison: { p99Ratio, p99Ratios } }) => ({
       beside: trouble,
       "p99 ratio (median of pairs)": p99Ratio.medianOfPairs.toFixed(2),
+      "middle half of pairs": p99Ratio.middleHalf.map((ratio) => ratio.toFixed(2)).join(" to "),
       "p99 ratio (all pairs together)": p99Ratio.allPairs.toFixed(2),
       pairs: p99Ratios.map((ratio) => ratio.toFixed(2)).join(", "),
     })),
@@ -94,20 +99,28 @@ interface NeighbourResult {
   loadAverage: number;
 }
 
+/** The p99s of a round in a line, for whoever waits for the others. */
+function summaryOf({ trouble, pairs }: NeighbourResult): string {
+  const p99s = pairs.map((pair) => `${pair.alone.latencyMs.p99.toFixed(0)} → ${pair.beside.latencyMs.p99.toFixed(0)}`);
+  return `${trouble}, at ${pairs[0]?.alone.perSecond} events a second: ${p99s.join(", ")} ms`;
+}
+
 /** On a site of its own for each: what one trouble leaves behind is not measured with the next. */
-async function measureRound({ stage, scale }: BenchRun, trouble: Trouble): Promise<NeighbourRound> {
+async function measureRound({ stage, scale }: BenchRun, trouble: Trouble, first: WindowKind): Promise<NeighbourRound> {
   const { databaseUrl, traffic } = await createPlainSite(stage);
   const round = await withSession(stage, { databaseUrl }, async (session) => {
     await warmUp(trouble, session, scale.troubleWarmUpSeconds);
     const { waitingDeliveries } = scale;
     const prepared = await trouble.prepare(session, { webhooks: { group, retryPolicy }, waitingDeliveries });
     const settleSeconds = scale.neighbourSettleSeconds;
-    const perSecond = await halfOfMaximum(session, traffic, { ...scale, settleSeconds });
+    const half = await halfOfMaximum(session, traffic, { ...scale, settleSeconds });
+    // With the neighbour's, without trouble and in trouble, it is half of the maximum.
+    const perSecond = half - prepared.eventsPerSecond;
     await stage.receiver.call("reset", { group });
     const pairs: MeasuredPair[] = [];
     for (let pair = 0; pair < scale.neighbourPairs; pair++) {
       const measured = { session, traffic, perSecond, scale, trouble: prepared };
-      pairs.push(await measurePair(measured, pair % 2 === 0 ? "alone" : "beside"));
+      pairs.push(await measurePair(measured, pair % 2 === 0 ? first : otherThan(first)));
     }
     const result = {
       trouble: trouble.name,
@@ -136,11 +149,21 @@ interface PairToMeasure {
   trouble: PreparedTrouble;
 }
 
-type MeasuredPair = Record<"alone" | "beside", MeasuredWindow>;
+type WindowKind = "alone" | "beside";
 
-/** The machine changes from minute to minute: two windows that follow each other are compared, and which comes first changes. */
-async function measurePair(pair: PairToMeasure, first: "alone" | "beside"): Promise<MeasuredPair> {
-  const alone = () => measureWindow(pair);
+type MeasuredPair = Record<WindowKind, MeasuredWindow>;
+
+function otherThan(kind: WindowKind): WindowKind {
+  return kind === "alone" ? "beside" : "alone";
+}
+
+/**
+ * The machine changes from minute to minute: two windows that follow each other are compared, and which comes first changes. It changes between rounds
+ * too, so that what happens some seconds after a burst is not always in the same kind of window.
+ */
+async function measurePair(pair: PairToMeasure, first: WindowKind): Promise<MeasuredPair> {
+  const { trouble, scale } = pair;
+  const alone = () => measureWindow(pair, () => trouble.publishWell(scale.neighbourSeconds));
   const beside = () => measureBeside(pair);
   if (first === "alone") return { alone: await alone(), beside: await beside() };
   const measured = await beside();
@@ -152,7 +175,7 @@ interface MeasuredWindow {
   latenciesMs: Float64Array;
 }
 
-/** The trouble begins with the window, and ends after it. */
+/** The trouble begins with the window, and ends after it. Without it, the same events go to a receiver that is well. */
 async function measureBeside(pair: PairToMeasure): Promise<MeasuredWindow> {
   const measured = await measureWindow(pair, () => pair.trouble.begin(pair.scale.neighbourSeconds));
   await pair.trouble.end();
@@ -161,7 +184,7 @@ async function measureBeside(pair: PairToMeasure): Promise<MeasuredWindow> {
 
 async function measureWindow(
   { session, traffic, perSecond, scale }: PairToMeasure,
-  meanwhile: () => Promise<void> = async () => {},
+  meanwhile: () => Promise<void>,
 ): Promise<MeasuredWindow> {
   await measureLatency(session, traffic, { perSecond, seconds: scale.neighbourSettleSeconds });
   const rate = { perSecond, seconds: scale.neighbourSeconds };

@@ -35,6 +35,8 @@ export interface Scale {
   settleSeconds: number;
   /** Of each window in which latencies are measured. */
   latencySeconds: number;
+  /** At half of the middle one of so many bursts. */
+  burstsForMaximum: number;
   /** How many windows without a trouble and beside it are measured in a round: pairs, in changing order. */
   neighbourPairs: number;
   /** Of each of these windows. */
@@ -59,8 +61,9 @@ export const fullScale: Scale = {
   ceilingSeconds: 4,
   settleSeconds: 20,
   latencySeconds: 30,
-  neighbourPairs: 2,
-  neighbourSeconds: 15,
+  burstsForMaximum: 3,
+  neighbourPairs: 5,
+  neighbourSeconds: 10,
   neighbourSettleSeconds: 5,
   troubleWarmUpSeconds: 3,
   fanOutRounds: 10,
@@ -77,6 +80,7 @@ export const quickScale: Scale = {
   ceilingSeconds: 2,
   settleSeconds: 3,
   latencySeconds: 6,
+  burstsForMaximum: 1,
   neighbourPairs: 2,
   neighbourSeconds: 4,
   neighbourSettleSeconds: 1,

@@ -1,7 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { addWaitingDeliveries, waitForNoLanes } from "../stage/delivery-rows.ts";
 import type { Session } from "../stage/session.ts";
-import { createWebhooks, deleteWebhooks, pauseWebhooks, resumeWebhooks, type WebhookPlan } from "../stage/webhooks.ts";
+import {
+  createWebhooks,
+  deleteWebhooks,
+  pauseWebhooks,
+  resumeWebhooks,
+  type Traffic,
+  type WebhookPlan,
+} from "../stage/webhooks.ts";
 
 /** What can go wrong with the receivers of one organization. */
 export interface Trouble {
@@ -21,6 +28,10 @@ export interface TroublePlan {
 /** A trouble that can begin, end, and begin again. Until then its webhooks are paused. */
 export interface PreparedTrouble {
   webhookIds: string[];
+  /** How many events are published for the organization, in trouble or not. */
+  eventsPerSecond: number;
+  /** Publishes as many events for so long, for webhooks whose receiver is well: events cost the others something without any trouble too. */
+  publishWell(seconds: number): Promise<void>;
   /**
    * Resumes the webhooks: what has waited for them starts now. Where the trouble is with events, they are published for so long. Resolves when
    * nothing more is done for it: its deliveries go on.
@@ -35,8 +46,15 @@ export const troubles: readonly Trouble[] = [
   { name: "a hanging receiver", prepare: (session, plan) => prepareEvents(session, "hang", plan) },
   { name: "a failing receiver", prepare: (session, plan) => prepareEvents(session, "fail", plan) },
   { name: "a backlog", prepare: prepareBacklog },
-  { name: "nothing (control)", prepare: async () => ({ webhookIds: [], begin: async () => {}, end: async () => {} }) },
+  { name: "nothing (control)", prepare: prepareNothing },
 ];
+
+const nothing = async (): Promise<void> => {};
+const withoutEvents = { eventsPerSecond: 0, publishWell: nothing };
+
+async function prepareNothing(): Promise<PreparedTrouble> {
+  return { ...withoutEvents, webhookIds: [], begin: nothing, end: nothing };
+}
 
 /**
  * Lets a trouble go on for some seconds with webhooks of its own, and ends it so that no delivery and no lane of it is left. A service that runs for
@@ -53,19 +71,28 @@ export async function warmUp(trouble: Trouble, session: Session, seconds: number
   await waitForNoLanes(session.databaseUrl);
 }
 
-/** Five webhooks of an organization, each with 20 events a second, lead to a receiver that behaves badly. */
+/** Five webhooks of an organization, each with 20 events a second, lead to a receiver that behaves badly; five of another one to one that is well. */
 async function prepareEvents(
   session: Session,
   behaviour: "hang" | "fail",
   { webhooks }: TroublePlan,
 ): Promise<PreparedTrouble> {
-  const { stage, tellwire } = session;
-  const origin = stage.origins[behaviour];
-  const plan = { ...webhooks, origin, organizations: 1, webhooks: 5, wantedBy: "one" } as const;
-  const { subjects, webhookIds } = await createWebhooks(tellwire.rest, plan);
-  return await whilePaused(session, webhookIds, async (seconds) => {
-    await stage.publisher.call("steady", { subjects, perSecond: 100, seconds });
-  });
+  const { publisher, origins } = session.stage;
+  const { rest } = session.tellwire;
+  const plan = { ...webhooks, organizations: 1, webhooks: 5, wantedBy: "one" } as const;
+  const bad = await createWebhooks(rest, { ...plan, origin: origins[behaviour] });
+  const well = await createWebhooks(rest, { ...plan, origin: origins.ok, group: `${plan.group}-well` });
+  const perSecond = 100;
+  const publishTo = async ({ subjects }: Traffic, seconds: number): Promise<void> => {
+    await publisher.call("steady", { subjects, perSecond, seconds });
+  };
+  const trouble = await whilePaused(session, bad.webhookIds, (seconds) => publishTo(bad, seconds));
+  return {
+    ...trouble,
+    webhookIds: [...bad.webhookIds, ...well.webhookIds],
+    eventsPerSecond: perSecond,
+    publishWell: (seconds) => publishTo(well, seconds),
+  };
 }
 
 /** The receiver is well again, and takes 100 ms for each request: what waits is worked off beside the traffic. */
@@ -79,18 +106,17 @@ async function prepareBacklog(
   const plan = { ...webhooks, origin, organizations: 1, webhooks: 1, wantedBy: "one" } as const;
   const { webhookIds } = await createWebhooks(tellwire.rest, plan);
   await addWaitingDeliveries(databaseUrl, { group, count });
-  return await whilePaused(session, webhookIds, async () => {});
+  return { ...withoutEvents, webhookIds, ...(await whilePaused(session, webhookIds, nothing)) };
 }
 
 async function whilePaused(
   { tellwire: { rest } }: Session,
   webhookIds: string[],
   onBegin: (seconds: number) => Promise<void>,
-): Promise<PreparedTrouble> {
+): Promise<Pick<PreparedTrouble, "begin" | "end">> {
   const end = (): Promise<void> => pauseWebhooks(rest, webhookIds);
   await end();
   return {
-    webhookIds,
     async begin(seconds) {
       await resumeWebhooks(rest, webhookIds);
       await onBegin(seconds);

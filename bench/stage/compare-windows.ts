@@ -1,4 +1,4 @@
-import { median } from "../median.ts";
+import { median, middleHalf } from "../median.ts";
 import { type Quantiles, quantilesOf } from "./quantiles.ts";
 
 /** Every latency of two windows that follow each other, in milliseconds: of one without something, and of one beside it. */
@@ -14,8 +14,11 @@ export interface WindowComparison {
   beside: Quantiles;
   /** Of the p99 beside to the p99 alone, for each pair. */
   p99Ratios: number[];
-  /** Of the pairs' ratios the median, which a chance moment in one of them hardly moves; and the ratio of the two p99 above. */
-  p99Ratio: { medianOfPairs: number; allPairs: number };
+  /**
+   * Of the pairs' ratios the median, which a chance moment in one of them hardly moves, and between what the middle half of them lies; and the ratio of
+   * the two p99 above.
+   */
+  p99Ratio: { medianOfPairs: number; middleHalf: [number, number]; allPairs: number };
 }
 
 /** Compares the windows of each pair, and those of all pairs together, exactly. */
@@ -27,7 +30,11 @@ export function compareWindows(pairs: readonly WindowPair[]): WindowComparison {
     alone,
     beside,
     p99Ratios,
-    p99Ratio: { medianOfPairs: median(p99Ratios), allPairs: beside.p99 / alone.p99 },
+    p99Ratio: {
+      medianOfPairs: median(p99Ratios),
+      middleHalf: middleHalf(p99Ratios),
+      allPairs: beside.p99 / alone.p99,
+    },
   };
 }
 

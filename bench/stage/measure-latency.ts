@@ -1,3 +1,4 @@
+import { median } from "../median.ts";
 import type { Published } from "../processes/publisher.ts";
 import { type BurstCounts, measureBurst, waitForReceipts } from "./measure-burst.ts";
 import { type ProcessorShares, watchProcessors } from "./processor-shares.ts";
@@ -64,13 +65,15 @@ export async function settleAt(
   await measureLatency(session, traffic, { perSecond, seconds: settleSeconds });
 }
 
-/** Half of the maximum, after some time at that rate. */
+/** Half of the maximum, which is the middle one of some bursts, after some time at that rate. */
 export async function halfOfMaximum(
   session: Session,
   traffic: Traffic,
-  counts: BurstCounts & { settleSeconds: number },
+  counts: BurstCounts & { burstsForMaximum: number; settleSeconds: number },
 ): Promise<number> {
-  const perSecond = Math.round((await maximumNow(session, traffic, counts)) / 2);
+  const maxima: number[] = [];
+  while (maxima.length < counts.burstsForMaximum) maxima.push(await maximumNow(session, traffic, counts));
+  const perSecond = Math.round(median(maxima) / 2);
   await settleAt(session, traffic, { ...counts, perSecond });
   return perSecond;
 }
