@@ -5,6 +5,7 @@ import { requireComplete } from "../stage/measure-burst.ts";
 import { halfOfMaximum, type LatencyResult, measureLatency } from "../stage/measure-latency.ts";
 import { type Session, withSession } from "../stage/session.ts";
 import { latencyRow, processorCells } from "../stage/tables.ts";
+import { type Undisturbed, undisturbed } from "../stage/undisturbed.ts";
 import type { Traffic } from "../stage/webhooks.ts";
 import type { BenchRun, Part, Scale } from "./part.ts";
 import { createPlainSite } from "./plain.ts";
@@ -15,7 +16,7 @@ export const neighbours: Part = {
   help: "latency beside a receiver that hangs, one that fails, 200,000 deliveries that wait, and nothing (control)",
   async run(run) {
     const rounds: NeighbourRound[] = [];
-    for (let round = 0; round < run.scale.rounds; round++) {
+    for (let round = 0; round < run.scale.neighbourRounds; round++) {
       for (const trouble of troubles) {
         const measured = await measureRound(run, trouble, round % 2 === 0 ? "alone" : "beside");
         rounds.push(measured);
@@ -33,6 +34,8 @@ export const neighbours: Part = {
         requireComplete(alone, `alone (${result.trouble})`);
         requireComplete(beside, `beside ${result.trouble}`);
       }
+      for (const window of result.disturbed)
+        requireComplete(window, `a window that was measured again (${result.trouble})`);
     }
     return {
       troubles: Object.fromEntries(compared.map(({ trouble, comparison }) => [trouble, comparison])),
@@ -94,15 +97,18 @@ interface NeighbourRound {
 interface NeighbourResult {
   trouble: string;
   pairs: { alone: LatencyResult; beside: LatencyResult }[];
+  /** Windows that were measured again, because much of the machine was stolen: of no ratio. */
+  disturbed: LatencyResult[];
   /** What the neighbour's receiver got in all of them. */
   troubleRequests: number;
   loadAverage: number;
 }
 
 /** The p99s of a round in a line, for whoever waits for the others. */
-function summaryOf({ trouble, pairs }: NeighbourResult): string {
+function summaryOf({ trouble, pairs, disturbed }: NeighbourResult): string {
   const p99s = pairs.map((pair) => `${pair.alone.latencyMs.p99.toFixed(0)} → ${pair.beside.latencyMs.p99.toFixed(0)}`);
-  return `${trouble}, at ${pairs[0]?.alone.perSecond} events a second: ${p99s.join(", ")} ms`;
+  const again = disturbed.length === 0 ? "" : `; windows measured again: ${disturbed.length}`;
+  return `${trouble}, at ${pairs[0]?.alone.perSecond} events a second: ${p99s.join(", ")} ms${again}`;
 }
 
 /** On a site of its own for each: what one trouble leaves behind is not measured with the next. */
@@ -124,11 +130,17 @@ async function measureRound({ stage, scale }: BenchRun, trouble: Trouble, first:
     }
     const result = {
       trouble: trouble.name,
-      pairs: pairs.map(({ alone, beside }) => ({ alone: alone.latency, beside: beside.latency })),
+      pairs: pairs.map(({ alone, beside }) => ({ alone: alone.kept.latency, beside: beside.kept.latency })),
+      disturbed: pairs
+        .flatMap(({ alone, beside }) => [...alone.disturbed, ...beside.disturbed])
+        .map(({ latency }) => latency),
       troubleRequests: await stage.receiver.call("count", { group }),
       loadAverage: loadavg()[0] ?? Number.NaN,
     };
-    const windows = pairs.map(({ alone, beside }) => ({ alone: alone.latenciesMs, beside: beside.latenciesMs }));
+    const windows = pairs.map(({ alone, beside }) => ({
+      alone: alone.kept.latenciesMs,
+      beside: beside.kept.latenciesMs,
+    }));
     return { result, windows };
   });
   await stage.databases.drop(databaseUrl);
@@ -151,7 +163,7 @@ interface PairToMeasure {
 
 type WindowKind = "alone" | "beside";
 
-type MeasuredPair = Record<WindowKind, MeasuredWindow>;
+type MeasuredPair = Record<WindowKind, Undisturbed<MeasuredWindow>>;
 
 function otherThan(kind: WindowKind): WindowKind {
   return kind === "alone" ? "beside" : "alone";
@@ -163,8 +175,10 @@ function otherThan(kind: WindowKind): WindowKind {
  */
 async function measurePair(pair: PairToMeasure, first: WindowKind): Promise<MeasuredPair> {
   const { trouble, scale } = pair;
-  const alone = () => measureWindow(pair, () => trouble.publishWell(scale.neighbourSeconds));
-  const beside = () => measureBeside(pair);
+  const tries = { tries: scale.neighbourTries, stolenIn: ({ latency }: MeasuredWindow) => latency.processors.stolen };
+  const measureAlone = () => measureWindow(pair, () => trouble.publishWell(scale.neighbourSeconds));
+  const alone = () => undisturbed(measureAlone, tries);
+  const beside = () => undisturbed(() => measureBeside(pair), tries);
   if (first === "alone") return { alone: await alone(), beside: await beside() };
   const measured = await beside();
   return { alone: await alone(), beside: measured };

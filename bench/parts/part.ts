@@ -37,8 +37,12 @@ export interface Scale {
   latencySeconds: number;
   /** At half of the middle one of so many bursts. */
   burstsForMaximum: number;
+  /** How often each trouble begins with a new database. */
+  neighbourRounds: number;
   /** How many windows without a trouble and beside it are measured in a round: pairs, in changing order. */
   neighbourPairs: number;
+  /** How often a window is measured at most, where much of the machine was stolen. */
+  neighbourTries: number;
   /** Of each of these windows. */
   neighbourSeconds: number;
   /** At the same rate before each of them, not counted: for as long as requests of a trouble may be under way after its end. */
@@ -62,7 +66,9 @@ export const fullScale: Scale = {
   settleSeconds: 20,
   latencySeconds: 30,
   burstsForMaximum: 3,
-  neighbourPairs: 5,
+  neighbourRounds: 2,
+  neighbourPairs: 4,
+  neighbourTries: 3,
   neighbourSeconds: 10,
   neighbourSettleSeconds: 5,
   troubleWarmUpSeconds: 3,
@@ -81,7 +87,9 @@ export const quickScale: Scale = {
   settleSeconds: 3,
   latencySeconds: 6,
   burstsForMaximum: 1,
+  neighbourRounds: 1,
   neighbourPairs: 2,
+  neighbourTries: 2,
   neighbourSeconds: 4,
   neighbourSettleSeconds: 1,
   troubleWarmUpSeconds: 1,
