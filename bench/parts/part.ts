@@ -35,7 +35,7 @@ export interface Scale {
   settleSeconds: number;
   /** Of each window in which latencies are measured. */
   latencySeconds: number;
-  /** At half of the middle one of so many bursts. */
+  /** How many bursts tell the maximum, which is the middle one of them. */
   burstsForMaximum: number;
   /** How often each trouble begins with a new database. */
   neighbourRounds: number;

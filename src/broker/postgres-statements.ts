@@ -83,6 +83,7 @@ export const acknowledgeMessages: Statement = {
 /**
  * $1 sequences bigint[], $2 delivery counts integer[], $3 delays in milliseconds double precision[]. By the primary key. The delivery count
  * is the fence: a message that somebody else was given in the meantime stays with them.
+ * The sequences stand there a second time because a join alone would read all of the table where it is believed to be empty.
  */
 export const postponeMessages: Statement = {
   name: plannedEachTime,

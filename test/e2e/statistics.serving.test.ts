@@ -1,23 +1,16 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import type { Database } from "../../src/store/database.ts";
-import { openTestPostgres } from "../support/open-test-postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { withOwnDatabase } from "../support/own-database.ts";
 import { startTellwire, type TellwireProcess, tellwireSettings } from "../support/tellwire.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-let server: TestDatabase;
 let database: Database;
 let tellwire: TellwireProcess;
-beforeAll(async () => {
-  server = await createTestDatabase();
-  database = await openTestPostgres(server.url, { maxConnections: 1 });
-  tellwire = await startTellwire(tellwireSettings({ TELLWIRE_DATABASE_URL: server.url }));
+withOwnDatabase({ maxConnections: 1 }, async (own, url) => {
+  database = own;
+  tellwire = await startTellwire(tellwireSettings({ TELLWIRE_DATABASE_URL: url }));
 });
-afterAll(async () => {
-  await tellwire?.stop();
-  await database?.close();
-  await server?.drop();
-});
+afterAll(() => tellwire?.stop());
 
 test("a process has Postgres look at a table that was empty and has filled", async () => {
   await run("alter table lane set (autovacuum_enabled = off)");
