@@ -71,9 +71,9 @@ function print({ neighbourSeconds }: Scale, compared: readonly ComparedTrouble[]
   console.table(
     compared.map(({ trouble, comparison: { p99Ratio, p99Ratios } }) => ({
       beside: trouble,
-      "p99 ratio (median of pairs)": p99Ratio.medianOfPairs.toFixed(2),
+      "p99 ratio (all deliveries)": p99Ratio.allDeliveries.toFixed(2),
+      "median of pairs": p99Ratio.medianOfPairs.toFixed(2),
       "middle half of pairs": p99Ratio.middleHalf.map((ratio) => ratio.toFixed(2)).join(" to "),
-      "p99 ratio (all pairs together)": p99Ratio.allPairs.toFixed(2),
       pairs: p99Ratios.map((ratio) => ratio.toFixed(2)).join(", "),
     })),
   );
@@ -175,7 +175,7 @@ function otherThan(kind: WindowKind): WindowKind {
  */
 async function measurePair(pair: PairToMeasure, first: WindowKind): Promise<MeasuredPair> {
   const { trouble, scale } = pair;
-  const tries = { tries: scale.neighbourTries, stolenIn: ({ latency }: MeasuredWindow) => latency.processors.stolen };
+  const tries = { tries: scale.windowTries, stolenIn: ({ latency }: MeasuredWindow) => latency.processors.stolen };
   const measureAlone = () => measureWindow(pair, () => trouble.publishWell(scale.neighbourSeconds));
   const alone = () => undisturbed(measureAlone, tries);
   const beside = () => undisturbed(() => measureBeside(pair), tries);

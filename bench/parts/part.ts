@@ -35,14 +35,14 @@ export interface Scale {
   settleSeconds: number;
   /** Of each window in which latencies are measured. */
   latencySeconds: number;
+  /** How often a window of latencies is measured at most, where much of the machine was stolen. */
+  windowTries: number;
   /** How many bursts tell the maximum, which is the middle one of them. */
   burstsForMaximum: number;
   /** How often each trouble begins with a new database. */
   neighbourRounds: number;
   /** How many windows without a trouble and beside it are measured in a round: pairs, in changing order. */
   neighbourPairs: number;
-  /** How often a window is measured at most, where much of the machine was stolen. */
-  neighbourTries: number;
   /** Of each of these windows. */
   neighbourSeconds: number;
   /** At the same rate before each of them, not counted: for as long as requests of a trouble may be under way after its end. */
@@ -65,10 +65,10 @@ export const fullScale: Scale = {
   ceilingSeconds: 4,
   settleSeconds: 20,
   latencySeconds: 30,
+  windowTries: 3,
   burstsForMaximum: 3,
-  neighbourRounds: 2,
-  neighbourPairs: 4,
-  neighbourTries: 3,
+  neighbourRounds: 3,
+  neighbourPairs: 5,
   neighbourSeconds: 10,
   neighbourSettleSeconds: 5,
   troubleWarmUpSeconds: 3,
@@ -86,10 +86,10 @@ export const quickScale: Scale = {
   ceilingSeconds: 2,
   settleSeconds: 3,
   latencySeconds: 6,
+  windowTries: 2,
   burstsForMaximum: 1,
   neighbourRounds: 1,
   neighbourPairs: 2,
-  neighbourTries: 2,
   neighbourSeconds: 4,
   neighbourSettleSeconds: 1,
   troubleWarmUpSeconds: 1,
