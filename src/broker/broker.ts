@@ -72,8 +72,11 @@ export interface IncomingMessage extends OutgoingMessage {
 export interface ConsumeOptions {
   maxBatch: number;
   maxUnacknowledged: number;
-  /** How many of these may be unacknowledged at the moment; asked for whenever there may be room for more. Left out: all of them. */
-  presentLimit?: () => number;
+  /**
+   * How many of these may be unacknowledged at the moment; asked for whenever there may be room for more. Left out: all of them. `waiting` tells how many
+   * messages have been left in the broker, as far as it is known: infinitely many where it is not.
+   */
+  presentLimit?: (waiting: () => number) => number;
   maxUnacknowledgedBytes: number;
 }
 

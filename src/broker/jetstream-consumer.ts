@@ -4,7 +4,7 @@ import type { BrokerLog, ConsumeOptions, Consumer, IncomingMessage } from "./bro
 import { createByteRoom } from "./byte-room.ts";
 import { createFreeRoom, leastRoom } from "./free-room.ts";
 import type { PersistentConnection } from "./jetstream-connection.ts";
-import { jetStreamMessage } from "./jetstream-message.ts";
+import { jetStreamMessage, waitingBehind } from "./jetstream-message.ts";
 import { type Pull, type PullEnd, pullMessages } from "./jetstream-pull.ts";
 
 export interface JetStreamConsumerOptions extends ConsumeOptions {
@@ -38,6 +38,8 @@ export function startJetStreamConsumer(
   /** The bytes of each, by place: a message that is delivered again while it is still in work counts once. */
   const unacknowledged = createSlotMap<number>();
   let ready: IncomingMessage[] = [];
+  /** The reply subject of the message that came last. */
+  let lastReply: string | undefined;
   let stopped = false;
   let connected = true;
   let retryMs = 0;
@@ -48,9 +50,10 @@ export function startJetStreamConsumer(
   const byteRoom = createByteRoom(options.maxUnacknowledgedBytes);
 
   const asked = (): number => [...pulls].reduce((sum, pull) => sum + pull.remaining, 0);
+  const waitingMessages = (): number => (lastReply === undefined ? 0 : waitingBehind(lastReply));
   const room = (): number => {
     const waiting = asked();
-    const limit = Math.min(maxUnacknowledged, options.presentLimit?.() ?? maxUnacknowledged);
+    const limit = Math.min(maxUnacknowledged, options.presentLimit?.(waitingMessages) ?? maxUnacknowledged);
     const ofBytes = Math.ceil(byteRoom.messages(waiting) / (maxOpenPulls - pulls.size));
     return Math.min(freeRoom.take(limit - unacknowledged.size - waiting), ofBytes);
   };
@@ -104,6 +107,7 @@ export function startJetStreamConsumer(
 
   const receive = (message: Msg): void => {
     retryMs = 0;
+    lastReply = message.reply;
     const incoming: IncomingMessage = jetStreamMessage(nats, message, () => {
       byteRoom.leave(unacknowledged.get(place) ?? 0);
       unacknowledged.delete(place);

@@ -65,6 +65,12 @@ export function parseAckSubject(subject: string): {
   };
 }
 
+/** How many messages waited behind this one when the server sent it: the last part of its reply subject. */
+export function waitingBehind(ackSubject: string): number {
+  const dots = ackSubject.split(".");
+  return Number(dots[dots.length > 9 ? 10 : 8]);
+}
+
 function nakAfter(delayMs: number): string {
   // The server takes a fraction of a millisecond for no delay at all.
   const wholeMs = Math.max(0, Math.ceil(delayMs));

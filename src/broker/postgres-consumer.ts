@@ -46,6 +46,9 @@ export function startPostgresConsumer(
   const least = leastRoom(maxUnacknowledged, maxBatch);
   const freeRoom = createFreeRoom(least);
   const byteRoom = createByteRoom(options.maxUnacknowledgedBytes);
+  /** The last claim got as many as it asked for: nobody has counted how many are left. */
+  let hasMore = false;
+  const waitingMessages = (): number => (hasMore ? Number.POSITIVE_INFINITY : 0);
   /** There was no room for another message when it was looked at last. */
   let isFull = false;
   let stopped = false;
@@ -56,7 +59,7 @@ export function startPostgresConsumer(
   let settlingUntil = 0;
 
   const room = (): number => {
-    const limit = Math.min(maxUnacknowledged, options.presentLimit?.() ?? maxUnacknowledged);
+    const limit = Math.min(maxUnacknowledged, options.presentLimit?.(waitingMessages) ?? maxUnacknowledged);
     return Math.min(freeRoom.take(limit - unacknowledged.size), byteRoom.messages(0));
   };
   const run = async (): Promise<void> => {
@@ -72,6 +75,7 @@ export function startPostgresConsumer(
         await wakeUp.wait(retryMs, { ignoreCalls: true });
         continue;
       }
+      hasMore = rows.length === limit;
       handOut(rows);
       if (rows.length === 0) {
         byteRoom.forgetSizes();

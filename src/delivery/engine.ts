@@ -62,7 +62,7 @@ export interface EngineOptions {
 /** What a deployment seldom changes; tests do. */
 export interface EngineLimits {
   maxUnacknowledged: number;
-  /** What is enough while the process is busy all the time (see load-limit.ts). */
+  /** What is enough while the process is busy all the time and far behind (see load-limit.ts). */
   maxUnacknowledgedBusy: number;
   /** Of the bodies of those messages. */
   maxUnacknowledgedBytes: number;

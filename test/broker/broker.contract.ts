@@ -241,6 +241,32 @@ export function brokerContract(name: string, start: () => Promise<BrokerUnderTes
       await consumer.stop();
     });
 
+    test("whoever says how many may be out is told when more are left than that", async () => {
+      const told: number[] = [];
+      const presentLimit = (waiting: () => number): number => {
+        told.push(waiting());
+        return 50;
+      };
+      await broker.publish(numbered(300));
+      let isAcknowledging = false;
+      const open: IncomingMessage[] = [];
+      const limits = { maxBatch: 20, maxUnacknowledged: 60, maxUnacknowledgedBytes: 1e8, presentLimit };
+      const consumer = await broker.consume(limits, (batch) => {
+        for (const received of batch) {
+          if (isAcknowledging) received.ack();
+          else open.push(received);
+        }
+      });
+      await waitFor(() => open.length === 50, { what: "a full window" });
+      open.pop()?.ack();
+      await waitFor(() => (told.at(-1) ?? 0) >= 240, { what: "word of what is left" });
+      isAcknowledging = true;
+      for (const received of open.splice(0)) received.ack();
+      // It asks when it may ask for more, and not once more when there is none.
+      await waitFor(() => (told.at(-1) ?? 300) <= 40, { what: "word that hardly any is left" });
+      await consumer.stop();
+    });
+
     test.for([
       ["about so many bytes are out at a time", 1_000_000, 3, 1_300_000],
       ["one message at a time is out where it is larger than the bound", 10_000, 1, 100_000],

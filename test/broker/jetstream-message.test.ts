@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseAckSubject } from "../../src/broker/jetstream-message.ts";
+import { parseAckSubject, waitingBehind } from "../../src/broker/jetstream-message.ts";
 import { heapGrowth } from "../support/heap-growth.ts";
 
 const expected = {
@@ -10,11 +10,12 @@ const expected = {
 };
 
 test.each([
-  ["of servers up to 2.9", "$JS.ACK.EVENTS.dispatcher.3.12.9.1795299586089437138.0"],
-  ["with a domain and an account", "$JS.ACK.hub.ABCDEF.EVENTS.dispatcher.3.12.9.1795299586089437138.0.r4nd0m"],
-  ["without a domain, of newer servers", "$JS.ACK._.ABCDEF.EVENTS.dispatcher.3.12.9.1795299586089437138.0"],
-])("the reply subject %s says which message it is", (_, subject) => {
+  ["of servers up to 2.9", "$JS.ACK.EVENTS.dispatcher.3.12.9.1795299586089437138.42"],
+  ["with a domain and an account", "$JS.ACK.hub.ABCDEF.EVENTS.dispatcher.3.12.9.1795299586089437138.42.r4nd0m"],
+  ["without a domain, of newer servers", "$JS.ACK._.ABCDEF.EVENTS.dispatcher.3.12.9.1795299586089437138.42"],
+])("the reply subject %s says which message it is, and how many wait behind it", (_, subject) => {
   expect(parseAckSubject(subject)).toEqual(expected);
+  expect(waitingBehind(subject)).toBe(42);
 });
 
 test("another reply subject is an error that shows it", () => {
