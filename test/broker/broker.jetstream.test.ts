@@ -6,6 +6,7 @@ import { type JetStreamOptions, openJetStream } from "../../src/broker/jetstream
 import { type NatsNames, removeStreams, startNats, uniqueNatsNames } from "../support/nats.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { brokerContract } from "./broker.contract.ts";
+import { brokerWindowContract } from "./broker-window.contract.ts";
 import { collect } from "./collect.ts";
 import { jetStreamBrokerUnderTest, storedMessages } from "./jetstream-broker-under-test.ts";
 
@@ -20,6 +21,7 @@ afterAll(async () => {
 });
 
 brokerContract("the JetStream broker", () => Promise.resolve(jetStreamBrokerUnderTest()));
+brokerWindowContract("the JetStream broker", () => Promise.resolve(jetStreamBrokerUnderTest()));
 
 describe("the JetStream broker", () => {
   let names: NatsNames;

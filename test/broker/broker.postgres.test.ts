@@ -7,6 +7,7 @@ import { openTestPostgres } from "../support/open-test-postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { brokerContract } from "./broker.contract.ts";
+import { brokerWindowContract } from "./broker-window.contract.ts";
 import { collect } from "./collect.ts";
 import { postgresBrokerUnderTest } from "./postgres-broker-under-test.ts";
 
@@ -22,6 +23,7 @@ afterAll(async () => {
 });
 
 brokerContract("the Postgres broker", () => postgresBrokerUnderTest(database.sql));
+brokerWindowContract("the Postgres broker", () => postgresBrokerUnderTest(database.sql));
 
 describe("the Postgres broker", () => {
   const message = { subject: "tellwire.events.org.type", headers: {}, body: Buffer.from("{}") };
