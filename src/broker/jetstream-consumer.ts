@@ -52,10 +52,10 @@ export function startJetStreamConsumer(
   const asked = (): number => [...pulls].reduce((sum, pull) => sum + pull.remaining, 0);
   const waitingMessages = (): number => (lastReply === undefined ? 0 : waitingBehind(lastReply));
   const room = (): number => {
-    const waiting = asked();
+    const onTheirWay = asked();
     const limit = Math.min(maxUnacknowledged, options.presentLimit?.(waitingMessages) ?? maxUnacknowledged);
-    const ofBytes = Math.ceil(byteRoom.messages(waiting) / (maxOpenPulls - pulls.size));
-    return Math.min(freeRoom.take(limit - unacknowledged.size - waiting), ofBytes);
+    const ofBytes = Math.ceil(byteRoom.messages(onTheirWay) / (maxOpenPulls - pulls.size));
+    return Math.min(freeRoom.take(limit - unacknowledged.size - onTheirWay), ofBytes);
   };
   const refill = (): void => {
     while (!stopped && connected && retry === undefined && pulls.size < maxOpenPulls) {

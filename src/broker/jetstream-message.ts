@@ -65,10 +65,10 @@ export function parseAckSubject(subject: string): {
   };
 }
 
-/** How many messages waited behind this one when the server sent it: the last part of its reply subject. */
+/** How many messages waited behind this one when the server sent it: the part after the time. */
 export function waitingBehind(ackSubject: string): number {
-  const dots = ackSubject.split(".");
-  return Number(dots[dots.length > 9 ? 10 : 8]);
+  const parts = ackSubject.split(".");
+  return Number(parts[parts.length > 9 ? 10 : 8]);
 }
 
 function nakAfter(delayMs: number): string {

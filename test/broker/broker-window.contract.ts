@@ -1,24 +1,22 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Broker, IncomingMessage, OutgoingMessage } from "../../src/broker/broker.ts";
 import { waitFor } from "../support/wait-for.ts";
 import type { BrokerUnderTest } from "./broker-under-test.ts";
+import { withBroker } from "./with-broker.ts";
 
 /** What every broker promises of how many messages are out at a time. */
 export function brokerWindowContract(name: string, start: () => Promise<BrokerUnderTest>): void {
   describe(`${name} keeps to what may be out at a time`, () => {
-    let underTest: BrokerUnderTest;
+    let subjectPrefix: string;
     let broker: Broker;
-    beforeEach(async () => {
-      underTest = await start();
-      broker = await underTest.open();
-    });
-    afterEach(async () => {
-      await underTest.clear();
+    withBroker(start, (underTest, itsBroker) => {
+      ({ subjectPrefix } = underTest);
+      broker = itsBroker;
     });
 
     const numbered = (count: number): OutgoingMessage[] =>
       Array.from({ length: count }, (_, index) => ({
-        subject: `${underTest.subjectPrefix}.events.org.invoice.paid`,
+        subject: `${subjectPrefix}.events.org.invoice.paid`,
         headers: {},
         body: Buffer.from(`${index}`),
       }));

@@ -1,21 +1,19 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Broker, OutgoingMessage } from "../../src/broker/broker.ts";
 import { waitFor } from "../support/wait-for.ts";
 import type { BrokerUnderTest } from "./broker-under-test.ts";
 import { type Collected, collect } from "./collect.ts";
+import { withBroker } from "./with-broker.ts";
 
 /** What every broker promises, whatever it is made of. */
 export function brokerContract(name: string, start: () => Promise<BrokerUnderTest>): void {
   describe(`${name} keeps the contract of brokers`, () => {
     let underTest: BrokerUnderTest;
     let broker: Broker;
-    beforeEach(async () => {
-      underTest = await start();
-      broker = await underTest.open();
-    });
-    afterEach(async () => {
-      await underTest.clear();
+    withBroker(start, (itsUnderTest, itsBroker) => {
+      underTest = itsUnderTest;
+      broker = itsBroker;
     });
 
     const message = (body: string, headers: Record<string, string> = {}): OutgoingMessage => ({
