@@ -9,7 +9,7 @@ import { type Undisturbed, undisturbed } from "../stage/undisturbed.ts";
 import type { Traffic } from "../stage/webhooks.ts";
 import type { BenchRun, Part, Scale } from "./part.ts";
 import { createPlainSite } from "./plain.ts";
-import { type PreparedTrouble, type Trouble, troubles, warmUp } from "./troubles.ts";
+import { type Phase, type PreparedTrouble, type Trouble, troubles, warmUp } from "./troubles.ts";
 
 /** What the trouble of one organization does to the latency of the others. */
 export const neighbours: Part = {
@@ -176,9 +176,8 @@ function otherThan(kind: WindowKind): WindowKind {
 async function measurePair(pair: PairToMeasure, first: WindowKind): Promise<MeasuredPair> {
   const { trouble, scale } = pair;
   const tries = { tries: scale.windowTries, stolenIn: ({ latency }: MeasuredWindow) => latency.processors.stolen };
-  const measureAlone = () => measureWindow(pair, () => trouble.publishWell(scale.neighbourSeconds));
-  const alone = () => undisturbed(measureAlone, tries);
-  const beside = () => undisturbed(() => measureBeside(pair), tries);
+  const alone = () => undisturbed(() => measureWindow(pair, trouble.well), tries);
+  const beside = () => undisturbed(() => measureWindow(pair, trouble.bad), tries);
   if (first === "alone") return { alone: await alone(), beside: await beside() };
   const measured = await beside();
   return { alone: await alone(), beside: measured };
@@ -189,20 +188,18 @@ interface MeasuredWindow {
   latenciesMs: Float64Array;
 }
 
-/** The trouble begins with the window, and ends after it. Without it, the same events go to a receiver that is well. */
-async function measureBeside(pair: PairToMeasure): Promise<MeasuredWindow> {
-  const measured = await measureWindow(pair, () => pair.trouble.begin(pair.scale.neighbourSeconds));
-  await pair.trouble.end();
-  return measured;
-}
-
+/** What goes on meanwhile begins with the window, and ends after it. */
 async function measureWindow(
   { session, traffic, perSecond, scale }: PairToMeasure,
-  meanwhile: () => Promise<void>,
+  meanwhile: Phase,
 ): Promise<MeasuredWindow> {
   await measureLatency(session, traffic, { perSecond, seconds: scale.neighbourSettleSeconds });
   const rate = { perSecond, seconds: scale.neighbourSeconds };
-  const [latency] = await Promise.all([measureLatency(session, traffic, rate), meanwhile()]);
+  const [latency] = await Promise.all([
+    measureLatency(session, traffic, rate),
+    meanwhile.begin(scale.neighbourSeconds),
+  ]);
   const latenciesMs = await session.stage.receiver.call("latenciesMs", { group: traffic.group });
+  await meanwhile.end();
   return { latency, latenciesMs: Float64Array.from(latenciesMs) };
 }

@@ -2,11 +2,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { addWaitingDeliveries, waitForNoLanes } from "../stage/delivery-rows.ts";
 import type { Session } from "../stage/session.ts";
 import {
+  type CreatedTraffic,
   createWebhooks,
   deleteWebhooks,
   pauseWebhooks,
   resumeWebhooks,
-  type Traffic,
   type WebhookPlan,
 } from "../stage/webhooks.ts";
 
@@ -25,15 +25,19 @@ export interface TroublePlan {
   waitingDeliveries: number;
 }
 
-/** A trouble that can begin, end, and begin again. Until then its webhooks are paused. */
+/** What can begin, end, and begin again: a trouble, and the same without it. Until then the webhooks of both are paused. */
 export interface PreparedTrouble {
   webhookIds: string[];
   /** How many events are published for the organization, in trouble or not. */
   eventsPerSecond: number;
-  /** Publishes as many events for so long, for webhooks whose receiver is well: events cost the others something without any trouble too. */
-  publishWell(seconds: number): Promise<void>;
+  bad: Phase;
+  /** As many events, for as many webhooks, whose receiver is well: events cost the others something without any trouble too, and so do the calls that resume. */
+  well: Phase;
+}
+
+export interface Phase {
   /**
-   * Resumes the webhooks: what has waited for them starts now. Where the trouble is with events, they are published for so long. Resolves when
+   * Resumes the webhooks: what has waited for them starts now. Where there are events, they are published for so long. Resolves when
    * nothing more is done for it: its deliveries go on.
    */
   begin(seconds: number): Promise<void>;
@@ -50,10 +54,10 @@ export const troubles: readonly Trouble[] = [
 ];
 
 const nothing = async (): Promise<void> => {};
-const withoutEvents = { eventsPerSecond: 0, publishWell: nothing };
 
 async function prepareNothing(): Promise<PreparedTrouble> {
-  return { ...withoutEvents, webhookIds: [], begin: nothing, end: nothing };
+  const phase = { begin: nothing, end: nothing };
+  return { webhookIds: [], eventsPerSecond: 0, bad: phase, well: phase };
 }
 
 /**
@@ -64,8 +68,8 @@ export async function warmUp(trouble: Trouble, session: Session, seconds: number
   // By the default schedule, a request would hang for longer than this takes, and no retry would fall into it.
   const retryPolicy = { delays: ["0.2s", "0.2s", "0.5s", "1s"], timeout: "0.5s" };
   const plan = { webhooks: { group: "warm-up", retryPolicy }, waitingDeliveries: 300 };
-  const { webhookIds, begin } = await trouble.prepare(session, plan);
-  await Promise.all([begin(seconds), delay(seconds * 1000)]);
+  const { webhookIds, bad } = await trouble.prepare(session, plan);
+  await Promise.all([bad.begin(seconds), delay(seconds * 1000)]);
   await deleteWebhooks(session.tellwire.rest, webhookIds);
   await session.settle();
   await waitForNoLanes(session.databaseUrl);
@@ -83,15 +87,15 @@ async function prepareEvents(
   const bad = await createWebhooks(rest, { ...plan, origin: origins[behaviour] });
   const well = await createWebhooks(rest, { ...plan, origin: origins.ok, group: `${plan.group}-well` });
   const perSecond = 100;
-  const publishTo = async ({ subjects }: Traffic, seconds: number): Promise<void> => {
-    await publisher.call("steady", { subjects, perSecond, seconds });
-  };
-  const trouble = await whilePaused(session, bad.webhookIds, (seconds) => publishTo(bad, seconds));
+  const phaseOf = ({ webhookIds, subjects }: CreatedTraffic): Promise<Phase> =>
+    whilePaused(session, webhookIds, async (seconds) => {
+      await publisher.call("steady", { subjects, perSecond, seconds });
+    });
   return {
-    ...trouble,
     webhookIds: [...bad.webhookIds, ...well.webhookIds],
     eventsPerSecond: perSecond,
-    publishWell: (seconds) => publishTo(well, seconds),
+    bad: await phaseOf(bad),
+    well: await phaseOf(well),
   };
 }
 
@@ -102,18 +106,23 @@ async function prepareBacklog(
 ): Promise<PreparedTrouble> {
   const { stage, tellwire, databaseUrl } = session;
   const { group } = webhooks;
-  const origin = stage.origins.slow;
-  const plan = { ...webhooks, origin, organizations: 1, webhooks: 1, wantedBy: "one" } as const;
-  const { webhookIds } = await createWebhooks(tellwire.rest, plan);
+  const plan = { ...webhooks, organizations: 1, webhooks: 1, wantedBy: "one" } as const;
+  const bad = await createWebhooks(tellwire.rest, { ...plan, origin: stage.origins.slow });
   await addWaitingDeliveries(databaseUrl, { group, count });
-  return { ...withoutEvents, webhookIds, ...(await whilePaused(session, webhookIds, nothing)) };
+  const well = await createWebhooks(tellwire.rest, { ...plan, origin: stage.origins.ok, group: `${group}-well` });
+  return {
+    webhookIds: [...bad.webhookIds, ...well.webhookIds],
+    eventsPerSecond: 0,
+    bad: await whilePaused(session, bad.webhookIds, nothing),
+    well: await whilePaused(session, well.webhookIds, nothing),
+  };
 }
 
 async function whilePaused(
   { tellwire: { rest } }: Session,
   webhookIds: string[],
   onBegin: (seconds: number) => Promise<void>,
-): Promise<Pick<PreparedTrouble, "begin" | "end">> {
+): Promise<Phase> {
   const end = (): Promise<void> => pauseWebhooks(rest, webhookIds);
   await end();
   return {
