@@ -35,6 +35,7 @@ export interface PreparedTrouble {
   well: Phase;
 }
 
+/** What goes on beside the traffic of the others in one kind of window. */
 export interface Phase {
   /**
    * Resumes the webhooks: what has waited for them starts now. Where there are events, they are published for so long. Resolves when
